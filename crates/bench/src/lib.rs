@@ -1,0 +1,1 @@
+//! The benchmark works W1 to W8

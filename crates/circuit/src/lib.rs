@@ -1,0 +1,1 @@
+//! Shapes of Boolean circuits: carry trees for sign extraction

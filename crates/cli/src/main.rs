@@ -1,0 +1,2 @@
+//! The privity command.
+fn main() {}

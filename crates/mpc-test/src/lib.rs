@@ -1,0 +1,1 @@
+//! Test world: all parties in one process, conformance suite, transcript statistics

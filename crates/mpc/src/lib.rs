@@ -1,0 +1,1 @@
+//! Shares and protocols: plain, count, rep3, and the operations over them

@@ -1,0 +1,1 @@
+//! Layers, losses, optimisers and models, generic over the protocol

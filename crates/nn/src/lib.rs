@@ -1,1 +1,23 @@
-//! Layers, losses, optimisers and models, generic over the protocol
+//! Layers, losses, optimisers and models, generic over the protocol.
+//!
+//! [`spec`] says what to train, [`range`] plans scales and widths, [`train`] trains, [`model`] predicts, [`metrics`]
+//! evaluates; [`float`] does the same in plain `f32`.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod float;
+pub mod init;
+pub mod layers;
+pub mod loss;
+pub mod model;
+pub mod optim;
+pub mod permute;
+pub mod range;
+pub mod spec;
+pub mod train;
+
+pub use error::{RangeError, SpecError, TrainError};
+pub use model::{Model, OpenModel};
+pub use spec::{ModelKind, ModelSpec, TrainSpec};
+pub use train::{Observer, Trainer, iteration, train};

@@ -1,0 +1,273 @@
+//! Training: epochs of iterations, one declared opening per epoch.
+
+use crate::layers::{self, Forward};
+use crate::loss::{self, Meter, Output};
+use crate::model::{Head, Model, check_columns};
+use crate::optim::{self, Rates, State};
+use crate::permute::batches;
+use crate::spec::{ClipEvery, ModelSpec, TrainSpec};
+use crate::{SpecError, TrainError};
+use privity_mpc::{By, Inject, Product, Protocol, Recipients, Share};
+use privity_ring::{Fixed, Ring, Shape, Tensor};
+use serde::Serialize;
+
+/// The sentinel compares at this width: it must see values far beyond the planned ones.
+const SENTINEL_WIDTH: u32 = 48;
+
+/// What training tells its caller as it goes. Nothing here is secret: the loss is a declared opening.
+pub trait Observer {
+    /// Iteration `batch` of `batches` of an epoch is done.
+    fn iteration(&mut self, epoch: usize, batch: usize, batches: usize) {
+        let _ = (epoch, batch, batches);
+    }
+    /// An epoch is done, with this mean loss over its batches as they were met.
+    fn epoch(&mut self, epoch: usize, loss: f64) {
+        let _ = (epoch, loss);
+    }
+}
+
+/// An observer that looks away.
+impl Observer for () {}
+
+/// Something a job opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Opening {
+    /// What is opened.
+    pub what: &'static str,
+    /// Who learns it.
+    #[serde(skip)]
+    pub recipients: Recipients,
+    /// How many times.
+    pub times: usize,
+    /// Values each time.
+    pub values: usize,
+}
+
+/// All that training opens, before it starts.
+pub fn declared_openings(model: &ModelSpec, train: &TrainSpec) -> Vec<Opening> {
+    let layers = model.sizes(1).len() - 1;
+    let opening = |what, values| Opening { what, recipients: Recipients::ALL, times: train.epochs, values };
+    vec![
+        opening("mean training loss of the epoch", 1),
+        opening("per layer one bit: some weight or pre-activation left its planned range", layers),
+    ]
+}
+
+/// A model in training.
+pub struct Trainer<A> {
+    /// The model so far.
+    pub model: Model<A>,
+    /// What the optimiser remembers.
+    pub state: State<A>,
+    /// How to train.
+    pub spec: TrainSpec,
+}
+
+impl<A: Share> Trainer<A> {
+    /// A trainer at the initial model over `inputs` features.
+    ///
+    /// # Errors
+    /// A specification out of its domain; a format that cannot hold the model.
+    pub fn new<P: Protocol<A = A, R = A::R>>(
+        p: &mut P,
+        model: &ModelSpec,
+        spec: &TrainSpec,
+        inputs: usize,
+    ) -> Result<Self, TrainError> {
+        let model = Model::initial(p, model, spec, inputs)?;
+        Ok(Self::resume(p, model, spec))
+    }
+
+    /// A trainer that goes on from given weights, with an optimiser that remembers nothing.
+    pub fn resume<P: Protocol<A = A, R = A::R>>(p: &mut P, model: Model<A>, spec: &TrainSpec) -> Self {
+        let state = State::new(p, spec.optimiser, &model.layers);
+        Trainer { model, state, spec: spec.clone() }
+    }
+}
+
+/// What an iteration leaves for the loss and the sentinel.
+pub struct Outcome<A, B> {
+    /// The output step.
+    pub output: Output<A, B>,
+    /// Pre-activations `[out, rows]` of the hidden layers at scale f.
+    pub pre_activations: Vec<A>,
+    /// `y . z` under cross entropy, the summed squared error under squared error; `[1, 1]` at scale f.
+    pub product: A,
+}
+
+/// One iteration: forward, backward, update. `x` is `[rows, d + 1]` with the constant 1 (see [`layers::augment`]), `y` is
+/// `[rows]`; both at scale f. Rounds under SGD with h hidden layers and comparisons of s rounds:
+/// `(2 + s) h + (2 + s) + 2 h + 2`; 21 for h = 2, s = 3.
+///
+/// # Errors
+/// Protocol failures.
+pub fn iteration<P: Protocol>(
+    p: &mut P,
+    trainer: &mut Trainer<P::A>,
+    x: &P::A,
+    y: &P::A,
+    rate: f64,
+) -> Result<Outcome<P::A, P::B>, TrainError> {
+    let rows = x.shape().rows();
+    let rates = Rates::new(&trainer.spec, rate, rows);
+    let model = &mut trainer.model;
+    let y = y.reshape(&Shape::matrix(1, rows));
+    let forward = p.scope("forward", |p| model.forward(p, x))?;
+    let output = p.scope("loss", |p| loss::output(p, model.head, forward.logits.clone(), &y))?;
+    let backward = p.scope("backward", |p| backward(p, model, x, &forward, &output, &y, &rates))?;
+    let product = p.scope("update", |p| {
+        let product = optim::apply(p, model, &mut trainer.state, &trainer.spec, &rates, backward)?;
+        if trainer.spec.clip_every == ClipEvery::Iteration {
+            clip_weights(p, model, &trainer.spec)?;
+        }
+        Ok(product)
+    })?;
+    Ok(Outcome { output, pre_activations: forward.pre_activations, product })
+}
+
+/// The backward pass, with the product that the loss needs.
+fn backward<P: Protocol>(
+    p: &mut P,
+    model: &Model<P::A>,
+    x: &P::A,
+    forward: &Forward<P::A, P::B>,
+    output: &Output<P::A, P::B>,
+    y: &P::A,
+    rates: &Rates,
+) -> privity_mpc::Result<layers::Backward<P::A>> {
+    let (left, right) = match model.head {
+        Head::Identity => (&output.gradient, output.gradient.transpose()),
+        Head::Logistic(_) => (&output.logits, y.transpose()),
+    };
+    let extra = Product::matmul(left, &right, model.plan.frac);
+    layers::backward(p, model, x, forward, output.gradient.clone(), rates.gradient, extra)
+}
+
+fn clip_weights<P: Protocol>(p: &mut P, model: &mut Model<P::A>, spec: &TrainSpec) -> privity_mpc::Result<()> {
+    if let Some(limit) = spec.clip_weights {
+        model.layers = optim::clip(p, &model.layers, limit, model.plan.weight_frac)?;
+    }
+    Ok(())
+}
+
+/// Trains on features `[rows, d]` and labels `[rows]`, both at scale f; inputs are within `spec.input_limit`.
+///
+/// # Errors
+/// A specification out of its domain, a format that cannot hold the model, operands that do not fit, protocol failures;
+/// [`TrainError::Diverged`] when values left their planned ranges.
+pub fn train<P: Protocol>(
+    p: &mut P,
+    model: &ModelSpec,
+    spec: &TrainSpec,
+    features: &P::A,
+    labels: &P::A,
+    observer: &mut dyn Observer,
+) -> Result<Model<P::A>, TrainError> {
+    let shape = features.shape();
+    let rows = shape.rows();
+    check_columns(shape.cols(), shape)?;
+    if rows == 0 || shape.cols() == 0 {
+        return Err(SpecError { field: "rows", domain: "and columns must be at least one each" }.into());
+    }
+    check_labels(rows, labels.shape())?;
+    let mut trainer = Trainer::new(p, model, spec, shape.cols())?;
+    let x = layers::augment(p, features);
+    for epoch in 0..spec.epochs {
+        let loss = run_epoch(p, &mut trainer, &x, labels, epoch, observer)?;
+        observer.epoch(epoch, loss);
+    }
+    Ok(trainer.model)
+}
+
+/// One epoch over augmented features; the mean loss.
+fn run_epoch<P: Protocol>(
+    p: &mut P,
+    trainer: &mut Trainer<P::A>,
+    x: &P::A,
+    labels: &P::A,
+    epoch: usize,
+    observer: &mut dyn Observer,
+) -> Result<f64, TrainError> {
+    let spec = trainer.spec.clone();
+    let batches = batches(spec.seed, epoch, x.shape().rows(), spec.batch, spec.shuffle);
+    let mut meter = Meter::default();
+    let mut last = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        let step = epoch * batches.len() + index;
+        let rate = spec.learning_rate * spec.schedule.factor(epoch, step, spec.epochs * batches.len());
+        let outcome = iteration(p, trainer, &x.gather_rows(batch), &labels.gather_rows(batch), rate)?;
+        last = outcome.pre_activations;
+        last.push(outcome.output.logits.clone());
+        meter.add(p, trainer.model.head, outcome.output, &outcome.product)?;
+        observer.iteration(epoch, index, batches.len());
+    }
+    if spec.clip_every == ClipEvery::Epoch {
+        clip_weights(p, &mut trainer.model, &spec)?;
+    }
+    let (total, rows) = p.scope("loss", |p| meter.finish(p))?;
+    let flags = p.scope("sentinel", |p| sentinel(p, &trainer.model, &spec, &last))?;
+    let opened = p.open(&P::A::concat_rows(&[&total, &flags]), Recipients::ALL)?;
+    let opened = opened.expect("an opening to all parties opens here");
+    let (total, flags) = opened.data().split_first().expect("the loss is the first value opened");
+    if let Some(layer) = flags.iter().position(|bit| bit.to_u64() != 0) {
+        return Err(TrainError::Diverged { epoch, layer });
+    }
+    let halved = if trainer.model.head == Head::Identity { 0.5 } else { 1.0 };
+    Ok(halved * p.config().fixed.decode(total.to_u64()) / rows as f64)
+}
+
+fn check_labels(rows: usize, shape: &Shape) -> Result<(), TrainError> {
+    if shape.extents() == [rows] {
+        return Ok(());
+    }
+    let (expected, got) = (format!("[{rows}]"), format!("{:?}", shape.extents()));
+    Err(TrainError::Shape { operation: "labels of training", expected, got })
+}
+
+/// One bit per layer, `[layers]`: some weight, or some pre-activation of the last batch, is beyond its planned bound.
+fn sentinel<P: Protocol>(
+    p: &mut P,
+    model: &Model<P::A>,
+    spec: &TrainSpec,
+    pre_activations: &[P::A],
+) -> privity_mpc::Result<P::A> {
+    let plan = &model.plan;
+    let weight_limit = Fixed { frac: plan.weight_frac }.constant(spec.weight_limit);
+    debug_assert_eq!(pre_activations.len(), plan.layers.len(), "one tensor of pre-activations per layer");
+    let mut checks: Vec<(usize, &P::A, u64)> =
+        model.layers.iter().enumerate().map(|(layer, w)| (layer, w, weight_limit)).collect();
+    for (layer, z) in pre_activations.iter().enumerate() {
+        checks.push((layer, z, 1 << (plan.layers[layer].width - 1)));
+    }
+    let counts = violations(p, &checks)?;
+    let per_layer: Vec<P::A> = (0..model.layers.len())
+        .map(|layer| total(checks.iter().zip(&counts).filter(|((l, ..), _)| *l == layer).map(|(_, count)| count)))
+        .collect();
+    let negated = P::A::concat_rows(&per_layer.iter().collect::<Vec<_>>()).neg();
+    let (some, _) = p.signs(&[&negated], SENTINEL_WIDTH, Vec::new())?;
+    p.b2a(&some[0])
+}
+
+/// For each tensor how many of its values exceed their limit in magnitude: `[1]`.
+fn violations<P: Protocol>(p: &mut P, checks: &[(usize, &P::A, u64)]) -> privity_mpc::Result<Vec<P::A>> {
+    let mut margins = Vec::new();
+    for (_, x, limit) in checks {
+        let limit = p.public(&Tensor::fill(x.shape(), *limit));
+        margins.push(limit.sub(x));
+        margins.push(limit.add(x));
+    }
+    let (bits, _) = p.signs(&margins.iter().collect::<Vec<_>>(), SENTINEL_WIDTH, Vec::new())?;
+    let jobs: Vec<Inject<'_, P::A, P::B>> = bits
+        .chunks_exact(2)
+        .zip(checks)
+        .map(|(pair, (_, x, _))| Inject {
+            terms: pair.iter().map(|bit| (bit, By::Public(1))).collect(),
+            shape: x.shape().clone(),
+        })
+        .collect();
+    Ok(p.inject(&jobs)?.iter().map(|beyond| beyond.map(Tensor::sum)).collect())
+}
+
+fn total<'a, A: Share + 'a>(counts: impl Iterator<Item = &'a A>) -> A {
+    counts.cloned().reduce(|sum, count| sum.add(&count)).expect("every layer has weights")
+}

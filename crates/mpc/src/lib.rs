@@ -1,1 +1,19 @@
-//! Shares and protocols: plain, count, rep3, and the operations over them
+//! Shares and protocols. A program is written once, generic in [`Protocol`]; [`plain`] gives it its meaning, [`count`]
+//! its price, [`rep3`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
+
+#![forbid(unsafe_code)]
+
+pub mod cost;
+pub mod count;
+pub mod error;
+pub mod ops;
+pub mod party;
+pub mod plain;
+pub mod protocol;
+pub mod rep3;
+pub mod share;
+
+pub use error::{Error, Result};
+pub use party::Party;
+pub use protocol::{By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, TruncMode};
+pub use share::{BitShare, Share};

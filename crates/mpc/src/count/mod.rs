@@ -1,0 +1,177 @@
+//! The price of a program: it runs with shapes only, and each operation moves the clocks by its declared messages.
+
+use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::ops::fourier::Series;
+use crate::protocol::Pending;
+use crate::{BitShare, By, Config, Inject, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use privity_ring::{Shape, Tensor, Unit};
+
+/// The cost counter of the protocol whose costs are `C`.
+pub struct Count<C> {
+    config: Config,
+    costs: C,
+    clock: Clock,
+}
+
+impl<C: Costs> Count<C> {
+    /// A counter at zero.
+    pub fn new(config: Config, costs: C, speeds: crate::cost::Speeds) -> Self {
+        let clock = Clock::new(costs.parties(), speeds);
+        Count { config, costs, clock }
+    }
+    /// Bytes, rounds and predicted time so far.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Truncated results: in exact mode they are rounded at once, else a lift is pending.
+    fn truncated(&mut self, shapes: Vec<(Shape, u32)>) -> Vec<Raw<Tensor<Unit>>> {
+        let exact = self.config.mode == TruncMode::Exact;
+        if exact {
+            let jobs: Vec<(usize, u32)> = shapes.iter().map(|(s, shift)| (s.len(), *shift)).collect();
+            self.clock.enter("exact rounding");
+            self.costs.round_exactly(&mut self.clock, &jobs);
+            self.clock.leave();
+        }
+        let raw = |(shape, shift): (Shape, u32)| {
+            let pending = (shift > 0 && !exact).then(|| Pending { shift, bits: Vec::new() });
+            Raw { value: Tensor::zeros(&shape), pending }
+        };
+        shapes.into_iter().map(raw).collect()
+    }
+
+    fn booked(&mut self, operation: &'static str, f: impl FnOnce(&C, &mut Clock)) {
+        self.clock.enter(operation);
+        f(&self.costs, &mut self.clock);
+        self.clock.leave();
+    }
+}
+
+/// Bits without data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountBits {
+    len: usize,
+    width: usize,
+    armed: bool,
+}
+
+impl BitShare for CountBits {
+    fn len(&self) -> usize {
+        self.len
+    }
+    fn width(&self) -> usize {
+        self.width
+    }
+    fn xor(&self, o: &Self) -> Self {
+        assert_eq!((self.len, self.width), (o.len, o.width), "bit operands must have one length and width");
+        CountBits { armed: false, ..self.clone() }
+    }
+    fn plane(&self, _: usize) -> Self {
+        CountBits { len: self.len, width: 1, armed: false }
+    }
+    fn stack(planes: &[&Self]) -> Self {
+        CountBits { len: planes.first().map_or(0, |p| p.len), width: planes.len(), armed: false }
+    }
+}
+
+impl<C: Costs> Protocol for Count<C> {
+    type R = Unit;
+    type A = Tensor<Unit>;
+    type B = CountBits;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn parties(&self) -> usize {
+        self.costs.parties()
+    }
+    fn me(&self) -> usize {
+        0
+    }
+    fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.clock.enter(operation);
+        let result = f(self);
+        self.clock.leave();
+        result
+    }
+    fn input(&mut self, owner: usize, shape: &Shape, _: Option<&Tensor<Unit>>) -> Result<Tensor<Unit>> {
+        self.booked("input", |c, clock| c.input(clock, owner, shape.len()));
+        Ok(Tensor::zeros(shape))
+    }
+    fn public(&mut self, x: &Tensor<Unit>) -> Tensor<Unit> {
+        x.clone()
+    }
+    fn products(&mut self, jobs: &[Product<'_, Tensor<Unit>>]) -> Result<Vec<Raw<Tensor<Unit>>>> {
+        let shapes: Vec<(Shape, u32)> =
+            jobs.iter().map(|j| (j.op.out_shape(j.x.shape(), j.y.shape()), j.rescale)).collect();
+        let cost = |(j, (shape, shift)): (&Product<'_, Tensor<Unit>>, &(Shape, u32))| ProductCost {
+            op: j.op,
+            len: shape.len(),
+            macs: j.op.macs(j.x.shape(), j.y.shape()),
+            shift: *shift,
+        };
+        let costs: Vec<ProductCost> = jobs.iter().zip(&shapes).map(cost).collect();
+        self.booked("product", |c, clock| c.products(clock, &costs));
+        Ok(self.truncated(shapes))
+    }
+    fn rescale(&mut self, jobs: &[(&Tensor<Unit>, u32)]) -> Result<Vec<Raw<Tensor<Unit>>>> {
+        let shapes: Vec<(Shape, u32)> = jobs.iter().map(|(x, shift)| (x.shape().clone(), *shift)).collect();
+        let costs: Vec<(usize, u32)> = shapes.iter().map(|(s, shift)| (s.len(), *shift)).collect();
+        self.booked("rescale", |c, clock| c.rescale(clock, &costs));
+        Ok(self.truncated(shapes))
+    }
+    fn signs(
+        &mut self,
+        xs: &[&Tensor<Unit>],
+        width: u32,
+        lifts: Vec<Raw<Tensor<Unit>>>,
+    ) -> Result<(Vec<CountBits>, Vec<Tensor<Unit>>)> {
+        let lens: Vec<usize> = xs.iter().map(|x| x.len()).collect();
+        let pending: Vec<(usize, u32)> =
+            lifts.iter().filter_map(|r| r.pending.as_ref().map(|p| (r.value.len(), p.shift))).collect();
+        self.booked("comparison", |c, clock| c.signs(clock, &lens, width, &pending));
+        let bits = lens.into_iter().map(|len| CountBits { len, width: 1, armed: false }).collect();
+        Ok((bits, lifts.into_iter().map(|r| r.value).collect()))
+    }
+    fn a2b(&mut self, x: &Tensor<Unit>, width: u32) -> Result<CountBits> {
+        self.booked("bits of", |c, clock| c.a2b(clock, x.len(), width));
+        Ok(CountBits { len: x.len(), width: width as usize, armed: false })
+    }
+    fn and(&mut self, jobs: &[(&CountBits, &CountBits)]) -> Result<Vec<CountBits>> {
+        let sizes: Vec<(usize, usize)> = jobs.iter().map(|(x, _)| (x.len, x.width)).collect();
+        self.booked("and", |c, clock| c.and(clock, &sizes));
+        Ok(jobs.iter().map(|(x, y)| x.xor(y)).collect())
+    }
+    fn not(&mut self, x: &CountBits) -> CountBits {
+        x.clone()
+    }
+    fn arm(&mut self, x: &CountBits) -> Result<CountBits> {
+        if !x.armed {
+            self.booked("select", |c, clock| c.arm(clock, x.len));
+        }
+        Ok(CountBits { armed: true, ..x.clone() })
+    }
+    fn inject(&mut self, jobs: &[Inject<'_, Tensor<Unit>, CountBits>]) -> Result<Vec<Tensor<Unit>>> {
+        let term = |(b, by): &(&CountBits, By<'_, Tensor<Unit>>)| TermCost {
+            armed: b.armed,
+            secret: matches!(by, By::Value(_)),
+            lift: match by {
+                By::Value(x) => x.pending.as_ref().map(|p| p.shift),
+                By::Public(_) => None,
+            },
+        };
+        let costs: Vec<(usize, Vec<TermCost>)> =
+            jobs.iter().map(|j| (j.shape.len(), j.terms.iter().map(term).collect())).collect();
+        self.booked("select", |c, clock| c.inject(clock, &costs));
+        Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
+    }
+    fn open(&mut self, x: &Tensor<Unit>, to: Recipients) -> Result<Option<Tensor<Unit>>> {
+        self.booked("open", |c, clock| c.open(clock, x.len(), to));
+        Ok(Some(Tensor::zeros(x.shape())))
+    }
+    fn harmonics(&mut self, x: &Tensor<Unit>, series: &Series) -> Result<Raw<Tensor<Unit>>> {
+        self.booked("harmonics", |c, clock| c.harmonics(clock, x.len(), series.harmonics()));
+        let pending = Some(Pending { shift: series.rescale(), bits: Vec::new() });
+        Ok(Raw { value: Tensor::zeros(x.shape()), pending })
+    }
+}

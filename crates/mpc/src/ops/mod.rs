@@ -1,0 +1,3 @@
+//! Operations written once, generic in the protocol.
+
+pub mod fourier;

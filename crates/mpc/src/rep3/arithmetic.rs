@@ -1,0 +1,379 @@
+//! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
+
+use super::{ArithmeticShare, BATCH, FIRST, OWNER, Rep3, SECOND, boolean, convert, tiles};
+use crate::protocol::Pending;
+use crate::share::Planes;
+use crate::{By, Inject, Product, Raw, Result, Share, TruncMode};
+use privity_ring::kernels::gemm::Acc;
+use privity_ring::{Bilinear, Shape, Tensor, simd::vectorise};
+use std::ops::Range;
+
+const R: u8 = 1;
+const Z: u8 = 2;
+
+/// Keeps the masked value in `[0, 2^63)` for magnitudes below 2^62, so that at most one wrap can happen (Spec 5.2).
+const OFFSET: u64 = 1 << 62;
+
+/// A truncated value together with what rounding left over.
+pub(super) struct Masked {
+    value: ArithmeticShare,
+    /// Bits shifted; 0 for a ring product, which needs nothing more.
+    shift: u32,
+    /// `C` at the online pair, `rho` at the mask owner; empty for ring products.
+    wide: Vec<u64>,
+}
+
+impl Masked {
+    /// Stochastic rounding: what is left is the lift (Spec 5.3).
+    pub(super) fn into_raw(self) -> Raw<ArithmeticShare> {
+        let pending = (self.shift > 0).then(|| Pending { shift: self.shift, bits: top_bits(&self.wide) });
+        Raw { value: self.value, pending }
+    }
+}
+
+/// Packs the top bit of each word.
+fn top_bits(words: &[u64]) -> Vec<u64> {
+    vectorise(|| {
+        let pack = |chunk: &[u64]| chunk.iter().enumerate().fold(0, |word, (i, w)| word | (w >> 63) << i);
+        words.chunks(64).map(pack).collect()
+    })
+}
+
+/// A product on its way.
+struct Flight<'a> {
+    job: &'a Product<'a, ArithmeticShare>,
+    /// The local part of a matrix product, until its tiles are posted; element-wise products are computed tile by tile.
+    local: Vec<u64>,
+    out: Masked,
+}
+
+/// A tile of a job: job index, tile number (unique in the step), element range.
+type Unit = (usize, usize, Range<usize>);
+
+/// Groups the tiles of results of the given sizes into batches of at most [`BATCH`] elements (at least one tile).
+pub(super) fn batches(sizes: impl Iterator<Item = usize>) -> Vec<Vec<Unit>> {
+    let (mut all, mut batch, mut elements, mut number) = (Vec::new(), Vec::new(), 0, 0);
+    for (job, len) in sizes.enumerate() {
+        for (_, range) in tiles(len) {
+            if elements + range.len() > BATCH {
+                all.push(std::mem::take(&mut batch));
+                elements = 0;
+            }
+            elements += range.len();
+            batch.push((job, number, range));
+            number += 1;
+        }
+    }
+    all.push(batch);
+    all
+}
+
+/// Spec 4 and 5.1 for every job: one round per batch.
+pub(super) fn products(p: &mut Rep3, jobs: &[Product<'_, ArithmeticShare>]) -> Result<Vec<Masked>> {
+    let step = p.party.next_step();
+    let mut flights: Vec<Flight> = jobs.iter().map(take_off).collect();
+    for batch in batches(jobs.iter().map(|j| j.op.out_shape(j.x.shape(), j.y.shape()).len())) {
+        for (job, tile, range) in &batch {
+            let flight = &mut flights[*job];
+            if range.start == 0 && flight.job.op != Bilinear::Mul {
+                flight.local = local_matrix(p, flight.job);
+            }
+            post(p, flight, step, *tile, range.clone())?;
+            if range.end == flight.out.value.x.len() {
+                p.recycle(std::mem::take(&mut flight.local));
+            }
+        }
+        if !p.is_owner() {
+            for (job, tile, range) in batch {
+                finish(p, &mut flights[job], step, tile, range)?;
+            }
+        }
+    }
+    Ok(flights.into_iter().map(|f| f.out).collect())
+}
+
+fn take_off<'a>(job: &'a Product<'a, ArithmeticShare>) -> Flight<'a> {
+    let shape = job.op.out_shape(job.x.shape(), job.y.shape());
+    Flight { job, local: Vec::new(), out: masked(&shape, job.rescale) }
+}
+
+fn masked(shape: &Shape, shift: u32) -> Masked {
+    assert!(shift < 62, "a rescale of {shift} bits leaves nothing");
+    let value = ArithmeticShare { x: Tensor::zeros(shape), y: Tensor::zeros(shape) };
+    Masked { value, shift, wide: vec![0; if shift > 0 { shape.len() } else { 0 }] }
+}
+
+/// Spec 4.2: the party's local share of the cross terms of a matrix product.
+/// Owner: `Lx Ly`. First: `A_x l1_y + l1_x A_y`. Second: `A_x A_y - A_x l2_y - l2_x A_y`, in two products.
+fn local_matrix(p: &mut Rep3, job: &Product<'_, ArithmeticShare>) -> Vec<u64> {
+    let mut c = p.buffer(job.op.out_shape(job.x.shape(), job.y.shape()).len());
+    match p.party.me() {
+        OWNER => job.op.eval_into(Acc::Set, &mut c, &job.x.x.add(&job.x.y), &job.y.x.add(&job.y.y)),
+        FIRST => {
+            job.op.eval_into(Acc::Set, &mut c, &job.x.x, &job.y.y);
+            job.op.eval_into(Acc::Add, &mut c, &job.x.y, &job.y.x);
+        }
+        _ => {
+            job.op.eval_into(Acc::Set, &mut c, &job.x.x, &job.y.x.sub(&job.y.y));
+            job.op.eval_into(Acc::Sub, &mut c, &job.x.y, &job.y.x);
+        }
+    }
+    c
+}
+
+/// The same for one tile of an element-wise product, `out = local`.
+fn local_elements(me: usize, job: &Product<'_, ArithmeticShare>, range: Range<usize>, out: &mut [u64]) {
+    let (xx, xy) = (&job.x.x.data()[range.clone()], &job.x.y.data()[range.clone()]);
+    let (yx, yy) = (&job.y.x.data()[range.clone()], &job.y.y.data()[range]);
+    match me {
+        OWNER => vectorise(|| fuse(out, xx, xy, yx, yy, |a, b, c, d| a.wrapping_add(b).wrapping_mul(c.wrapping_add(d)))),
+        FIRST => vectorise(|| {
+            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(m).wrapping_add(l.wrapping_mul(b)));
+        }),
+        _ => vectorise(|| {
+            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(b.wrapping_sub(m)).wrapping_sub(l.wrapping_mul(b)));
+        }),
+    }
+}
+
+#[inline(always)]
+fn fuse(o: &mut [u64], a: &[u64], b: &[u64], c: &[u64], d: &[u64], f: impl Fn(u64, u64, u64, u64) -> u64) {
+    for (o, (((a, b), c), d)) in o.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
+        *o = f(*a, *b, *c, *d);
+    }
+}
+
+/// Computes and sends this party's message for one tile; the mask owner is then done with it.
+fn post(p: &mut Rep3, flight: &mut Flight, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
+    let me = p.party.me();
+    let mut message = p.buffer(range.len());
+    match flight.job.op {
+        Bilinear::Mul => local_elements(me, flight.job, range.clone(), &mut message),
+        _ => message.copy_from_slice(&flight.local[range.clone()]),
+    }
+    let out = &mut flight.out;
+    if out.shift == 0 {
+        post_product(p, &mut message, &mut out.value, step, tile, range)?;
+    } else {
+        post_truncated(p, &mut message, out, step, tile, range)?;
+    }
+    p.recycle(message);
+    Ok(())
+}
+
+/// Spec 4.3 to 4.5: a ring product. `message` holds the local part and becomes what is sent.
+fn post_product(
+    p: &mut Rep3,
+    message: &mut [u64],
+    value: &mut ArithmeticShare,
+    step: u64,
+    tile: usize,
+    range: Range<usize>,
+) -> Result<()> {
+    let mut r = p.buffer(message.len());
+    let (a, b) = (&mut value.x.data_mut()[range.clone()], &mut value.y.data_mut()[range]);
+    match p.party.me() {
+        OWNER => {
+            // Spec 4.3: LL + r runs ahead; the output masks are drawn from both pair keys.
+            p.mask(FIRST, step, R, tile, &mut r);
+            p.mask(FIRST, step, Z, tile, a);
+            p.mask(SECOND, step, Z, tile, b);
+            add_assign(message, &r);
+            p.party.send(SECOND, step, tile, message)?;
+        }
+        FIRST => {
+            // Spec 4.4: v1 = l1_z - r - (A_x l1_y + l1_x A_y)
+            p.mask(OWNER, step, R, tile, &mut r);
+            p.mask(OWNER, step, Z, tile, b);
+            vectorise(|| {
+                for (m, (r, l)) in message.iter_mut().zip(r.iter().zip(&*b)) {
+                    *m = l.wrapping_sub(*r).wrapping_sub(*m);
+                }
+            });
+            p.party.send(SECOND, step, tile, message)?;
+            a.copy_from_slice(message);
+        }
+        _ => {
+            // Spec 4.5: v2 = A_x A_y - A_x l2_y - l2_x A_y + (LL + r) + l2_z
+            p.party.recv(OWNER, step, tile, &mut r)?;
+            p.mask(OWNER, step, Z, tile, b);
+            vectorise(|| {
+                for (m, (r, l)) in message.iter_mut().zip(r.iter().zip(&*b)) {
+                    *m = m.wrapping_add(*r).wrapping_add(*l);
+                }
+            });
+            p.party.send(FIRST, step, tile, message)?;
+            a.copy_from_slice(message);
+        }
+    }
+    p.recycle(r);
+    Ok(())
+}
+
+/// Spec 5.1: a product whose result is truncated. `message` holds the local part and becomes what is sent.
+fn post_truncated(
+    p: &mut Rep3,
+    message: &mut [u64],
+    out: &mut Masked,
+    step: u64,
+    tile: usize,
+    range: Range<usize>,
+) -> Result<()> {
+    let mut r = p.buffer(message.len());
+    let me = p.party.me();
+    let wide = &mut out.wide[range.clone()];
+    let (l1, l2) = (&mut out.value.x.data_mut()[range.clone()], &mut out.value.y.data_mut()[range]);
+    if me == OWNER {
+        // rho = r1 + r2 - LL
+        p.mask(FIRST, step, R, tile, wide);
+        p.mask(SECOND, step, R, tile, &mut r);
+        vectorise(|| {
+            for ((w, r), m) in wide.iter_mut().zip(&*r).zip(&*message) {
+                *w = w.wrapping_add(*r).wrapping_sub(*m);
+            }
+        });
+        deal_shifted(p, wide, (l1, l2), out.shift, step, tile)?;
+    } else {
+        // v1 = r1 - (A_x l1_y + l1_x A_y);  v2 = A_x A_y - A_x l2_y - l2_x A_y + r2
+        p.mask(OWNER, step, R, tile, &mut r);
+        let flip = if me == FIRST { u64::MAX } else { 0 };
+        vectorise(|| {
+            for ((m, r), w) in message.iter_mut().zip(&*r).zip(wide.iter_mut()) {
+                *m = (*m ^ flip).wrapping_sub(flip).wrapping_add(*r);
+                *w = *m;
+            }
+        });
+        let peer = p.online_peer();
+        p.party.send(peer, step, tile, message)?;
+        draw_shifted(p, l2, step, tile)?;
+    }
+    p.recycle(r);
+    Ok(())
+}
+
+/// Spec 5.1, mask side: `L_z = rho >> f`, dealt as `l1_z` (drawn) and `l2_z` (sent to party 2).
+fn deal_shifted(
+    p: &mut Rep3,
+    rho: &[u64],
+    (l1, l2): (&mut [u64], &mut [u64]),
+    shift: u32,
+    step: u64,
+    tile: usize,
+) -> Result<()> {
+    p.mask(FIRST, step, Z, tile, l1);
+    vectorise(|| {
+        for ((l2, l1), rho) in l2.iter_mut().zip(&*l1).zip(rho) {
+            *l2 = (rho >> shift).wrapping_sub(*l1);
+        }
+    });
+    p.party.send(SECOND, step, tile, l2)
+}
+
+/// The online pair's output mask, drawn or received. Awaited here and not with the peer's message, so that the owner's
+/// messages are taken in the order in which it sends them.
+fn draw_shifted(p: &mut Rep3, mask: &mut [u64], step: u64, tile: usize) -> Result<()> {
+    if p.party.me() == FIRST {
+        p.mask(OWNER, step, Z, tile, mask);
+        Ok(())
+    } else {
+        p.party.recv(OWNER, step, tile, mask)
+    }
+}
+
+/// The online pair's second half of a tile: the peer's message, and for truncated results `A_z = (C >> f) - (off >> f)`.
+fn finish(p: &mut Rep3, flight: &mut Flight, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
+    let mut theirs = p.buffer(range.len());
+    let peer = p.online_peer();
+    p.party.recv(peer, step, tile, &mut theirs)?;
+    let out = &mut flight.out;
+    if out.shift == 0 {
+        add_assign(&mut out.value.x.data_mut()[range], &theirs);
+    } else {
+        add_assign(&mut out.wide[range.clone()], &theirs);
+        shift_masked(p, out, range);
+    }
+    p.recycle(theirs);
+    Ok(())
+}
+
+/// Spec 5.1, online side, for both members of the pair: `wide` holds `C - off` and becomes `C`.
+fn shift_masked(p: &Rep3, out: &mut Masked, range: Range<usize>) {
+    let (shift, offset) = (out.shift, offset(p.config.mode, out.shift));
+    let wide = &mut out.wide[range.clone()];
+    let a = &mut out.value.x.data_mut()[range];
+    vectorise(|| {
+        for (a, w) in a.iter_mut().zip(wide.iter_mut()) {
+            *w = w.wrapping_add(offset);
+            *a = (*w >> shift).wrapping_sub(OFFSET >> shift);
+        }
+    });
+}
+
+/// Exact mode adds half a unit, so that the floor rounds half up.
+fn offset(mode: TruncMode, shift: u32) -> u64 {
+    match mode {
+        TruncMode::Fast => OFFSET,
+        TruncMode::Exact => OFFSET + (1 << (shift - 1)),
+    }
+}
+
+/// Spec 5.5: truncates existing shares. `A` and `L` are each shifted where they are known: nothing online, one element
+/// run-ahead.
+pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<Vec<Masked>> {
+    let step = p.party.next_step();
+    let (mut done, mut number) = (Vec::with_capacity(jobs.len()), 0);
+    for (x, shift) in jobs {
+        let mut out = masked(x.shape(), *shift);
+        if *shift == 0 {
+            out.value = (*x).clone();
+            done.push(out);
+            continue;
+        }
+        for (_, range) in tiles(x.x.len()) {
+            let (a, b) = (&x.x.data()[range.clone()], &x.y.data()[range.clone()]);
+            let wide = &mut out.wide[range.clone()];
+            wide.copy_from_slice(a);
+            if p.is_owner() {
+                add_assign(wide, b);
+                let (l1, l2) = (&mut out.value.x.data_mut()[range.clone()], &mut out.value.y.data_mut()[range]);
+                deal_shifted(p, wide, (l1, l2), *shift, step, number)?;
+            } else {
+                shift_masked(p, &mut out, range.clone());
+                draw_shifted(p, &mut out.value.y.data_mut()[range], step, number)?;
+            }
+            number += 1;
+        }
+        done.push(out);
+    }
+    Ok(done)
+}
+
+/// Spec 5.6: subtracts the borrow of the discarded bits, `[C mod 2^f < rho mod 2^f]`, after lifting.
+pub(super) fn round_exactly(p: &mut Rep3, raw: Vec<Masked>) -> Result<Vec<Raw<ArithmeticShare>>> {
+    let lows: Vec<(Planes, usize)> =
+        raw.iter().filter(|m| m.shift > 0).map(|m| (Planes::from_values(&m.wide, m.shift as usize), m.shift as usize)).collect();
+    let shifts: Vec<u32> = raw.iter().map(|m| m.shift).collect();
+    let values = raw.into_iter().map(Masked::into_raw).collect();
+    let (borrows, values) = boolean::less_than_dealt(p, lows, values)?;
+    let mut borrows = borrows.iter();
+    let jobs: Vec<Inject<_, _>> = values
+        .iter()
+        .zip(&shifts)
+        .filter(|(_, shift)| **shift > 0)
+        .map(|(v, _)| {
+            let bit = borrows.next().expect("one borrow per truncated value");
+            Inject { terms: vec![(bit, By::Public(1))], shape: v.shape().clone() }
+        })
+        .collect();
+    let mut borrowed = convert::inject(p, &jobs)?.into_iter();
+    let subtract = |(v, shift): (ArithmeticShare, u32)| match shift {
+        0 => Raw::exact(v),
+        _ => Raw::exact(v.sub(&borrowed.next().expect("one borrow per truncated value"))),
+    };
+    Ok(values.into_iter().zip(shifts).map(subtract).collect())
+}
+
+/// `x += y`.
+pub(super) fn add_assign(x: &mut [u64], y: &[u64]) {
+    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = x.wrapping_add(*y)));
+}

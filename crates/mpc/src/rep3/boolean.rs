@@ -1,0 +1,510 @@
+//! Bit-packed Boolean shares: AND, and comparisons of a value the online pair knows with one the mask owner knows.
+//! Spec 6 and 7.
+
+use super::{ArithmeticShare, BATCH, BooleanShare, FIRST, OWNER, Rep3, SECOND, convert};
+use crate::share::{Planes, plane_words};
+use crate::{BitShare, Radix, Raw, Result};
+use privity_circuit::{Comparator, Gate, LEAF_BITS, Mask};
+use privity_ring::simd::vectorise;
+use std::ops::Range;
+
+const R: u8 = 1;
+const Z: u8 = 2;
+const DEALT: u8 = 3;
+const NODES: u8 = 4;
+
+/// Words of a plane per tile: what is dealt for it stays within the second-level cache.
+pub(super) const TILE_WORDS: usize = 128;
+
+/// Spec 6: bitwise AND, one round for all jobs.
+pub(super) fn and(p: &mut Rep3, jobs: &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>> {
+    let (me, step) = (p.party.me(), p.party.next_step());
+    let mut out = Vec::with_capacity(jobs.len());
+    for (tile, (x, y)) in jobs.iter().enumerate() {
+        assert_eq!((x.len(), x.width()), (y.len(), y.width()), "AND operands must have one length and width");
+        let words = x.x.words().len();
+        let (mut r, mut message) = (p.buffer(words), p.buffer(words));
+        let mut z = BooleanShare::new(Planes::zeros(x.len(), x.width()), Planes::zeros(x.len(), x.width()));
+        let (xx, xy, yx, yy) = (x.x.words(), x.y.words(), y.x.words(), y.y.words());
+        let (a, b) = (z.x.words_mut(), z.y.words_mut());
+        match me {
+            OWNER => {
+                p.mask(FIRST, step, R, tile, &mut r);
+                p.mask(FIRST, step, Z, tile, a);
+                p.mask(SECOND, step, Z, tile, b);
+                vectorise(|| {
+                    for i in 0..words {
+                        message[i] = ((xx[i] ^ xy[i]) & (yx[i] ^ yy[i])) ^ r[i];
+                    }
+                });
+                p.party.send(SECOND, step, tile, &message)?;
+            }
+            FIRST => {
+                p.mask(OWNER, step, R, tile, &mut r);
+                p.mask(OWNER, step, Z, tile, b);
+                vectorise(|| {
+                    for i in 0..words {
+                        a[i] = (xx[i] & yy[i]) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
+                    }
+                });
+                p.party.send(SECOND, step, tile, a)?;
+            }
+            _ => {
+                p.party.recv(OWNER, step, tile, &mut r)?;
+                p.mask(OWNER, step, Z, tile, b);
+                vectorise(|| {
+                    for i in 0..words {
+                        a[i] = (xx[i] & (yx[i] ^ yy[i])) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
+                    }
+                });
+                p.party.send(FIRST, step, tile, a)?;
+            }
+        }
+        p.recycle(r);
+        p.recycle(message);
+        out.push(z);
+    }
+    if me != OWNER {
+        for (tile, z) in out.iter_mut().enumerate() {
+            let mut theirs = p.buffer(z.x.words().len());
+            let peer = p.online_peer();
+            p.party.recv(peer, step, tile, &mut theirs)?;
+            xor_assign(z.x.words_mut(), &theirs);
+            p.recycle(theirs);
+        }
+    }
+    Ok(out)
+}
+
+fn xor_assign(x: &mut [u64], y: &[u64]) {
+    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x ^= *y));
+}
+
+/// Spec 7.1: `x < 0` is bit `w-1` of `A - L`, that is `A_{w-1} ^ L_{w-1} ^ [A mod 2^{w-1} < L mod 2^{w-1}]`.
+pub(super) fn signs(
+    p: &mut Rep3,
+    xs: &[&ArithmeticShare],
+    width: u32,
+    lifts: Vec<Raw<ArithmeticShare>>,
+) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
+    assert!((2..=48).contains(&width), "comparisons read 2 to 48 bits, asked for {width}");
+    let operands: Vec<Operand> = xs.iter().map(|x| Operand::new(p, x, width as usize)).collect();
+    compare(p, operands, lifts)
+}
+
+/// Spec 5.6: `[c < r]` over whole operands, `c` given by the online pair and `r` by the mask owner, of the stated bits.
+pub(super) fn less_than_dealt(
+    p: &mut Rep3,
+    operands: Vec<(Planes, usize)>,
+    lifts: Vec<Raw<ArithmeticShare>>,
+) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
+    let operands = operands.into_iter().map(|(planes, bits)| Operand { planes, bits, sign: false }).collect();
+    compare(p, operands, lifts)
+}
+
+/// One comparison operand of this party: the low `bits` planes are compared; if `sign`, the next plane is added.
+struct Operand {
+    planes: Planes,
+    bits: usize,
+    sign: bool,
+}
+
+impl Operand {
+    fn new(p: &Rep3, x: &ArithmeticShare, width: usize) -> Self {
+        let planes = if p.is_owner() {
+            Planes::from_values(x.x.add(&x.y).data(), width)
+        } else {
+            Planes::from_values(x.x.data(), width)
+        };
+        Operand { planes, bits: width - 1, sign: true }
+    }
+    fn words(&self) -> usize {
+        plane_words(self.planes.len())
+    }
+}
+
+/// A tile of one operand: which words, and the state of the walk over the comparator.
+struct Walk {
+    operand: usize,
+    words: Range<usize>,
+    /// This party's masked values (online) or both masks' XOR (owner), node after node.
+    values: Vec<u64>,
+    /// `l1` of every node at the owner and party 1, `l2` at party 2.
+    masks: Vec<u64>,
+    /// `l2` of every node at the owner; this party's shares of the mask products of gates elsewhere.
+    second: Vec<u64>,
+}
+
+/// Spec 7.2 to 7.5. Operands may differ in bits; all share the exchanges.
+fn compare(
+    p: &mut Rep3,
+    operands: Vec<Operand>,
+    lifts: Vec<Raw<ArithmeticShare>>,
+) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
+    let radix = match p.config.radix {
+        Radix::Two => 2,
+        Radix::Four => 4,
+    };
+    let circuits: Vec<Comparator> = operands.iter().map(|o| Comparator::new(o.bits, radix)).collect();
+    let mut results: Vec<BooleanShare> = operands
+        .iter()
+        .map(|o| BooleanShare::new(Planes::zeros(o.planes.len(), 1), Planes::zeros(o.planes.len(), 1)))
+        .collect();
+    let mut lift = Some(convert::Lift::post(p, lifts)?);
+    let mut lifted = Vec::new();
+    let mut step = p.party.next_step();
+    let mut batches = tile_batches(&operands).into_iter().peekable();
+    while let Some(batch) = batches.next() {
+        let mut walks = Vec::with_capacity(batch.len());
+        for (tile, (operand, words)) in batch.into_iter().enumerate() {
+            let (o, circuit) = (&operands[operand], &circuits[operand]);
+            walks.push(if p.is_owner() {
+                deal(p, o, circuit, step, tile, operand, words)?
+            } else {
+                leaves(p, o, circuit, step, tile, operand, words)?
+            });
+        }
+        if let Some(lift) = lift.take() {
+            lifted = lift.finish(p)?;
+        }
+        if !p.is_owner() {
+            exchange_levels(p, &circuits, &mut walks, step)?;
+        }
+        for walk in walks {
+            write_result(p, &circuits[walk.operand], &walk, &mut results[walk.operand]);
+        }
+        if batches.peek().is_some() {
+            step = p.party.next_step();
+        }
+    }
+    Ok((results, lifted))
+}
+
+/// Tiles of all operands in batches of bounded size; at least one batch, possibly empty.
+fn tile_batches(operands: &[Operand]) -> Vec<Vec<(usize, Range<usize>)>> {
+    let (mut all, mut batch, mut words) = (Vec::new(), Vec::new(), 0);
+    for (index, operand) in operands.iter().enumerate() {
+        for start in (0..operand.words()).step_by(TILE_WORDS) {
+            if words + TILE_WORDS > BATCH / 64 {
+                all.push(std::mem::take(&mut batch));
+                words = 0;
+            }
+            words += TILE_WORDS;
+            batch.push((index, start..operand.words().min(start + TILE_WORDS)));
+        }
+    }
+    all.push(batch);
+    all
+}
+
+/// Plane `i` of a buffer of planes of `n` words.
+fn plane(words: &[u64], i: usize, n: usize) -> &[u64] {
+    &words[i * n..(i + 1) * n]
+}
+
+/// Words dealt for one tile: thermometer bits, sign bit, mask products.
+fn dealt_planes(circuit: &Comparator, sign: bool) -> usize {
+    circuit.leaf_dealt + usize::from(sign) + circuit.gate_dealt
+}
+
+/// Mask owner, Spec 7.2 and 7.4: deals additive shares of the thermometer bits `[r_b >= j]` of each block, of the sign bit,
+/// and of the mask products of every gate. One message per tile.
+fn deal(
+    p: &mut Rep3,
+    o: &Operand,
+    circuit: &Comparator,
+    step: u64,
+    tile: usize,
+    operand: usize,
+    words: Range<usize>,
+) -> Result<Walk> {
+    let n = words.len();
+    let mut dealt = p.buffer(dealt_planes(circuit, o.sign) * n);
+    let mut share = p.buffer(dealt.len());
+    let mut masks = p.buffer(circuit.nodes * n);
+    let mut second = p.buffer(circuit.nodes * n);
+    p.mask(FIRST, step, DEALT, tile, &mut share);
+    p.mask(FIRST, step, NODES, tile, &mut masks);
+    p.mask(SECOND, step, NODES, tile, &mut second);
+    for block in &circuit.blocks {
+        let bits: Vec<&[u64]> =
+            (0..block.bits).map(|i| &o.planes.plane_words(block.first + i)[words.clone()]).collect();
+        thermometer(&bits, &mut dealt[block.dealt * n..(block.dealt + (1 << block.bits) - 1) * n]);
+    }
+    if o.sign {
+        dealt[circuit.leaf_dealt * n..(circuit.leaf_dealt + 1) * n]
+            .copy_from_slice(&o.planes.plane_words(o.bits)[words.clone()]);
+    }
+    let first_product = circuit.leaf_dealt + usize::from(o.sign);
+    let mut values = p.buffer(circuit.nodes * n);
+    for node in 0..circuit.leaf_nodes {
+        xor_into(&mut values, node, n, &masks, &second);
+    }
+    for gate in circuit.levels.iter().flat_map(|l| &l.gates) {
+        if let Some(linear) = gate.linear {
+            fold_linear(&mut masks, gate.out, linear, n);
+            fold_linear(&mut second, gate.out, linear, n);
+        }
+        xor_into(&mut values, gate.out, n, &masks, &second);
+        for (index, nodes) in &gate.dealt {
+            let at = (first_product + index) * n;
+            product_of_planes(&values, nodes, n, &mut dealt[at..at + n]);
+        }
+    }
+    xor_assign(&mut dealt, &share);
+    p.party.send(SECOND, step, tile, &dealt)?;
+    p.recycle(dealt);
+    p.recycle(share);
+    Ok(Walk { operand, words, values, masks, second })
+}
+
+fn xor_into(values: &mut [u64], node: usize, n: usize, masks: &[u64], second: &[u64]) {
+    let (a, b) = (plane(masks, node, n), plane(second, node, n));
+    let out = &mut values[node * n..(node + 1) * n];
+    vectorise(|| out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = a ^ b));
+}
+
+/// `planes[out] ^= planes[linear]`; `linear` comes before `out`.
+fn fold_linear(planes: &mut [u64], out: usize, linear: usize, n: usize) {
+    let (before, after) = planes.split_at_mut(out * n);
+    xor_assign(&mut after[..n], plane(before, linear, n));
+}
+
+fn product_of_planes(values: &[u64], nodes: &[usize], n: usize, out: &mut [u64]) {
+    out.copy_from_slice(plane(values, nodes[0], n));
+    for &node in &nodes[1..] {
+        let factor = plane(values, node, n);
+        vectorise(|| out.iter_mut().zip(factor).for_each(|(o, f)| *o &= *f));
+    }
+}
+
+/// `out` plane `j - 1` becomes `[r >= j]` for `j = 1..2^bits`, `r` given as bit planes, lowest first.
+fn thermometer(bits: &[&[u64]], out: &mut [u64]) {
+    let n = bits[0].len();
+    for (j, out) in out.chunks_exact_mut(n.max(1)).enumerate().take((1 << bits.len()) - 1) {
+        let j = j + 1;
+        out.fill(u64::MAX);
+        for (i, bit) in bits.iter().enumerate() {
+            if j >> i & 1 == 1 {
+                vectorise(|| out.iter_mut().zip(*bit).for_each(|(o, b)| *o &= *b));
+            } else {
+                vectorise(|| out.iter_mut().zip(*bit).for_each(|(o, b)| *o |= *b));
+            }
+        }
+    }
+}
+
+/// Online pair, Spec 7.3: from the dealt shares, own shares of `G_b = [c_b < r_b]` and `P_b = [c_b = r_b]` by looking up
+/// entry `c_b`; masked and sent.
+fn leaves(
+    p: &mut Rep3,
+    o: &Operand,
+    circuit: &Comparator,
+    step: u64,
+    tile: usize,
+    operand: usize,
+    words: Range<usize>,
+) -> Result<Walk> {
+    let (n, me) = (words.len(), p.party.me());
+    let mut dealt = p.buffer(dealt_planes(circuit, o.sign) * n);
+    if me == FIRST {
+        p.mask(OWNER, step, DEALT, tile, &mut dealt);
+    } else {
+        p.party.recv(OWNER, step, tile, &mut dealt)?;
+    }
+    let mut masks = p.buffer(circuit.nodes * n);
+    p.mask(OWNER, step, NODES, tile, &mut masks);
+    let mut values = p.buffer(circuit.nodes * n);
+    values[..circuit.leaf_nodes * n].copy_from_slice(&masks[..circuit.leaf_nodes * n]);
+    // The constant [r >= 0] = 1 is held by party 2.
+    let one = if me == SECOND { u64::MAX } else { 0 };
+    for block in &circuit.blocks {
+        let c: Vec<&[u64]> = (0..block.bits).map(|i| &o.planes.plane_words(block.first + i)[words.clone()]).collect();
+        let steps = &dealt[block.dealt * n..(block.dealt + (1 << block.bits) - 1) * n];
+        let (g, rest) = values[block.generate * n..].split_at_mut(n);
+        lookup(&c, steps, one, g, block.propagate.map(|_| &mut rest[..n]));
+    }
+    let first_product = circuit.leaf_dealt + usize::from(o.sign);
+    if o.sign {
+        let top = circuit.blocks.last().expect("at least one block").generate * n..;
+        let top = &mut values[top][..n];
+        xor_assign(top, plane(&dealt, circuit.leaf_dealt, n));
+        if me == SECOND {
+            xor_assign(top, &o.planes.plane_words(o.bits)[words.clone()]);
+        }
+    }
+    let peer = p.online_peer();
+    p.party.send(peer, step, tile, &values[..circuit.leaf_nodes * n])?;
+    let mut second = p.buffer(circuit.gate_dealt * n);
+    second.copy_from_slice(&dealt[first_product * n..]);
+    p.recycle(dealt);
+    Ok(Walk { operand, words, values, masks, second })
+}
+
+/// `g ^= [r >= c + 1]`, `eq ^= [r >= c] ^ [r >= c + 1]`, entries of the shared thermometer `steps` selected by the public `c`.
+fn lookup(c: &[&[u64]], steps: &[u64], one: u64, g: &mut [u64], eq: Option<&mut [u64]>) {
+    let n = g.len();
+    let (whole, tail) = (n / LANES * LANES, n % LANES);
+    let mut unused = [0u64; TILE_WORDS];
+    let eq = match eq {
+        Some(eq) => eq,
+        None => &mut unused[..n],
+    };
+    vectorise(|| {
+        for at in (0..whole).step_by(LANES) {
+            select_entries::<LANES>(c, steps, one, n, at, g, eq);
+        }
+        for at in whole..whole + tail {
+            select_entries::<1>(c, steps, one, n, at, g, eq);
+        }
+    });
+}
+
+/// Words handled at once by a table look-up: the table's entries then fill vector registers.
+const LANES: usize = 4;
+
+#[inline(always)]
+fn select_entries<const W: usize>(
+    c: &[&[u64]],
+    steps: &[u64],
+    one: u64,
+    n: usize,
+    at: usize,
+    g: &mut [u64],
+    eq: &mut [u64],
+) {
+    const ENTRIES: usize = 1 << LEAF_BITS;
+    let size = 1 << c.len();
+    // next[v] = [r >= v + 1], same[v] = [r = v]
+    let mut next = [[0u64; W]; ENTRIES];
+    let mut same = [[0u64; W]; ENTRIES];
+    let mut below = [one; W];
+    for v in 0..size {
+        if v + 1 < size {
+            next[v].copy_from_slice(&steps[v * n + at..v * n + at + W]);
+        }
+        for i in 0..W {
+            same[v][i] = below[i] ^ next[v][i];
+        }
+        below = next[v];
+    }
+    let mut entries = size;
+    for bit in c.iter().rev() {
+        entries /= 2;
+        for v in 0..entries {
+            for i in 0..W {
+                let choose = bit[at + i];
+                next[v][i] ^= (next[v][i] ^ next[v + entries][i]) & choose;
+                same[v][i] ^= (same[v][i] ^ same[v + entries][i]) & choose;
+            }
+        }
+    }
+    for i in 0..W {
+        g[at + i] ^= next[0][i];
+        eq[at + i] ^= same[0][i];
+    }
+}
+
+/// Online pair, Spec 7.5: opens the masked leaves to each other, then level after level, one exchange each.
+fn exchange_levels(p: &mut Rep3, circuits: &[Comparator], walks: &mut [Walk], step: u64) -> Result<()> {
+    let tiles = walks.len();
+    let deepest = walks.iter().map(|w| circuits[w.operand].levels.len()).max().unwrap_or(0);
+    for (tile, walk) in walks.iter_mut().enumerate() {
+        merge(p, walk, step, tile, 0..circuits[walk.operand].leaf_nodes)?;
+    }
+    for depth in 0..deepest {
+        let number = |tile: usize| (depth + 1) * tiles + tile;
+        for (tile, walk) in walks.iter_mut().enumerate() {
+            if let Some(level) = circuits[walk.operand].levels.get(depth) {
+                let n = walk.words.len();
+                for gate in &level.gates {
+                    evaluate(p.party.me(), gate, walk, n);
+                }
+                let peer = p.online_peer();
+                p.party.send(peer, step, number(tile), &walk.values[level.nodes.start * n..level.nodes.end * n])?;
+            }
+        }
+        for (tile, walk) in walks.iter_mut().enumerate() {
+            if let Some(level) = circuits[walk.operand].levels.get(depth) {
+                merge(p, walk, step, number(tile), level.nodes.clone())?;
+                let n = walk.words.len();
+                for gate in &level.gates {
+                    if let Some(linear) = gate.linear {
+                        fold_linear(&mut walk.values, gate.out, linear, n);
+                        fold_linear(&mut walk.masks, gate.out, linear, n);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds the peer's half to the values of some nodes.
+fn merge(p: &mut Rep3, walk: &mut Walk, step: u64, tile: usize, nodes: Range<usize>) -> Result<()> {
+    let n = walk.words.len();
+    let mut theirs = p.buffer(nodes.len() * n);
+    let peer = p.online_peer();
+    p.party.recv(peer, step, tile, &mut theirs)?;
+    xor_assign(&mut walk.values[nodes.start * n..nodes.end * n], &theirs);
+    p.recycle(theirs);
+    Ok(())
+}
+
+/// Spec 7.4, online: own half of a gate's output, `l_z ^ sum of (public parts times shared masks)`; party 2 adds the product
+/// of the public parts.
+fn evaluate(me: usize, gate: &Gate, walk: &mut Walk, n: usize) {
+    let (before, after) = walk.values.split_at_mut(gate.out * n);
+    let out = &mut after[..n];
+    out.copy_from_slice(plane(&walk.masks, gate.out, n));
+    for term in &gate.terms {
+        let mask = match term.mask {
+            Mask::Node(node) => plane(&walk.masks, node, n),
+            Mask::Product(index) => plane(&walk.second, index, n),
+        };
+        add_product(out, mask, &term.public, before);
+    }
+    if me == SECOND {
+        for factors in &gate.products {
+            add_product(out, plane(before, factors[0], n), &factors[1..], before);
+        }
+    }
+}
+
+/// `out ^= first & values[nodes[0]] & ..`
+fn add_product(out: &mut [u64], first: &[u64], nodes: &[usize], values: &[u64]) {
+    let n = out.len();
+    let factor = |i: usize| plane(values, nodes[i], n);
+    match nodes.len() {
+        0 => xor_assign(out, first),
+        1 => {
+            let a = factor(0);
+            vectorise(|| out.iter_mut().zip(first.iter().zip(a)).for_each(|(o, (f, a))| *o ^= f & a));
+        }
+        2 => {
+            let (a, b) = (factor(0), factor(1));
+            vectorise(|| {
+                for (o, (f, (a, b))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b))) {
+                    *o ^= f & a & b;
+                }
+            });
+        }
+        3 => {
+            let (a, b, c) = (factor(0), factor(1), factor(2));
+            vectorise(|| {
+                for (o, (f, (a, (b, c)))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b.iter().zip(c)))) {
+                    *o ^= f & a & b & c;
+                }
+            });
+        }
+        more => unreachable!("gates have at most four factors, got {}", more + 1),
+    }
+}
+
+/// The result node becomes the sharing's plane.
+fn write_result(p: &mut Rep3, circuit: &Comparator, walk: &Walk, result: &mut BooleanShare) {
+    let n = walk.words.len();
+    let (x, y) = if p.is_owner() { (&walk.masks, &walk.second) } else { (&walk.values, &walk.masks) };
+    result.x.words_mut()[walk.words.clone()].copy_from_slice(plane(x, circuit.result, n));
+    result.y.words_mut()[walk.words.clone()].copy_from_slice(plane(y, circuit.result, n));
+}

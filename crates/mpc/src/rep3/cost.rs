@@ -1,0 +1,225 @@
+//! Declared messages of every operation, in the order in which the code sends and awaits them. Tests hold measured traffic
+//! against these, to the byte and to the round.
+
+use super::arithmetic::batches;
+use super::boolean::TILE_WORDS;
+use super::convert::{TermParts, lane_words};
+use super::{BATCH, FIRST, OWNER, SECOND, tiles};
+use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::share::plane_words;
+use crate::{Radix, Recipients};
+use privity_circuit::Comparator;
+use privity_ring::Bilinear;
+
+/// The price list of rep3.
+#[derive(Clone, Copy, Debug)]
+pub struct Rep3Costs {
+    /// Carry-tree fan-in of comparisons.
+    pub radix: Radix,
+}
+
+/// Words the online pair send each other.
+fn exchange(clock: &mut Clock, words: usize) -> [crate::cost::Arrival; 2] {
+    let bytes = 8 * words as u64;
+    [clock.send(FIRST, SECOND, bytes), clock.send(SECOND, FIRST, bytes)]
+}
+
+/// Words the mask owner sends ahead.
+fn ahead(clock: &mut Clock, words: usize) -> crate::cost::Arrival {
+    clock.send(OWNER, SECOND, 8 * words as u64)
+}
+
+fn receive(clock: &mut Clock, arrivals: impl IntoIterator<Item = crate::cost::Arrival>) {
+    arrivals.into_iter().for_each(|a| clock.recv(a));
+}
+
+impl Rep3Costs {
+    fn comparator(&self, bits: usize) -> Comparator {
+        Comparator::new(bits, if self.radix == Radix::Two { 2 } else { 4 })
+    }
+
+    /// Comparisons of operands `(len, bits, sign)` with lifts riding along.
+    fn compare(&self, clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
+        let mut lifting = Vec::new();
+        for (len, shift) in lifts {
+            let words = lane_words(*len, *shift);
+            let dealt = ahead(clock, words);
+            clock.recv(dealt);
+            lifting.extend(exchange(clock, words));
+        }
+        let circuits: Vec<Comparator> = operands.iter().map(|o| self.comparator(o.1)).collect();
+        for batch in operand_tiles(operands) {
+            let mut posted = Vec::new();
+            for (operand, n) in &batch {
+                let c = &circuits[*operand];
+                let planes = c.leaf_dealt + usize::from(operands[*operand].2) + c.gate_dealt;
+                let dealt = ahead(clock, planes * n);
+                clock.recv(dealt);
+                posted.extend(exchange(clock, c.leaf_nodes * n));
+            }
+            receive(clock, lifting.drain(..));
+            receive(clock, posted);
+            let deepest = batch.iter().map(|(o, _)| circuits[*o].levels.len()).max().unwrap_or(0);
+            for depth in 0..deepest {
+                let mut posted = Vec::new();
+                for (operand, n) in &batch {
+                    if let Some(level) = circuits[*operand].levels.get(depth) {
+                        posted.extend(exchange(clock, level.nodes.len() * n));
+                    }
+                }
+                receive(clock, posted);
+            }
+        }
+    }
+}
+
+/// Tiles of operands, in batches: operand and words of a plane.
+fn operand_tiles(operands: &[(usize, usize, bool)]) -> Vec<Vec<(usize, usize)>> {
+    let (mut all, mut batch, mut words) = (Vec::new(), Vec::new(), 0);
+    for (index, (len, _, _)) in operands.iter().enumerate() {
+        let total = plane_words(*len);
+        for start in (0..total).step_by(TILE_WORDS) {
+            if words + TILE_WORDS > BATCH / 64 {
+                all.push(std::mem::take(&mut batch));
+                words = 0;
+            }
+            words += TILE_WORDS;
+            batch.push((index, TILE_WORDS.min(total - start)));
+        }
+    }
+    all.push(batch);
+    all
+}
+
+impl Costs for Rep3Costs {
+    fn parties(&self) -> usize {
+        3
+    }
+
+    fn input(&self, clock: &mut Clock, owner: usize, len: usize) {
+        let receivers: &[usize] = match owner {
+            OWNER => &[FIRST, SECOND],
+            FIRST => &[SECOND],
+            _ => &[FIRST],
+        };
+        let mut arrivals = Vec::new();
+        for (_, range) in tiles(len) {
+            arrivals.extend(receivers.iter().map(|to| clock.send(owner, *to, 8 * range.len() as u64)));
+        }
+        receive(clock, arrivals);
+    }
+
+    fn products(&self, clock: &mut Clock, jobs: &[ProductCost]) {
+        for batch in batches(jobs.iter().map(|j| j.len)) {
+            let mut awaited = Vec::new();
+            for (job, _, range) in batch {
+                let (j, len) = (&jobs[job], range.len());
+                if range.start == 0 || j.op == Bilinear::Mul {
+                    let macs = if j.op == Bilinear::Mul { len as u64 } else { j.macs };
+                    clock.work(OWNER, macs);
+                    clock.work(FIRST, 2 * macs);
+                    clock.work(SECOND, 2 * macs);
+                }
+                let masks = ahead(clock, len);
+                if j.shift == 0 {
+                    clock.recv(masks);
+                    awaited.extend(exchange(clock, len));
+                } else {
+                    awaited.extend(exchange(clock, len));
+                    clock.recv(masks);
+                }
+            }
+            receive(clock, awaited);
+        }
+    }
+
+    fn rescale(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        for (len, _) in jobs.iter().filter(|(_, shift)| *shift > 0) {
+            for (_, range) in tiles(*len) {
+                let masks = ahead(clock, range.len());
+                clock.recv(masks);
+            }
+        }
+    }
+
+    fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        let shifted: Vec<(usize, u32)> = jobs.iter().copied().filter(|(_, shift)| *shift > 0).collect();
+        let operands: Vec<(usize, usize, bool)> = shifted.iter().map(|(len, s)| (*len, *s as usize, false)).collect();
+        self.compare(clock, &operands, &shifted);
+        let one = TermCost { armed: false, secret: false, lift: None };
+        let injections: Vec<(usize, Vec<TermCost>)> = shifted.iter().map(|(len, _)| (*len, vec![one])).collect();
+        self.inject(clock, &injections);
+    }
+
+    fn signs(&self, clock: &mut Clock, lens: &[usize], width: u32, lifts: &[(usize, u32)]) {
+        let operands: Vec<(usize, usize, bool)> = lens.iter().map(|len| (*len, width as usize - 1, true)).collect();
+        self.compare(clock, &operands, lifts);
+    }
+
+    fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
+        let width = width as usize;
+        let dealt = ahead(clock, width * plane_words(len));
+        clock.recv(dealt);
+        self.and(clock, &[(len, width)]);
+        let mut distance = 1;
+        while distance < width {
+            self.and(clock, &[(len, width), (len, width)]);
+            distance *= 2;
+        }
+    }
+
+    fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]) {
+        let mut posted = Vec::new();
+        for (len, width) in jobs {
+            let words = width * plane_words(*len);
+            let dealt = ahead(clock, words);
+            clock.recv(dealt);
+            posted.extend(exchange(clock, words));
+        }
+        receive(clock, posted);
+    }
+
+    fn arm(&self, clock: &mut Clock, len: usize) {
+        for (_, range) in tiles(len) {
+            let dealt = ahead(clock, range.len());
+            clock.recv(dealt);
+        }
+    }
+
+    fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
+        for batch in batches(jobs.iter().map(|(len, _)| *len)) {
+            let mut posted = Vec::new();
+            for (job, _, range) in batch {
+                let len = range.len();
+                let parts = jobs[job].1.iter().map(|t| TermParts::new(len, t.armed, t.secret, t.lift).total());
+                let words: usize = parts.sum();
+                if words > 0 {
+                    let dealt = ahead(clock, words);
+                    clock.recv(dealt);
+                }
+                posted.extend(exchange(clock, len));
+            }
+            receive(clock, posted);
+        }
+    }
+
+    fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
+        let mut arrivals = Vec::new();
+        for (from, recipient) in [(OWNER, FIRST), (OWNER, SECOND), (FIRST, OWNER)] {
+            if to.contains(recipient) {
+                arrivals.extend(tiles(len).map(|(_, range)| clock.send(from, recipient, 8 * range.len() as u64)));
+            }
+        }
+        receive(clock, arrivals);
+    }
+
+    fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) {
+        let mut posted = Vec::new();
+        for (_, range) in tiles(len) {
+            let dealt = [ahead(clock, 2 * harmonics * range.len()), ahead(clock, range.len())];
+            receive(clock, dealt);
+            posted.extend(exchange(clock, range.len()));
+        }
+        receive(clock, posted);
+    }
+}

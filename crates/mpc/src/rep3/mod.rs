@@ -1,0 +1,245 @@
+//! Three parties, one passive corruption: masked replicated sharing over Z_2^64 and bits. Spec: docs/protocols/rep3.md.
+//!
+//! `x = A - l1 - l2`. Party 0, the mask owner, holds `(l1, l2)`; party 1 holds `(A, l1)`; party 2 holds `(A, l2)`.
+//! All that party 0 sends depends on masks only, so it runs ahead of the other two by itself.
+
+mod arithmetic;
+mod boolean;
+mod convert;
+pub mod cost;
+mod input;
+
+use crate::ops::fourier::Series;
+use crate::party::{Draw, Party};
+use crate::share::Planes;
+use crate::{BitShare, Config, Error, Inject, Product, Protocol, Raw, Recipients, Result, Share, TruncMode};
+use privity_ring::{Shape, Tensor};
+use std::sync::Arc;
+
+/// Party 0: knows masks, never masked values.
+pub const OWNER: usize = 0;
+/// Party 1 of the online pair.
+pub const FIRST: usize = 1;
+/// Party 2 of the online pair; the mask owner's messages go to it.
+pub const SECOND: usize = 2;
+
+/// Elements per frame of word-sized data: 128 KiB.
+pub(crate) const TILE: usize = 1 << 14;
+/// Elements whose messages are posted before the first is awaited. Larger operations run in batches of this size, one
+/// after the other, so that memory in flight is bounded.
+pub(crate) const BATCH: usize = 1 << 22;
+
+/// One party's part of an arithmetic sharing.
+#[derive(Clone)]
+pub struct ArithmeticShare {
+    /// `l1` at the mask owner, `A` elsewhere.
+    pub(crate) x: Tensor<u64>,
+    /// `l2` at the mask owner, `l1` at party 1, `l2` at party 2.
+    pub(crate) y: Tensor<u64>,
+}
+
+impl std::fmt::Debug for ArithmeticShare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ArithmeticShare{:?}", self.x.shape().extents())
+    }
+}
+
+impl Share for ArithmeticShare {
+    type R = u64;
+    fn shape(&self) -> &Shape {
+        self.x.shape()
+    }
+    fn map(&self, f: impl Fn(&Tensor<u64>) -> Tensor<u64>) -> Self {
+        ArithmeticShare { x: f(&self.x), y: f(&self.y) }
+    }
+    fn zip(&self, o: &Self, f: impl Fn(&Tensor<u64>, &Tensor<u64>) -> Tensor<u64>) -> Self {
+        ArithmeticShare { x: f(&self.x, &o.x), y: f(&self.y, &o.y) }
+    }
+}
+
+/// One party's part of a Boolean sharing `b = A ^ l1 ^ l2`, components as in [`ArithmeticShare`].
+#[derive(Clone, Debug)]
+pub struct BooleanShare {
+    pub(crate) x: Planes,
+    pub(crate) y: Planes,
+    /// Set once the sharing is armed: this party's additive share of the mask bit (Spec 8.1); empty at the mask owner.
+    pub(crate) beta: Option<Arc<Beta>>,
+}
+
+/// Additive shares of the mask bits of an armed sharing. `Debug` shows nothing.
+pub(crate) struct Beta(pub Vec<u64>);
+
+impl std::fmt::Debug for Beta {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("armed")
+    }
+}
+
+impl BooleanShare {
+    pub(crate) fn new(x: Planes, y: Planes) -> Self {
+        BooleanShare { x, y, beta: None }
+    }
+}
+
+impl BitShare for BooleanShare {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+    fn width(&self) -> usize {
+        self.x.width()
+    }
+    fn xor(&self, o: &Self) -> Self {
+        BooleanShare::new(self.x.xor(&o.x), self.y.xor(&o.y))
+    }
+    fn plane(&self, i: usize) -> Self {
+        BooleanShare::new(self.x.plane(i), self.y.plane(i))
+    }
+    fn stack(planes: &[&Self]) -> Self {
+        let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
+        BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
+    }
+}
+
+/// One party's side of the protocol.
+pub struct Rep3 {
+    party: Party,
+    config: Config,
+    scratch: Vec<Vec<u64>>,
+}
+
+impl Rep3 {
+    /// A protocol instance over an established session of three parties.
+    pub fn new(party: Party, config: Config) -> Result<Rep3> {
+        check_config(&config)?;
+        if party.n() != 3 {
+            let problem = format!("needs exactly three parties, got {}", party.n());
+            return Err(Error::Parameter { operation: "rep3", problem });
+        }
+        Ok(Rep3 { party, config, scratch: Vec::new() })
+    }
+    /// The session: statistics, control messages.
+    pub fn party(&mut self) -> &mut Party {
+        &mut self.party
+    }
+    /// Ends the protocol and gives the session back.
+    pub fn into_party(self) -> Party {
+        self.party
+    }
+
+    fn is_owner(&self) -> bool {
+        self.party.me() == OWNER
+    }
+    /// The other member of the online pair.
+    fn online_peer(&self) -> usize {
+        FIRST + SECOND - self.party.me()
+    }
+    /// A buffer of `len` words, contents unspecified, reused between operations.
+    fn buffer(&mut self, len: usize) -> Vec<u64> {
+        let mut buffer = self.scratch.pop().unwrap_or_default();
+        buffer.resize(len, 0);
+        buffer
+    }
+    fn recycle(&mut self, buffer: Vec<u64>) {
+        if self.scratch.len() < 8 {
+            self.scratch.push(buffer);
+        }
+    }
+    /// Draws a stream shared with `peer`.
+    fn mask(&self, peer: usize, step: u64, label: u8, tile: usize, out: &mut [u64]) {
+        self.party.mask(peer, Draw { step, label, tile }, out);
+    }
+}
+
+/// Refuses formats that the truncation and comparison arguments do not cover.
+pub(crate) fn check_config(config: &Config) -> Result<()> {
+    let (frac, width) = (config.fixed.frac, config.width);
+    if !(1..=30).contains(&frac) {
+        let problem = format!("{frac} fraction bits; rep3 supports 1 to 30");
+        return Err(Error::Parameter { operation: "fixed-point format", problem });
+    }
+    if !(2..=48).contains(&width) {
+        let problem = format!("width {width}; comparisons read 2 to 48 bits");
+        return Err(Error::Parameter { operation: "comparison width", problem });
+    }
+    Ok(())
+}
+
+/// The tiles of `len` elements: index and range.
+pub(crate) fn tiles(len: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+    (0..len.div_ceil(TILE)).map(move |t| (t, t * TILE..len.min((t + 1) * TILE)))
+}
+
+impl Protocol for Rep3 {
+    type R = u64;
+    type A = ArithmeticShare;
+    type B = BooleanShare;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn parties(&self) -> usize {
+        3
+    }
+    fn me(&self) -> usize {
+        self.party.me()
+    }
+    fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.party.enter(operation);
+        let result = f(self);
+        self.party.leave();
+        result
+    }
+    fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
+        self.scope("input", |p| input::input(p, owner, shape, x))
+    }
+    fn public(&mut self, x: &Tensor<u64>) -> ArithmeticShare {
+        let zero = Tensor::zeros(x.shape());
+        ArithmeticShare { x: if self.is_owner() { zero.clone() } else { x.clone() }, y: zero }
+    }
+    fn products(&mut self, jobs: &[Product<'_, ArithmeticShare>]) -> Result<Vec<Raw<ArithmeticShare>>> {
+        let raw = self.scope("product", |p| arithmetic::products(p, jobs))?;
+        match self.config.mode {
+            TruncMode::Fast => Ok(raw.into_iter().map(arithmetic::Masked::into_raw).collect()),
+            TruncMode::Exact => self.scope("exact rounding", |p| arithmetic::round_exactly(p, raw)),
+        }
+    }
+    fn rescale(&mut self, jobs: &[(&ArithmeticShare, u32)]) -> Result<Vec<Raw<ArithmeticShare>>> {
+        let raw = self.scope("rescale", |p| arithmetic::rescale(p, jobs))?;
+        match self.config.mode {
+            TruncMode::Fast => Ok(raw.into_iter().map(arithmetic::Masked::into_raw).collect()),
+            TruncMode::Exact => self.scope("exact rounding", |p| arithmetic::round_exactly(p, raw)),
+        }
+    }
+    fn signs(
+        &mut self,
+        xs: &[&ArithmeticShare],
+        width: u32,
+        lifts: Vec<Raw<ArithmeticShare>>,
+    ) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
+        self.scope("comparison", |p| boolean::signs(p, xs, width, lifts))
+    }
+    fn a2b(&mut self, x: &ArithmeticShare, width: u32) -> Result<BooleanShare> {
+        self.scope("bits of", |p| convert::a2b(p, x, width))
+    }
+    fn and(&mut self, jobs: &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>> {
+        self.scope("and", |p| boolean::and(p, jobs))
+    }
+    fn not(&mut self, x: &BooleanShare) -> BooleanShare {
+        let masked = if self.is_owner() { x.x.clone() } else { x.x.map(|w| !w) };
+        // The mask is unchanged, so an armed sharing stays armed.
+        BooleanShare { x: masked, y: x.y.clone(), beta: x.beta.clone() }
+    }
+    fn arm(&mut self, x: &BooleanShare) -> Result<BooleanShare> {
+        self.scope("select", |p| convert::arm(p, x))
+    }
+    fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
+        self.scope("select", |p| convert::inject(p, jobs))
+    }
+    fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
+        self.settle()?;
+        self.scope("open", |p| input::open(p, x, to))
+    }
+    fn harmonics(&mut self, x: &ArithmeticShare, series: &Series) -> Result<Raw<ArithmeticShare>> {
+        self.scope("harmonics", |p| convert::harmonics(p, x, series))
+    }
+}

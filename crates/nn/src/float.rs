@@ -35,10 +35,16 @@ impl Matrix {
         Matrix { rows, cols, data: vec![0.0; rows * cols] }
     }
     fn transpose(&self) -> Self {
-        let mut out = Self::zeros(self.cols, self.rows);
-        for (i, row) in self.data.chunks_exact(self.cols.max(1)).enumerate() {
-            for (j, &x) in row.iter().enumerate() {
-                out.data[j * self.rows + i] = x;
+        const SIDE: usize = 16; // square blocks: both sides stay in cache lines already loaded
+        let (m, n) = (self.rows, self.cols);
+        let mut out = Self::zeros(n, m);
+        for i0 in (0..m).step_by(SIDE) {
+            for j0 in (0..n).step_by(SIDE) {
+                for j in j0..(j0 + SIDE).min(n) {
+                    for i in i0..(i0 + SIDE).min(m) {
+                        out.data[j * m + i] = self.data[i * n + j];
+                    }
+                }
             }
         }
         out
@@ -61,28 +67,46 @@ impl Matrix {
     }
 }
 
-/// `c += a b`, four rows of `b` at a time, so that each pass over a row of `c` does four products.
+/// Rows and columns of the block of results that is kept in registers.
+const BLOCK: (usize, usize) = (4, 16);
+
+/// `c = a b` for `c` of `n` columns and `a` of `k`: whole blocks in registers, the rest row by row.
 #[inline(always)]
 fn gemm(c: &mut [f32], a: &[f32], b: &[f32], k: usize, n: usize) {
     if k == 0 || n == 0 {
         return;
     }
-    for (c, a) in c.chunks_exact_mut(n).zip(a.chunks_exact(k)) {
-        for (a, b) in a.chunks(4).zip(b.chunks(4 * n)) {
-            match *a {
-                [a0, a1, a2, a3] => {
-                    let (b0, b1, b2, b3) = (&b[..n], &b[n..2 * n], &b[2 * n..3 * n], &b[3 * n..]);
-                    for (j, c) in c.iter_mut().enumerate() {
-                        *c += a0 * b0[j] + a1 * b1[j] + a2 * b2[j] + a3 * b3[j];
-                    }
-                }
-                _ => {
-                    for (a, b) in a.iter().zip(b.chunks_exact(n)) {
-                        c.iter_mut().zip(b).for_each(|(c, b)| *c += a * b);
-                    }
-                }
+    let whole = n - n % BLOCK.1;
+    for (c, a) in c.chunks_mut(BLOCK.0 * n).zip(a.chunks(BLOCK.0 * k)) {
+        let full = a.len() == BLOCK.0 * k;
+        if full {
+            for column in (0..whole).step_by(BLOCK.1) {
+                block(c, a, b, k, n, column);
             }
         }
+        let from = if full { whole } else { 0 };
+        for (c, a) in c.chunks_exact_mut(n).zip(a.chunks_exact(k)) {
+            for (a, b) in a.iter().zip(b.chunks_exact(n)) {
+                c[from..].iter_mut().zip(&b[from..]).for_each(|(c, b)| *c += a * b);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn block(c: &mut [f32], a: &[f32], b: &[f32], k: usize, n: usize, column: usize) {
+    let mut sums = [[0f32; BLOCK.1]; BLOCK.0];
+    for (i, b) in b.chunks_exact(n).enumerate() {
+        let b: &[f32; BLOCK.1] = b[column..column + BLOCK.1].try_into().expect("a block's columns");
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let a = a[row * k + i];
+            for j in 0..BLOCK.1 {
+                sums[j] += a * b[j];
+            }
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        c[row * n + column..][..BLOCK.1].copy_from_slice(sums);
     }
 }
 

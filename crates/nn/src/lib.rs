@@ -10,6 +10,7 @@ pub mod float;
 pub mod init;
 pub mod layers;
 pub mod loss;
+pub mod metrics;
 pub mod model;
 pub mod optim;
 pub mod permute;

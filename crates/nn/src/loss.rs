@@ -1,11 +1,10 @@
 //! Losses: the gradient by the logits at once, the loss itself deferred to the end of the epoch.
 
-use crate::model::Head;
+use crate::model::{Head, Model};
+use crate::spec::Sigmoid;
 use privity_mpc::ops::sigmoid::{self, Wide};
 use privity_mpc::{Protocol, Raw, Result, Share};
 use privity_ring::{Shape, Tensor};
-
-use crate::spec::Sigmoid;
 
 /// The output of a batch against its labels.
 pub struct Output<A, B> {
@@ -18,25 +17,44 @@ pub struct Output<A, B> {
 }
 
 /// The output step of training. Cross entropy: one comparison and one injection, with no truncation, so that the
-/// gradient `sigmoid(z) - y` is exact at its wider scale. Squared error: the lift of the logits.
+/// gradient `sigmoid(z) - y` is exact at its wider scale; one more round if the plan has no room for that scale. Squared
+/// error: the lift of the logits.
 ///
 /// # Errors
 /// Protocol failures.
-pub fn output<P: Protocol>(p: &mut P, head: Head, logits: Raw<P::A>, y: &P::A) -> Result<Output<P::A, P::B>> {
-    match head {
+pub fn output<P: Protocol>(
+    p: &mut P,
+    model: &Model<P::A>,
+    logits: Raw<P::A>,
+    y: &P::A,
+) -> Result<Output<P::A, P::B>> {
+    match model.head {
         Head::Identity => {
             let logits = p.lift(vec![logits])?.remove(0);
             Ok(Output { gradient: logits.sub(y), logits, pieces: None })
         }
         Head::Logistic(Sigmoid::Piecewise) => {
             let wide = sigmoid::piecewise_wide(p, logits)?;
-            let gradient = wide.value.sub(&y.scale(1 << sigmoid::SLOPE_BITS));
+            let gradient = narrow(p, model, wide.value.sub(&y.scale(1 << sigmoid::SLOPE_BITS)))?;
             Ok(Output { logits: wide.z.clone(), gradient, pieces: Some(wide) })
         }
         Head::Logistic(Sigmoid::Fourier) => {
             let logits = p.lift(vec![logits])?.remove(0);
             let probability = sigmoid::fourier_clipped(p, &logits)?;
             Ok(Output { gradient: probability.sub(y), logits, pieces: None })
+        }
+    }
+}
+
+/// The wide gradient at the scale the plan has room for.
+fn narrow<P: Protocol>(p: &mut P, model: &Model<P::A>, wide: P::A) -> Result<P::A> {
+    let plan = &model.plan;
+    let planned = plan.layers.last().map_or(plan.frac, |l| l.gradient_frac);
+    match plan.frac + sigmoid::SLOPE_BITS - planned {
+        0 => Ok(wide),
+        excess => {
+            let narrow = p.rescale(&[(&wide, excess)])?;
+            Ok(p.lift(narrow)?.remove(0))
         }
     }
 }

@@ -206,10 +206,9 @@ impl Format<'_> {
         let backward = PRODUCT_BITS.saturating_sub(weight_frac + bits(bounds.gradient));
         let update = PRODUCT_BITS.saturating_sub(frac + RATE_BITS + bits(bounds.weight_gradient));
         let room = backward.min(update);
-        let least = if output { self.output_frac } else { frac };
         let remedy = "lower frac, batch or input_limit, or set clip_weights lower";
-        refuse("gradient product", PRODUCT_BITS + least - room.min(least), PRODUCT_BITS, remedy)?;
-        let gradient_frac = if output { self.output_frac } else { room.min(frac + WIDE_BITS) };
+        refuse("gradient product", PRODUCT_BITS + frac - room.min(frac), PRODUCT_BITS, remedy)?;
+        let gradient_frac = room.min(if output { self.output_frac } else { frac + WIDE_BITS });
         let width = if verdict == Verdict::Proven { needed } else { width };
         Ok(LayerPlan { width, gradient_frac, bounds: *bounds })
     }

@@ -113,7 +113,7 @@ pub fn iteration<P: Protocol>(
     let model = &mut trainer.model;
     let y = y.reshape(&Shape::matrix(1, rows));
     let forward = p.scope("forward", |p| model.forward(p, x))?;
-    let output = p.scope("loss", |p| loss::output(p, model.head, forward.logits.clone(), &y))?;
+    let output = p.scope("loss", |p| loss::output(p, model, forward.logits.clone(), &y))?;
     let backward = p.scope("backward", |p| backward(p, model, x, &forward, &output, &y, &rates))?;
     let product = p.scope("update", |p| {
         let product = optim::apply(p, model, &mut trainer.state, &trainer.spec, &rates, backward)?;
@@ -270,4 +270,32 @@ fn violations<P: Protocol>(p: &mut P, checks: &[(usize, &P::A, u64)]) -> privity
 
 fn total<'a, A: Share + 'a>(counts: impl Iterator<Item = &'a A>) -> A {
     counts.cloned().reduce(|sum, count| sum.add(&count)).expect("every layer has weights")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{ModelKind, ModelSpec};
+    use privity_mpc::{Config, plain::Plain};
+
+    #[test]
+    fn the_sentinel_names_the_layers_that_left_their_ranges() {
+        let mut p = Plain::new(Config::default(), 3);
+        let spec = TrainSpec { weight_limit: 2.0, ..TrainSpec::default() };
+        let model = ModelSpec::new(ModelKind::Mlp { hidden: vec![3, 2] });
+        let model = Model::initial(&mut p, &model, &spec, 4).expect("a sound specification");
+        let quiet: Vec<Tensor<u64>> = [3, 2, 1].map(|units| Tensor::zeros(&Shape::matrix(units, 5))).into();
+        assert_eq!(sentinel(&mut p, &model, &spec, &quiet).expect("runs").data(), [0, 0, 0]);
+
+        let mut heavy = model.clone();
+        heavy.layers[1].data_mut()[3] = Fixed { frac: model.plan.weight_frac }.constant(-2.001);
+        assert_eq!(sentinel(&mut p, &heavy, &spec, &quiet).expect("runs").data(), [0, 1, 0]);
+
+        let mut loud = quiet.clone();
+        let limit = 1 << (model.plan.layers[2].width - 1);
+        loud[2].data_mut()[4] = limit;
+        assert_eq!(sentinel(&mut p, &model, &spec, &loud).expect("runs").data(), [0, 0, 0]);
+        loud[2].data_mut()[4] = limit + 1;
+        assert_eq!(sentinel(&mut p, &heavy, &spec, &loud).expect("runs").data(), [0, 1, 1]);
+    }
 }

@@ -12,9 +12,7 @@ pub struct SpecError {
 
 /// A value that the fixed-point format cannot hold.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error(
-    "range planning: {operation} of layer {layer} needs {needed} bits and has {available}; {remedy}"
-)]
+#[error("range planning: {operation} of layer {layer} needs {needed} bits and has {available}; {remedy}")]
 pub struct RangeError {
     /// Layer, input side first, from 0.
     pub layer: usize,

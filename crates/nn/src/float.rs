@@ -184,7 +184,8 @@ impl FloatModel {
 /// Gradient by the pre-activations of the layer below, whose augmented outputs are given.
 fn below(dz: &Matrix, weights: &Matrix, outputs: &Matrix) -> Matrix {
     let units = weights.rows - 1;
-    let without_biases = Matrix { rows: units, cols: weights.cols, data: weights.data[..units * weights.cols].to_vec() };
+    let without_biases =
+        Matrix { rows: units, cols: weights.cols, data: weights.data[..units * weights.cols].to_vec() };
     let mut da = dz.matmul(&without_biases.transpose());
     for (da, a) in da.data.chunks_exact_mut(units).zip(outputs.data.chunks_exact(units + 1)) {
         da.iter_mut().zip(a).for_each(|(d, a)| *d = if *a > 0.0 { *d } else { 0.0 });

@@ -11,8 +11,8 @@ use privity_ring::{Shape, Tensor};
 pub struct Forward<A, B> {
     /// Of each hidden layer: its outputs as columns, with the constant 1.
     pub outputs: Vec<A>,
-    /// Of each hidden layer: pre-activations `[out, rows]` at scale f.
-    pub pre_activations: Vec<A>,
+    /// Of each hidden layer: pre-activations `[out, rows]` at scale f, lifted.
+    pub pre_activations: Vec<Raw<A>>,
     /// Of each hidden layer: the bits "pre-activation is not negative", armed.
     pub gates: Vec<B>,
     /// The output layer's values `[1, rows]` at scale f.
@@ -50,7 +50,7 @@ pub fn forward<P: Protocol>(p: &mut P, model: &Model<P::A>, x: &P::A) -> Result<
         let z = Raw::exact(lifted.into_iter().next().expect("one lift gives one value"));
         let rectified = p.select(&gate, &z)?;
         outputs.push(with_ones(p, &rectified));
-        pre_activations.push(z.low_bits().clone());
+        pre_activations.push(z);
         gates.push(gate);
     }
     let input = outputs.last().unwrap_or(&first);

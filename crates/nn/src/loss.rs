@@ -22,12 +22,7 @@ pub struct Output<A, B> {
 ///
 /// # Errors
 /// Protocol failures.
-pub fn output<P: Protocol>(
-    p: &mut P,
-    model: &Model<P::A>,
-    logits: Raw<P::A>,
-    y: &P::A,
-) -> Result<Output<P::A, P::B>> {
+pub fn output<P: Protocol>(p: &mut P, model: &Model<P::A>, logits: Raw<P::A>, y: &P::A) -> Result<Output<P::A, P::B>> {
     match model.head {
         Head::Identity => {
             let logits = p.lift(vec![logits])?.remove(0);

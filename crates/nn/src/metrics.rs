@@ -47,7 +47,12 @@ impl Classification {
 /// What [`classification`] opens.
 pub fn declared_openings(buckets: usize, to: Recipients) -> Vec<Opening> {
     vec![
-        Opening { what: "score histogram of each label", recipients: to, times: 1, values: 2 * thresholds(buckets).len() + 1 },
+        Opening {
+            what: "score histogram of each label",
+            recipients: to,
+            times: 1,
+            values: 2 * thresholds(buckets).len() + 1,
+        },
         Opening { what: "evaluation loss", recipients: to, times: 1, values: 1 },
     ]
 }
@@ -186,17 +191,10 @@ fn measure<P: Protocol>(
 
 /// Below each threshold the number of rows, then the sum of labels (at scale f), then the sum of all labels: one
 /// comparison and one injection for all thresholds.
-fn histogram<P: Protocol>(
-    p: &mut P,
-    scores: &P::A,
-    labels: &P::A,
-    thresholds: &[f64],
-) -> privity_mpc::Result<P::A> {
+fn histogram<P: Protocol>(p: &mut P, scores: &P::A, labels: &P::A, thresholds: &[f64]) -> privity_mpc::Result<P::A> {
     let fixed = p.config().fixed;
-    let shifted: Vec<P::A> = thresholds
-        .iter()
-        .map(|t| scores.sub(&p.public(&Tensor::fill(scores.shape(), fixed.constant(*t)))))
-        .collect();
+    let shifted: Vec<P::A> =
+        thresholds.iter().map(|t| scores.sub(&p.public(&Tensor::fill(scores.shape(), fixed.constant(*t))))).collect();
     let width = p.config().width;
     let (below, _) = p.signs(&shifted.iter().collect::<Vec<_>>(), width, Vec::new())?;
     let armed = below.iter().map(|b| p.arm(b)).collect::<privity_mpc::Result<Vec<_>>>()?;

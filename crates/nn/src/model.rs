@@ -104,11 +104,7 @@ impl<A: Share> Model<A> {
         Ok(p.lift(vec![logits])?.remove(0))
     }
 
-    fn logits<P: Protocol<A = A, R = A::R>>(
-        &self,
-        p: &mut P,
-        features: &A,
-    ) -> Result<privity_mpc::Raw<A>, TrainError> {
+    fn logits<P: Protocol<A = A, R = A::R>>(&self, p: &mut P, features: &A) -> Result<privity_mpc::Raw<A>, TrainError> {
         check_columns(self.inputs(), features.shape())?;
         let rows = features.shape().rows();
         let x = layers::augment(p, features);

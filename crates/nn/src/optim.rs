@@ -105,7 +105,8 @@ pub fn apply<P: Protocol>(
     let updates = match (&mut *state, spec.optimiser) {
         (State::Adam { mean, square, steps }, Optimiser::Adam { beta1, beta2, epsilon }) => {
             *steps += 1;
-            let adam = Adam { beta1, beta2, epsilon, steps: *steps, rate: rates.effective, frac: model.plan.weight_frac };
+            let adam =
+                Adam { beta1, beta2, epsilon, steps: *steps, rate: rates.effective, frac: model.plan.weight_frac };
             let limit = ADAM_GAIN * spec.clip_gradients.unwrap_or(ADAM_CLIP).min(ADAM_CLIP);
             updates = clip(p, &updates, limit, model.plan.weight_frac)?;
             let mut updates = adam.step(p, mean, square, &updates)?;

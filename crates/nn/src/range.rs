@@ -200,7 +200,12 @@ impl Format<'_> {
         let needed = frac + bits(bounds.pre_activation) + 2;
         // A raw product is right in its low 64 - weight_frac bits only.
         let width = self.config.width.min(64 - weight_frac);
-        refuse("comparison", needed, width, "raise the comparison width (up to 48), or lower input_limit, weights or frac")?;
+        refuse(
+            "comparison",
+            needed,
+            width,
+            "raise the comparison width (up to 48), or lower input_limit, weights or frac",
+        )?;
         let forward = frac + weight_frac + bits(bounds.pre_activation);
         refuse("forward product", forward, PRODUCT_BITS, "lower frac, input_limit or the bound on weights")?;
         let backward = PRODUCT_BITS.saturating_sub(weight_frac + bits(bounds.gradient));

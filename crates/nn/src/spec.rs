@@ -249,9 +249,11 @@ impl TrainSpec {
     fn validate_schedule(&self) -> Result<(), SpecError> {
         match self.schedule {
             Schedule::Constant => Ok(()),
-            Schedule::Step { every, factor } => {
-                require("schedule.step", every >= 1 && factor > 0.0 && factor <= 1.0, "needs every >= 1, 0 < factor <= 1")
-            }
+            Schedule::Step { every, factor } => require(
+                "schedule.step",
+                every >= 1 && factor > 0.0 && factor <= 1.0,
+                "needs every >= 1, 0 < factor <= 1",
+            ),
             Schedule::Cosine { floor } | Schedule::Linear { floor } => {
                 require("schedule.floor", within(floor, 0.0, 1.0), "must be 0 to 1")
             }

@@ -7,7 +7,7 @@ use crate::optim::{self, Rates, State};
 use crate::permute::batches;
 use crate::spec::{ClipEvery, ModelSpec, TrainSpec};
 use crate::{SpecError, TrainError};
-use privity_mpc::{By, Inject, Product, Protocol, Recipients, Share};
+use privity_mpc::{By, Inject, Product, Protocol, Raw, Recipients, Share};
 use privity_ring::{Fixed, Ring, Shape, Tensor};
 use serde::Serialize;
 
@@ -89,8 +89,8 @@ impl<A: Share> Trainer<A> {
 pub struct Outcome<A, B> {
     /// The output step.
     pub output: Output<A, B>,
-    /// Pre-activations `[out, rows]` of the hidden layers at scale f.
-    pub pre_activations: Vec<A>,
+    /// Pre-activations `[out, rows]` of all layers at scale f, lifted.
+    pub pre_activations: Vec<Raw<A>>,
     /// `y . z` under cross entropy, the summed squared error under squared error; `[1, 1]` at scale f.
     pub product: A,
 }
@@ -122,7 +122,9 @@ pub fn iteration<P: Protocol>(
         }
         Ok(product)
     })?;
-    Ok(Outcome { output, pre_activations: forward.pre_activations, product })
+    let mut pre_activations = forward.pre_activations;
+    pre_activations.push(Raw::exact(output.logits.clone()));
+    Ok(Outcome { output, pre_activations, product })
 }
 
 /// The backward pass, with the product that the loss needs.
@@ -197,7 +199,6 @@ fn run_epoch<P: Protocol>(
         let rate = spec.learning_rate * spec.schedule.factor(epoch, step, spec.epochs * batches.len());
         let outcome = iteration(p, trainer, &x.gather_rows(batch), &labels.gather_rows(batch), rate)?;
         last = outcome.pre_activations;
-        last.push(outcome.output.logits.clone());
         meter.add(p, trainer.model.head, outcome.output, &outcome.product)?;
         observer.iteration(epoch, index, batches.len());
     }
@@ -229,7 +230,7 @@ fn sentinel<P: Protocol>(
     p: &mut P,
     model: &Model<P::A>,
     spec: &TrainSpec,
-    pre_activations: &[P::A],
+    pre_activations: &[Raw<P::A>],
 ) -> privity_mpc::Result<P::A> {
     let plan = &model.plan;
     let weight_limit = Fixed { frac: plan.weight_frac }.constant(spec.weight_limit);
@@ -237,7 +238,7 @@ fn sentinel<P: Protocol>(
     let mut checks: Vec<(usize, &P::A, u64)> =
         model.layers.iter().enumerate().map(|(layer, w)| (layer, w, weight_limit)).collect();
     for (layer, z) in pre_activations.iter().enumerate() {
-        checks.push((layer, z, 1 << (plan.layers[layer].width - 1)));
+        checks.push((layer, z.low_bits(), 1 << (plan.layers[layer].width - 1)));
     }
     let counts = violations(p, &checks)?;
     let per_layer: Vec<P::A> = (0..model.layers.len())
@@ -284,18 +285,18 @@ mod tests {
         let spec = TrainSpec { weight_limit: 2.0, ..TrainSpec::default() };
         let model = ModelSpec::new(ModelKind::Mlp { hidden: vec![3, 2] });
         let model = Model::initial(&mut p, &model, &spec, 4).expect("a sound specification");
-        let quiet: Vec<Tensor<u64>> = [3, 2, 1].map(|units| Tensor::zeros(&Shape::matrix(units, 5))).into();
-        assert_eq!(sentinel(&mut p, &model, &spec, &quiet).expect("runs").data(), [0, 0, 0]);
-
+        let flags = |model: &Model<Tensor<u64>>, peaks: [u64; 3]| {
+            let mut p = Plain::new(Config::default(), 3);
+            let tensor = |units: usize| Tensor::fill(&Shape::matrix(units, 5), peaks[units - 1]);
+            let values = [3, 2, 1].map(|units| Raw::exact(tensor(units)));
+            sentinel(&mut p, model, &spec, &values).expect("runs").into_data()
+        };
+        assert_eq!(flags(&model, [0; 3]), [0, 0, 0]);
+        let limit = 1 << (model.plan.layers[2].width - 1);
+        assert_eq!(flags(&model, [limit, 0, 0]), [0, 0, 0]);
+        assert_eq!(flags(&model, [limit + 1, 0, 0]), [0, 0, 1]);
         let mut heavy = model.clone();
         heavy.layers[1].data_mut()[3] = Fixed { frac: model.plan.weight_frac }.constant(-2.001);
-        assert_eq!(sentinel(&mut p, &heavy, &spec, &quiet).expect("runs").data(), [0, 1, 0]);
-
-        let mut loud = quiet.clone();
-        let limit = 1 << (model.plan.layers[2].width - 1);
-        loud[2].data_mut()[4] = limit;
-        assert_eq!(sentinel(&mut p, &model, &spec, &loud).expect("runs").data(), [0, 0, 0]);
-        loud[2].data_mut()[4] = limit + 1;
-        assert_eq!(sentinel(&mut p, &heavy, &spec, &loud).expect("runs").data(), [0, 1, 1]);
+        assert_eq!(flags(&heavy, [0, 0, limit + 1]), [1, 1, 0]);
     }
 }

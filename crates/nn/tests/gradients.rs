@@ -67,8 +67,8 @@ fn float_gradients_are_differences_of_the_loss() {
         let spec = TrainSpec { loss: Some(loss), seed: 9, ..TrainSpec::default() };
         let model = FloatModel::initial(&mlp(&[5, 3]), &spec, 4);
         let (_, gradients) = model.gradients(&x, &data.labels);
-        for layer in 0..model.layers.len() {
-            for i in 0..model.layers[layer].data.len() {
+        for (layer, gradient) in gradients.iter().enumerate() {
+            for (i, analytic) in gradient.data.iter().enumerate() {
                 let shifted = |by: f32| {
                     let mut moved = model.clone();
                     moved.layers[layer].data[i] += by;
@@ -76,7 +76,7 @@ fn float_gradients_are_differences_of_the_loss() {
                 };
                 let step = 1e-3;
                 let numeric = (shifted(step) - shifted(-step)) / (2.0 * f64::from(step));
-                let analytic = f64::from(gradients[layer].data[i]);
+                let analytic = f64::from(*analytic);
                 assert!((numeric - analytic).abs() < 0.02 * (1.0 + analytic.abs()), "{numeric} against {analytic}");
             }
         }
@@ -86,7 +86,8 @@ fn float_gradients_are_differences_of_the_loss() {
 #[test]
 fn the_format_is_honoured() {
     for frac in [12, 16, 20] {
-        let mut p = privity_mpc::plain::Plain::new(privity_mpc::Config { fixed: Fixed { frac }, width: 36, ..config() }, 3);
+        let mut p =
+            privity_mpc::plain::Plain::new(privity_mpc::Config { fixed: Fixed { frac }, width: 36, ..config() }, 3);
         let data = Data::classification(24, 64, 5, 0.5);
         let (x, y) = (data.features_at(Fixed { frac }), data.labels_at(Fixed { frac }));
         let spec = TrainSpec { epochs: 2, batch: 16, ..TrainSpec::default() };

@@ -112,7 +112,8 @@ fn specifications_out_of_their_domain_are_refused_by_field() {
 
 #[test]
 fn specifications_read_with_defaults_and_refuse_unknown_fields() {
-    let spec: TrainSpec = serde_json::from_str(r#"{"epochs": 2, "optimiser": {"momentum": {"decay": 0.5}}}"#).expect("ok");
+    let spec: TrainSpec =
+        serde_json::from_str(r#"{"epochs": 2, "optimiser": {"momentum": {"decay": 0.5}}}"#).expect("ok");
     let want = TrainSpec { epochs: 2, optimiser: Optimiser::Momentum { decay: 0.5 }, ..TrainSpec::default() };
     assert_eq!(spec, want);
     let model: ModelSpec = serde_json::from_str(r#"{"kind": {"mlp": {"hidden": [64, 32]}}}"#).expect("ok");
@@ -132,7 +133,7 @@ fn operands_that_do_not_fit_are_refused() {
     let error = train(&mut p, &logistic(), &spec, &zeros(&[0, 2]), &zeros(&[0]), &mut ()).err().expect("refused");
     assert!(matches!(error, TrainError::Spec(_)));
     let model = train(&mut p, &logistic(), &spec, &zeros(&[4, 2]), &zeros(&[4]), &mut ()).expect("trains");
-    let error = model.predict(&mut p, &zeros(&[4, 3])).err().expect("refused");
+    let error = model.predict(&mut p, &zeros(&[4, 3])).expect_err("refused");
     assert!(error.to_string().contains("expected [rows, 2], got [4, 3]"), "{error}");
 }
 

@@ -29,7 +29,8 @@ fn a_classifier_is_measured_by_counts() {
         let spec = TrainSpec { epochs: 6, batch: 32, ..TrainSpec::default() };
         let model = train(&mut p, &model, &spec, &x, &y, &mut ()).expect("training succeeds");
         let predictions = fixed.decode_tensor(&model.predict(&mut p, &x).expect("prediction succeeds"));
-        let measured = classification(&mut p, &model, &x, &y, 64, Recipients::ALL).expect("runs").expect("all learn it");
+        let measured =
+            classification(&mut p, &model, &x, &y, 64, Recipients::ALL).expect("runs").expect("all learn it");
         assert_eq!(measured.rows, 301);
         assert_eq!(measured.positives.len(), 64);
         let positives = data.labels.iter().filter(|y| **y == 1.0).count() as u64;
@@ -38,7 +39,8 @@ fn a_classifier_is_measured_by_counts() {
         assert!((measured.accuracy() - accuracy(&predictions, &data.labels)).abs() < 0.005);
         let auc = measured.auc().expect("both classes occur");
         assert!((auc - area(&predictions, &data.labels)).abs() < 0.005, "{auc}");
-        let loss: f64 = predictions.iter().zip(&data.labels).map(|(p, y)| -if *y == 1.0 { p.ln() } else { (1.0 - p).ln() }).sum();
+        let loss: f64 =
+            predictions.iter().zip(&data.labels).map(|(p, y)| -if *y == 1.0 { p.ln() } else { (1.0 - p).ln() }).sum();
         assert!((measured.log_loss - loss / 301.0).abs() < 0.01, "{} against {}", measured.log_loss, loss / 301.0);
     }
 }
@@ -98,7 +100,8 @@ fn an_opened_model_predicts_what_the_shared_one_does() {
     let open = model.open(&mut p, Recipients::ALL).expect("opens").expect("all learn it");
     for (score, row) in scores.iter().zip(data.features.data.chunks_exact(3)) {
         let layer = &open.layers[0];
-        let want: f64 = layer.biases[0] + row.iter().zip(&layer.weights[0]).map(|(x, w)| f64::from(*x) * w).sum::<f64>();
+        let want: f64 =
+            layer.biases[0] + row.iter().zip(&layer.weights[0]).map(|(x, w)| f64::from(*x) * w).sum::<f64>();
         assert!((score - want).abs() < 1e-3, "{score} against {want}");
     }
 }

@@ -62,13 +62,7 @@ fn a_perceptron_learns_what_no_line_can() {
 #[test]
 fn a_perceptron_regresses() {
     let data = Data::regression(5, 400, 5, 0.05);
-    let spec = TrainSpec {
-        epochs: 8,
-        batch: 32,
-        learning_rate: 0.02,
-        loss: Some(Loss::Mse),
-        ..TrainSpec::default()
-    };
+    let spec = TrainSpec { epochs: 8, batch: 32, learning_rate: 0.02, loss: Some(Loss::Mse), ..TrainSpec::default() };
     agree(&mlp(&[12]), &spec, &data, 5e-3, 5e-3);
 }
 

@@ -1,0 +1,317 @@
+//! Links between processes: TCP with mutual TLS 1.3, one connection per pair, certificates pinned.
+//!
+//! The computing thread itself encrypts, writes, reads and decrypts: a hand-over to an I/O thread would cost a wake-up per
+//! message. A monitor thread looks in a few times a second: it sends signs of life for a party that computes, flushes what
+//! the kernel did not take at once, and notices peers that died or froze.
+
+mod connect;
+mod connection;
+mod pin;
+
+use crate::identity::Identity;
+use crate::{AbortCause, Link, NetError, PeerStats, Tag, frame};
+use connection::Connection;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// A party of the session, as everybody knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Host and port it listens on.
+    pub address: String,
+    /// Fingerprint of its certificate, see [`Identity::fingerprint`].
+    pub fingerprint: String,
+}
+
+/// Time limits and sizes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long to wait for peers to appear.
+    pub connect: Duration,
+    /// Silence after which a peer counts as frozen.
+    pub silence: Duration,
+    /// Longest wait for a message of a peer that is alive.
+    pub message: Duration,
+    /// Bytes queued for a peer before `send` waits.
+    pub queue: usize,
+    /// How long a receiver polls without sleeping. Sleeping and waking costs tens of microseconds.
+    pub spin: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connect: Duration::from_secs(60),
+            silence: Duration::from_secs(5),
+            message: Duration::from_secs(600),
+            queue: 64 << 20,
+            spin: Duration::from_micros(60),
+        }
+    }
+}
+
+/// What a party needs to join a session.
+pub struct TlsConfig {
+    /// This party's index into `peers`.
+    pub me: usize,
+    /// All parties, this one included.
+    pub peers: Vec<Peer>,
+    /// This party's certificate and key.
+    pub identity: Identity,
+    /// Digest of what is to be run; all must agree.
+    pub job: [u8; 32],
+    /// Limits.
+    pub limits: Limits,
+}
+
+type Slot = Mutex<Connection>;
+
+struct Shared {
+    me: usize,
+    /// `None` at this party's own index.
+    slots: Vec<Option<Slot>>,
+    limits: Limits,
+    stop: AtomicBool,
+    fault: Mutex<Option<NetError>>,
+}
+
+/// One party's connections.
+pub struct TlsLink {
+    shared: Arc<Shared>,
+    session: [u8; 32],
+    stats: Vec<PeerStats>,
+    monitor: Option<std::thread::JoinHandle<()>>,
+    aborted: bool,
+    closed: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl TlsLink {
+    /// Connects to every peer, checks certificates, version, party numbers and job, and agrees on a session identifier made
+    /// of fresh randomness of all.
+    pub fn connect(config: TlsConfig) -> Result<TlsLink, NetError> {
+        let n = config.peers.len();
+        let limits = config.limits;
+        let me = config.me;
+        let (connections, session) = connect::establish(config)?;
+        let slots = connections.into_iter().map(|c| c.map(Mutex::new)).collect();
+        let shared = Arc::new(Shared { me, slots, limits, stop: AtomicBool::new(false), fault: Mutex::new(None) });
+        let watched = shared.clone();
+        let monitor = std::thread::Builder::new()
+            .name("privity-monitor".into())
+            .spawn(move || watched.watch())
+            .map_err(|e| NetError::Io { operation: "starting the monitor thread", problem: e.to_string() })?;
+        let stats = vec![PeerStats::default(); n];
+        Ok(TlsLink { shared, session, stats, monitor: Some(monitor), aborted: false, closed: false })
+    }
+
+    /// The session identifier: the same at every party, fresh every time.
+    pub fn session(&self) -> [u8; 32] {
+        self.session
+    }
+
+    /// Tells the others, once, and passes the error on.
+    fn fail<T>(&mut self, error: NetError) -> Result<T, NetError> {
+        if let Some(about) = error.about() {
+            let cause = AbortCause { about, reason: error.to_string() };
+            self.abort(&cause);
+        }
+        Err(error)
+    }
+
+    fn try_send(&mut self, to: usize, header: &frame::Header, payload: &[u8]) -> Result<(), NetError> {
+        let slot = self.shared.slot(to);
+        lock(slot).push(header, payload)?;
+        let started = Instant::now();
+        let mut last = lock(slot).queued();
+        let mut progress = started;
+        while last > self.shared.limits.queue {
+            self.shared.check()?;
+            self.shared.wait(Some(to), Duration::from_millis(100))?;
+            let mut connection = lock(slot);
+            connection.flush()?;
+            connection.read_control()?;
+            let now = connection.queued();
+            if now < last {
+                (last, progress) = (now, Instant::now());
+            }
+            connection.check_silence(self.shared.limits.silence)?;
+            if progress.elapsed() > self.shared.limits.message {
+                return Err(NetError::Timeout { peer: to, waited: progress.elapsed() });
+            }
+        }
+        Ok(())
+    }
+
+    fn try_recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
+        let slot = self.shared.slot(from);
+        let started = Instant::now();
+        let mut spinning = true;
+        let mut filled = 0;
+        loop {
+            {
+                let mut connection = lock(slot);
+                if let Some(depth) = connection.take(tag, into, &mut filled)? {
+                    return Ok(depth);
+                }
+                connection.check_silence(self.shared.limits.silence)?;
+            }
+            if spinning && started.elapsed() < self.shared.limits.spin {
+                std::thread::yield_now();
+                continue;
+            }
+            spinning = false;
+            self.shared.check()?;
+            if started.elapsed() > self.shared.limits.message {
+                return Err(NetError::Timeout { peer: from, waited: started.elapsed() });
+            }
+            self.shared.wait(Some(from), Duration::from_millis(100))?;
+            self.shared.flush_all()?;
+        }
+    }
+}
+
+impl Shared {
+    fn slot(&self, peer: usize) -> &Slot {
+        self.slots[peer].as_ref().expect("a party does not talk to itself")
+    }
+
+    fn peers(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter_map(|(i, slot)| slot.as_ref().map(|s| (i, s)))
+    }
+
+    /// What the monitor found, if anything.
+    fn check(&self) -> Result<(), NetError> {
+        lock(&self.fault).clone().map_or(Ok(()), Err)
+    }
+
+    /// Sleeps until `reader` has bytes for us, some connection takes more of ours, or the time is over.
+    fn wait(&self, reader: Option<usize>, time: Duration) -> Result<(), NetError> {
+        let handles: Vec<_> = self
+            .peers()
+            .map(|(peer, slot)| {
+                let connection = lock(slot);
+                let mut flags = PollFlags::empty();
+                flags.set(PollFlags::IN, reader == Some(peer));
+                flags.set(PollFlags::OUT, connection.queued() > 0);
+                (connection.handle(), flags)
+            })
+            .collect();
+        let mut fds: Vec<PollFd<'_>> = handles.iter().map(|(handle, flags)| PollFd::new(&**handle, *flags)).collect();
+        let time = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+        match poll(&mut fds, Some(&time)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(NetError::Io { operation: "waiting for the network", problem: e.to_string() }),
+        }
+    }
+
+    fn flush_all(&self) -> Result<(), NetError> {
+        self.peers().filter(|(_, slot)| lock(slot).queued() > 0).try_for_each(|(_, slot)| lock(slot).flush())
+    }
+
+    /// The monitor thread.
+    fn watch(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Duration::from_millis(250));
+            for (_, slot) in self.peers() {
+                let mut connection = lock(slot);
+                let looked = connection.look_after(self.limits.silence);
+                drop(connection);
+                if let Err(error) = looked {
+                    lock(&self.fault).get_or_insert(error);
+                }
+            }
+        }
+    }
+}
+
+impl Link for TlsLink {
+    fn me(&self) -> usize {
+        self.shared.me
+    }
+    fn n(&self) -> usize {
+        self.shared.slots.len()
+    }
+
+    fn send(&mut self, to: usize, tag: Tag, depth: u32, payload: &[u8]) -> Result<(), NetError> {
+        assert!(payload.len() <= frame::MAX_PAYLOAD, "a frame carries at most {} bytes", frame::MAX_PAYLOAD);
+        self.stats[to].sent += payload.len() as u64;
+        self.stats[to].frames_sent += 1;
+        let session = u64::from_le_bytes(self.session[..8].try_into().expect("eight bytes"));
+        let header = frame::Header { kind: frame::Kind::Data, session, tag, depth, len: payload.len() };
+        match self.try_send(to, &header, payload) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
+        self.stats[from].received += into.len() as u64;
+        self.stats[from].frames_received += 1;
+        match self.try_recv(from, tag, into) {
+            Ok(depth) => Ok(depth),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn abort(&mut self, cause: &AbortCause) {
+        if std::mem::replace(&mut self.aborted, true) {
+            return;
+        }
+        for (_, slot) in self.shared.peers() {
+            // A peer that cannot be told any more is one that needs not be.
+            let _ = lock(slot).say_abort(cause);
+        }
+        let until = Instant::now() + Duration::from_secs(1);
+        while self.shared.peers().any(|(_, s)| lock(s).queued() > 0) && Instant::now() < until {
+            if self.shared.wait(None, Duration::from_millis(50)).is_err() || self.shared.flush_all().is_err() {
+                break;
+            }
+        }
+    }
+
+    fn close(&mut self) -> Result<(), NetError> {
+        if std::mem::replace(&mut self.closed, true) || self.aborted {
+            return Ok(());
+        }
+        self.shared.peers().try_for_each(|(_, slot)| lock(slot).say_bye())?;
+        let started = Instant::now();
+        loop {
+            let mut waiting = None;
+            for (peer, slot) in self.shared.peers() {
+                let mut connection = lock(slot);
+                connection.flush()?;
+                connection.read_control()?;
+                if connection.queued() > 0 || !connection.goodbye() {
+                    connection.check_silence(self.shared.limits.silence)?;
+                    waiting = Some(peer);
+                }
+            }
+            let Some(peer) = waiting else { return Ok(()) };
+            if started.elapsed() > self.shared.limits.message {
+                return Err(NetError::Timeout { peer, waited: started.elapsed() });
+            }
+            self.shared.wait(Some(peer), Duration::from_millis(50))?;
+        }
+    }
+
+    fn stats(&self) -> &[PeerStats] {
+        &self.stats
+    }
+}
+
+impl Drop for TlsLink {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(monitor) = self.monitor.take() {
+            monitor.thread().unpark();
+            // The monitor only sleeps and looks; it cannot have panicked on anything this thread could mend.
+            let _ = monitor.join();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Setting up a session: dialling, handshakes, agreement.
+
+use super::connection::{Connection, certificate};
+use super::pin::Pins;
+use super::{Limits, TlsConfig};
+use crate::NetError;
+use crate::identity::fingerprint;
+use privity_prim::fresh_secret;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::ServerName;
+use rustls::{CipherSuite, ClientConfig, ClientConnection, ServerConfig, ServerConnection, version::TLS13};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Version of the whole wire protocol.
+const VERSION: u32 = 1;
+const HELLO: usize = 4 + 4 + 4 + 32 + 32;
+/// Bytes of kernel buffer asked for per direction.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+fn io(operation: &'static str) -> impl Fn(std::io::Error) -> NetError {
+    move |e| NetError::Io { operation, problem: e.to_string() }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    // AES-128-GCM first: the fastest where the processor has AES instructions, which the PRG wants anyway.
+    provider.cipher_suites.sort_by_key(|s| s.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    Arc::new(provider)
+}
+
+/// Connects to all peers. Higher-numbered parties dial lower-numbered ones.
+pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
+    let (me, n) = (config.me, config.peers.len());
+    if me >= n || !(2..=31).contains(&n) {
+        let problem = format!("party {me} of {n}; 2 to 31 parties are supported");
+        return Err(NetError::Io { operation: "joining the session", problem });
+    }
+    let deadline = Instant::now() + config.limits.connect;
+    let nonce = fresh_secret().map_err(|e| NetError::Io { operation: "drawing randomness", problem: e.to_string() })?;
+    let hello = Hello { party: me, n, job: config.job, nonce: *nonce.expose() };
+    let (client, server) = tls_configs(&config)?;
+    let listener = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
+    let mut raw: Vec<Option<(TcpStream, rustls::Connection, [u8; 32])>> = (0..n).map(|_| None).collect();
+    for peer in 0..me {
+        let stream = dial(&config, peer, deadline)?;
+        let tls = ClientConnection::new(client[peer].clone().expect("a peer"), ServerName::try_from("privity").expect("a name"));
+        let tls = tls.map_err(|e| certificate(peer, &e))?;
+        let (stream, tls, theirs) = greet(stream, tls.into(), Some(peer), &config, &hello)?.1;
+        raw[peer] = Some((stream, tls, theirs));
+    }
+    if let Some(listener) = listener {
+        listener.set_nonblocking(true).map_err(io("listening"))?;
+        while let Some(missing) = (me + 1..n).find(|p| raw[*p].is_none()) {
+            let stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    if Instant::now() > deadline {
+                        return Err(unreachable(&config, missing));
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
+                Err(e) => return Err(io("accepting a connection")(e)),
+            };
+            stream.set_nonblocking(false).map_err(io("configuring a socket"))?;
+            let tls = ServerConnection::new(server.clone()).map_err(|e| certificate(missing, &e))?;
+            match greet(stream, tls.into(), None, &config, &hello) {
+                Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
+                Ok((peer, _)) => return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" }),
+                // Whoever else knocks is turned away; the party that is due may still come.
+                Err(GreetError::Stranger) => {}
+                Err(GreetError::Known(e)) => return Err(e),
+            }
+        }
+    }
+    agree(config, raw, hello)
+}
+
+type Greeted = (usize, (TcpStream, rustls::Connection, [u8; 32]));
+
+enum GreetError {
+    /// Not one of the parties.
+    Stranger,
+    Known(NetError),
+}
+
+impl From<GreetError> for NetError {
+    fn from(e: GreetError) -> NetError {
+        match e {
+            GreetError::Known(e) => e,
+            GreetError::Stranger => NetError::Io { operation: "connecting", problem: "the handshake failed".into() },
+        }
+    }
+}
+
+/// Handshake and hello, blocking with a time limit.
+fn greet(
+    stream: TcpStream,
+    mut tls: rustls::Connection,
+    expected: Option<usize>,
+    config: &TlsConfig,
+    ours: &Hello,
+) -> Result<Greeted, GreetError> {
+    let mut stream = prepare(stream, config.limits).map_err(GreetError::Known)?;
+    let known = |peer: Option<usize>, e: &std::io::Error| match peer {
+        Some(peer) => GreetError::Known(handshake_error(peer, e)),
+        None => GreetError::Stranger,
+    };
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).map_err(|e| known(expected, &e))?;
+    }
+    let presented = tls.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
+    let peer = presented.and_then(|f| config.peers.iter().position(|p| p.fingerprint == f));
+    let Some(peer) = peer.filter(|p| *p != config.me) else { return Err(GreetError::Stranger) };
+    let mut theirs = [0; HELLO];
+    let exchanged = write_all(&mut tls, &mut stream, &ours.encode());
+    exchanged.and_then(|()| read_exact(&mut tls, &mut stream, &mut theirs)).map_err(|e| known(Some(peer), &e))?;
+    let theirs = Hello::decode(&theirs);
+    ours.check(peer, &theirs).map_err(GreetError::Known)?;
+    Ok((peer, (stream, tls, theirs.nonce)))
+}
+
+/// Blocking write of a few bytes.
+fn write_all(tls: &mut rustls::Connection, stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    tls.writer().write_all(bytes)?;
+    while tls.wants_write() {
+        tls.write_tls(stream)?;
+    }
+    Ok(())
+}
+
+/// Blocking read of a few bytes.
+fn read_exact(tls: &mut rustls::Connection, stream: &mut TcpStream, into: &mut [u8]) -> std::io::Result<()> {
+    let mut filled = 0;
+    while filled < into.len() {
+        match tls.reader().read(&mut into[filled..]) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                if tls.read_tls(stream)? == 0 {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                tls.process_new_packets().map_err(|e| std::io::Error::new(ErrorKind::InvalidData, e))?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn handshake_error(peer: usize, error: &std::io::Error) -> NetError {
+    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(tls) => certificate(peer, tls),
+        None if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            NetError::Timeout { peer, waited: Duration::from_secs(10) }
+        }
+        None => NetError::Closed { peer },
+    }
+}
+
+/// All parties end with the same session identifier, or none does.
+fn agree(
+    config: TlsConfig,
+    raw: Vec<Option<(TcpStream, rustls::Connection, [u8; 32])>>,
+    hello: Hello,
+) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
+    let mut hasher = blake3::Hasher::new_derive_key("privity session identifier v1");
+    hasher.update(&config.job);
+    for (peer, connection) in raw.iter().enumerate() {
+        let nonce = connection.as_ref().map_or(hello.nonce, |c| c.2);
+        hasher.update(&nonce).update(config.peers[peer].fingerprint.as_bytes());
+    }
+    let session = *hasher.finalize().as_bytes();
+    let mut raw = raw;
+    for (peer, slot) in raw.iter_mut().enumerate() {
+        if let Some((stream, tls, _)) = slot {
+            write_all(tls, stream, &session).map_err(|e| handshake_error(peer, &e))?;
+        }
+    }
+    let mut connections = Vec::with_capacity(raw.len());
+    let tag = u64::from_le_bytes(session[..8].try_into().expect("eight bytes"));
+    for (peer, slot) in raw.into_iter().enumerate() {
+        connections.push(match slot {
+            None => None,
+            Some((mut stream, mut tls, _)) => {
+                let mut theirs = [0; 32];
+                read_exact(&mut tls, &mut stream, &mut theirs).map_err(|e| handshake_error(peer, &e))?;
+                if theirs != session {
+                    let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
+                    let (ours, theirs) = (hex(&session), hex(&theirs));
+                    return Err(NetError::Mismatch { peer, field: "the session identifier", ours, theirs });
+                }
+                Some(Connection::new(peer, tag, stream, tls)?)
+            }
+        });
+    }
+    Ok((connections, session))
+}
+
+fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Arc<ServerConfig>), NetError> {
+    let refused = |e: rustls::Error| NetError::Io { operation: "preparing TLS", problem: e.to_string() };
+    let provider = provider();
+    let pins = |accepted: Vec<String>| Arc::new(Pins { accepted, provider: provider.clone() });
+    let others = config.peers.iter().enumerate().filter(|(i, _)| *i != config.me);
+    let mut server = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(refused)?
+        .with_client_cert_verifier(pins(others.map(|(_, p)| p.fingerprint.clone()).collect()))
+        .with_single_cert(config.identity.chain(), config.identity.key())
+        .map_err(refused)?;
+    // No resumption: every session is a fresh key exchange.
+    server.send_tls13_tickets = 0;
+    let client = |(i, peer): (usize, &super::Peer)| -> Result<Option<Arc<ClientConfig>>, NetError> {
+        if i == config.me {
+            return Ok(None);
+        }
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(refused)?
+            .dangerous()
+            .with_custom_certificate_verifier(pins(vec![peer.fingerprint.clone()]))
+            .with_client_auth_cert(config.identity.chain(), config.identity.key())
+            .map_err(refused)?;
+        client.resumption = rustls::client::Resumption::disabled();
+        Ok(Some(Arc::new(client)))
+    };
+    let clients = config.peers.iter().enumerate().map(client).collect::<Result<Vec<_>, _>>()?;
+    Ok((clients, Arc::new(server)))
+}
+
+fn listen(address: &str) -> Result<TcpListener, NetError> {
+    TcpListener::bind(address)
+        .map_err(|e| NetError::Io { operation: "listening", problem: format!("{address}: {e}") })
+}
+
+fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
+    NetError::Unreachable { peer, address: config.peers[peer].address.clone(), waited: config.limits.connect }
+}
+
+/// Dials until the peer is up or the time is over.
+fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream, NetError> {
+    loop {
+        let resolved = config.peers[peer].address.to_socket_addrs();
+        for address in resolved.into_iter().flatten() {
+            if let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
+                return Ok(stream);
+            }
+        }
+        if Instant::now() > deadline {
+            return Err(unreachable(config, peer));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {
+    let failed = io("configuring a socket");
+    let patience = Duration::from_secs(10).min(limits.connect);
+    stream.set_nodelay(true).map_err(&failed)?;
+    stream.set_read_timeout(Some(patience)).map_err(&failed)?;
+    stream.set_write_timeout(Some(patience)).map_err(&failed)?;
+    // Larger buffers are a wish: the system may cap them.
+    let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
+    Ok(stream)
+}
+
+/// What each party says first.
+struct Hello {
+    party: usize,
+    n: usize,
+    job: [u8; 32],
+    nonce: [u8; 32],
+}
+
+/// A hello as received: nothing in it is trusted yet.
+struct Theirs {
+    version: u32,
+    party: u32,
+    n: u32,
+    job: [u8; 32],
+    nonce: [u8; 32],
+}
+
+impl Hello {
+    fn encode(&self) -> [u8; HELLO] {
+        let mut out = [0; HELLO];
+        out[..4].copy_from_slice(&VERSION.to_le_bytes());
+        out[4..8].copy_from_slice(&(self.party as u32).to_le_bytes());
+        out[8..12].copy_from_slice(&(self.n as u32).to_le_bytes());
+        out[12..44].copy_from_slice(&self.job);
+        out[44..].copy_from_slice(&self.nonce);
+        out
+    }
+
+    fn decode(bytes: &[u8; HELLO]) -> Theirs {
+        let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+        let digest = |at: usize| -> [u8; 32] { bytes[at..at + 32].try_into().expect("32 bytes") };
+        Theirs { version: word(0), party: word(4), n: word(8), job: digest(12), nonce: digest(44) }
+    }
+
+    fn check(&self, peer: usize, theirs: &Theirs) -> Result<(), NetError> {
+        let hex = |d: &[u8]| -> String { d.iter().map(|b| format!("{b:02x}")).collect() };
+        let fields = [
+            ("the protocol version", VERSION.to_string(), theirs.version.to_string()),
+            ("its own number", peer.to_string(), theirs.party.to_string()),
+            ("the number of parties", self.n.to_string(), theirs.n.to_string()),
+            ("the job digest", hex(&self.job), hex(&theirs.job)),
+        ];
+        match fields.into_iter().find(|(_, ours, theirs)| ours != theirs) {
+            None => Ok(()),
+            Some((field, ours, theirs)) => Err(NetError::Mismatch { peer, field, ours, theirs }),
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! One TLS connection after the handshake: frames out, frames in.
+
+use crate::frame::{FrameError, HEADER, Header, Kind, encode, parse_header};
+use crate::{AbortCause, NetError, Tag, check_tag};
+use rustls::Connection as Tls;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Plaintext handed to the TLS layer at once: its records are then written while still in the cache.
+const CHUNK: usize = 1 << 16;
+/// Idle time after which a sign of life is due.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Longest reason an abort carries.
+const MAX_REASON: usize = 200;
+
+pub(super) struct Connection {
+    peer: usize,
+    session: u64,
+    stream: Arc<TcpStream>,
+    tls: Tls,
+    queued: usize,
+    last_sent: Instant,
+    last_heard: Instant,
+    header: [u8; HEADER],
+    header_len: usize,
+    /// A data frame whose payload has not been taken yet.
+    data: Option<Header>,
+    goodbye: bool,
+    ended: Option<NetError>,
+}
+
+impl Connection {
+    /// Takes over an established connection; the socket becomes non-blocking.
+    pub fn new(peer: usize, session: u64, stream: TcpStream, mut tls: Tls) -> Result<Self, NetError> {
+        let nonblocking = stream.set_nonblocking(true);
+        nonblocking.map_err(|e| NetError::Io { operation: "configuring a socket", problem: e.to_string() })?;
+        tls.set_buffer_limit(None);
+        let now = Instant::now();
+        Ok(Connection {
+            peer,
+            session,
+            stream: Arc::new(stream),
+            tls,
+            queued: 0,
+            last_sent: now,
+            last_heard: now,
+            header: [0; HEADER],
+            header_len: 0,
+            data: None,
+            goodbye: false,
+            ended: None,
+        })
+    }
+
+    /// The socket, for polling.
+    pub fn handle(&self) -> Arc<TcpStream> {
+        self.stream.clone()
+    }
+    /// Encrypted bytes that the kernel has not taken yet.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+    /// Whether the peer has ended in order.
+    pub fn goodbye(&self) -> bool {
+        self.goodbye
+    }
+
+    /// Queues a frame and writes what the kernel takes.
+    pub fn push(&mut self, header: &Header, payload: &[u8]) -> Result<(), NetError> {
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        self.encrypt(&encode(header))?;
+        for chunk in payload.chunks(CHUNK) {
+            self.encrypt(chunk)?;
+            self.flush()?;
+        }
+        self.last_sent = Instant::now();
+        self.flush()
+    }
+
+    fn encrypt(&mut self, plain: &[u8]) -> Result<(), NetError> {
+        self.tls.writer().write_all(plain).map_err(|e| self.broken(e))?;
+        self.queued += plain.len();
+        Ok(())
+    }
+
+    /// Writes what the kernel takes.
+    pub fn flush(&mut self) -> Result<(), NetError> {
+        while self.tls.wants_write() {
+            match self.tls.write_tls(&mut &*self.stream) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.end(e)),
+            }
+        }
+        self.queued = 0;
+        Ok(())
+    }
+
+    /// A write failed: the peer may have said why before it went.
+    fn end(&mut self, error: std::io::Error) -> NetError {
+        let said = self.read_control().err();
+        said.unwrap_or_else(|| self.broken(error))
+    }
+
+    fn broken(&self, _: std::io::Error) -> NetError {
+        NetError::Closed { peer: self.peer }
+    }
+
+    /// Takes the next data frame into `into`, `filled` bytes of which are there already. The sender's depth, once whole.
+    pub fn take(&mut self, tag: Tag, into: &mut [u8], filled: &mut usize) -> Result<Option<u32>, NetError> {
+        if self.data.is_none() && !self.next_header()? {
+            return Ok(None);
+        }
+        let header = self.data.expect("a data frame is due");
+        if *filled == 0 {
+            check_tag(self.peer, tag, header.tag)?;
+            if header.len != into.len() {
+                return Err(NetError::Length { peer: self.peer, want: into.len(), got: header.len });
+            }
+        }
+        while *filled < into.len() {
+            match self.read_plain(&mut into[*filled..])? {
+                0 => return Ok(None),
+                n => *filled += n,
+            }
+        }
+        self.data = None;
+        Ok(Some(header.depth))
+    }
+
+    /// Handles control frames until a data frame or nothing more is there.
+    pub fn read_control(&mut self) -> Result<(), NetError> {
+        if self.data.is_none() {
+            self.next_header()?;
+        }
+        Ok(())
+    }
+
+    /// Reads up to the next data header; false if it is not there yet.
+    fn next_header(&mut self) -> Result<bool, NetError> {
+        loop {
+            while self.header_len < HEADER {
+                let mut header = self.header;
+                match self.read_plain(&mut header[self.header_len..])? {
+                    0 => return Ok(false),
+                    n => {
+                        self.header = header;
+                        self.header_len += n;
+                    }
+                }
+            }
+            let header = parse_header(&self.header).map_err(|e| self.malformed(e))?;
+            if header.session != self.session {
+                return Err(NetError::Stale { peer: self.peer });
+            }
+            match header.kind {
+                Kind::Data => {
+                    self.header_len = 0;
+                    self.data = Some(header);
+                    return Ok(true);
+                }
+                Kind::Heartbeat if header.len == 0 => {}
+                Kind::Bye if header.len == 0 => self.goodbye = true,
+                Kind::Abort if header.len <= 8 + MAX_REASON => match self.read_abort(header.len)? {
+                    Some(cause) => return Err(cause),
+                    None => return Ok(false),
+                },
+                _ => return Err(NetError::Malformed { peer: self.peer, problem: "a control frame with a payload" }),
+            }
+            self.header_len = 0;
+        }
+    }
+
+    fn malformed(&self, error: FrameError) -> NetError {
+        match error {
+            FrameError::TooLong(got) => NetError::TooLong { peer: self.peer, got, cap: crate::frame::MAX_PAYLOAD },
+            FrameError::Magic => NetError::Malformed { peer: self.peer, problem: "unknown magic or version" },
+            _ => NetError::Malformed { peer: self.peer, problem: "unknown kind of frame" },
+        }
+    }
+
+    /// The error another party reports. Abort frames are short: they come whole or the peer is gone.
+    fn read_abort(&mut self, len: usize) -> Result<Option<NetError>, NetError> {
+        let mut payload = vec![0; len];
+        let mut filled = 0;
+        let until = Instant::now() + Duration::from_secs(1);
+        while filled < len && Instant::now() < until {
+            filled += self.read_plain(&mut payload[filled..])?;
+        }
+        if len < 8 {
+            return Err(NetError::Malformed { peer: self.peer, problem: "an abort without its party" });
+        }
+        let about = u64::from_le_bytes(payload[..8].try_into().expect("eight bytes")) as usize;
+        let reason = String::from_utf8_lossy(&payload[8..filled.max(8)]).into_owned();
+        let error = NetError::Reported { by: self.peer, about, reason };
+        self.ended = Some(error.clone());
+        Ok(Some(error))
+    }
+
+    /// Decrypted bytes; 0 if none are there now.
+    fn read_plain(&mut self, into: &mut [u8]) -> Result<usize, NetError> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
+        }
+        loop {
+            match self.tls.reader().read(into) {
+                Ok(0) => return self.eof(),
+                Ok(n) => return Ok(n),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return self.eof(),
+                Err(e) => return Err(self.broken(e)),
+            }
+            match self.tls.read_tls(&mut &*self.stream) {
+                Ok(0) => return self.eof(),
+                Ok(_) => {
+                    self.last_heard = Instant::now();
+                    self.tls.process_new_packets().map_err(|e| certificate(self.peer, &e))?;
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.eof(),
+            }
+        }
+    }
+
+    /// The stream ended: in order after a goodbye.
+    fn eof(&mut self) -> Result<usize, NetError> {
+        let error = NetError::Closed { peer: self.peer };
+        self.ended = Some(error.clone());
+        if self.goodbye && self.data.is_none() { Ok(0) } else { Err(error) }
+    }
+
+    /// Silence counts only if nothing of the peer lies unread.
+    pub fn check_silence(&self, limit: Duration) -> Result<(), NetError> {
+        let silent = self.last_heard.elapsed();
+        if silent > limit && !self.goodbye {
+            return Err(NetError::Frozen { peer: self.peer, silent });
+        }
+        Ok(())
+    }
+
+    /// The monitor's look: flush, sign of life, control frames, silence.
+    pub fn look_after(&mut self, silence: Duration) -> Result<(), NetError> {
+        if self.goodbye || self.ended.is_some() {
+            return Ok(());
+        }
+        self.flush()?;
+        if self.last_sent.elapsed() > HEARTBEAT {
+            self.say(Kind::Heartbeat, &[])?;
+        }
+        if self.data.is_some() {
+            // Data waits to be taken: the peer was alive when it sent it, and more cannot be seen before it is.
+            return Ok(());
+        }
+        self.read_control()?;
+        if self.data.is_some() { Ok(()) } else { self.check_silence(silence) }
+    }
+
+    fn say(&mut self, kind: Kind, payload: &[u8]) -> Result<(), NetError> {
+        let tag = Tag { epoch: 0, step: 0, tile: 0 };
+        self.push(&Header { kind, session: self.session, tag, depth: 0, len: payload.len() }, payload)
+    }
+    /// Queues a goodbye.
+    pub fn say_bye(&mut self) -> Result<(), NetError> {
+        self.say(Kind::Bye, &[])
+    }
+    /// Queues the reason of an abort.
+    pub fn say_abort(&mut self, cause: &AbortCause) -> Result<(), NetError> {
+        let mut payload = (cause.about as u64).to_le_bytes().to_vec();
+        payload.extend(cause.reason.bytes().take(MAX_REASON));
+        self.say(Kind::Abort, &payload)
+    }
+}
+
+/// A TLS failure as an error about the peer.
+pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
+    match error {
+        rustls::Error::InvalidCertificate(_) => {
+            NetError::Certificate { peer, problem: "its certificate is not the one that was agreed".into() }
+        }
+        rustls::Error::AlertReceived(alert) => {
+            NetError::Certificate { peer, problem: format!("it refused this party's certificate or parameters ({alert:?})") }
+        }
+        rustls::Error::NoCertificatesPresented => {
+            NetError::Certificate { peer, problem: "it presented no certificate".into() }
+        }
+        _ => NetError::Malformed { peer, problem: "not valid TLS 1.3" },
+    }
+}

@@ -1,1 +1,129 @@
-//! The benchmark works W1 to W8
+//! The works W1 to W8: what other frameworks are measured by, on one machine, every party its own process over TLS unless
+//! another link is asked for. Each figure comes with that of the plain float32 twin from the same run.
+
+#![forbid(unsafe_code)]
+
+mod measure;
+mod plain;
+mod run;
+mod works;
+
+pub use measure::Measurement;
+pub use run::{BenchError, child, run};
+pub use works::Work;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum LinkKind {
+    /// Processes over loopback, mutual TLS 1.3.
+    Tls,
+    /// Threads of one process, queues in memory.
+    Memory,
+    /// Threads of one process, links with simulated latency and bandwidth.
+    Sim,
+}
+
+/// Protocols that have works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum ProtocolKind {
+    /// Three parties, one passive corruption.
+    Rep3,
+}
+
+/// Arguments of `privity bench`.
+#[derive(Clone, Debug, Serialize, Deserialize, ClapArgs)]
+pub struct Args {
+    /// Protocol.
+    #[arg(long, value_enum, default_value = "rep3")]
+    pub protocol: ProtocolKind,
+    /// Work; all of them if not given.
+    #[arg(long, value_enum)]
+    pub work: Option<Work>,
+    /// Values, or extent of the matrices of W3.
+    #[arg(long, conflicts_with = "batch")]
+    pub size: Option<usize>,
+    /// Rows of W5, W6 and W7.
+    #[arg(long)]
+    pub batch: Option<usize>,
+    /// Link between the parties.
+    #[arg(long, value_enum, default_value = "tls")]
+    pub link: LinkKind,
+    /// Round-trip time of simulated links, milliseconds.
+    #[arg(long, default_value_t = 40.0)]
+    pub rtt_ms: f64,
+    /// Bandwidth of each simulated directed link, Mbit/s.
+    #[arg(long, default_value_t = 100.0)]
+    pub mbit: f64,
+    /// Compute threads of each party.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Back-to-back repetitions; fewer (at least 5) where they would take longer than 20 s.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub runs: u32,
+    /// Round half up exactly instead of stochastic rounding.
+    #[arg(long)]
+    pub exact: bool,
+    /// Carry-tree fan-in of comparisons.
+    #[arg(long, value_enum, default_value = "four")]
+    pub radix: RadixKind,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Carry-tree fan-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+pub enum RadixKind {
+    /// Two-input gates.
+    Two,
+    /// Up to four-input gates.
+    Four,
+}
+
+/// One line of results.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// The work.
+    pub work: Work,
+    /// Its size: values, extent or rows.
+    pub size: usize,
+    /// Protocol.
+    pub protocol: ProtocolKind,
+    /// Number of parties.
+    pub parties: usize,
+    /// What the protocol withstands.
+    pub adversary: &'static str,
+    /// Link.
+    pub link: LinkKind,
+    /// Median seconds of a repetition.
+    pub seconds_median: f64,
+    /// Fastest repetition.
+    pub seconds_min: f64,
+    /// Slowest repetition.
+    pub seconds_max: f64,
+    /// Mean seconds: the whole loop divided by its repetitions, run-ahead included.
+    pub seconds_mean: f64,
+    /// Payload bytes a party sends in a repetition: the mean of the parties.
+    pub bytes_per_party: u64,
+    /// The same, party by party.
+    pub bytes_sent: Vec<u64>,
+    /// Rounds of a repetition, steady state.
+    pub rounds: f64,
+    /// Rounds that the price list declares for a repetition from a standing start.
+    pub rounds_declared: u64,
+    /// Bytes that the price list declares for a repetition, all parties.
+    pub bytes_declared: u64,
+    /// Seconds predicted from the link's figures (simulated links only).
+    pub seconds_planned: Option<f64>,
+    /// Median seconds of the float32 twin, one thread.
+    pub plain_seconds: Option<f64>,
+    /// Compute threads of each party.
+    pub threads: u16,
+    /// Repetitions.
+    pub runs: usize,
+    /// Largest resident set of a party's process, bytes (all parties together where they share a process).
+    pub peak_memory: u64,
+}

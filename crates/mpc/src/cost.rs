@@ -149,6 +149,10 @@ impl Clock {
     pub fn seconds(&self) -> f64 {
         self.time.iter().copied().fold(0.0, f64::max)
     }
+    /// Predicted seconds until one party is done.
+    pub fn seconds_of(&self, party: usize) -> f64 {
+        self.time[party]
+    }
     /// Prices by operation.
     pub fn prices(&self) -> &BTreeMap<&'static str, Price> {
         &self.prices

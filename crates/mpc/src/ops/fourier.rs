@@ -19,7 +19,7 @@ pub struct Series {
 
 impl Series {
     /// A series of period `2^log_period` units in the last place, for values and results of `frac` fraction bits.
-    /// `coefficients` must sum to less than 16 in magnitude, so that sums of products stay below 2^62.
+    /// The magnitudes of `coefficients` must sum to less than 2^12, so that sums of products stay below 2^61.
     pub fn new(log_period: u32, frac: u32, coefficients: &[f64]) -> Self {
         let table = |bits: u32, step_bits: u32| -> Vec<(i64, i64)> {
             let one = (1i64 << WORK_BITS) as f64;

@@ -1,0 +1,303 @@
+//! Sets the parties up over the link asked for and collects what they measured.
+
+use crate::measure::{Measurement, measure};
+use crate::works::Work;
+use crate::{Args, Line, LinkKind, RadixKind, plain};
+use privity_mpc::cost::Speeds;
+use privity_mpc::count::Count;
+use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::{Config, Party, Radix, TruncMode};
+use privity_net::identity::Identity;
+use privity_net::sim::{self, SimConfig};
+use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_net::{Link, NetError, memory};
+use privity_prim::Context;
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Longest time the repetitions of one work may take together.
+const MAX_SECONDS: f64 = 20.0;
+/// Payload-independent bytes of a frame on the wire: header, TLS record, TCP/IP.
+const FRAME_OVERHEAD: usize = 40 + 22 + 52;
+
+/// Why a benchmark failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] privity_mpc::Error),
+    /// The network failed.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The system refused something.
+    #[error("{operation}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A party's process failed.
+    #[error("party {party} failed; its messages are above")]
+    Child {
+        /// The party.
+        party: usize,
+    },
+    /// A party's output was not understood.
+    #[error("party {party} printed something that is no measurement: {problem}")]
+    Output {
+        /// The party.
+        party: usize,
+        /// Why not.
+        problem: serde_json::Error,
+    },
+}
+
+fn io(operation: &'static str) -> impl Fn(std::io::Error) -> BenchError {
+    move |source| BenchError::Io { operation, source }
+}
+
+/// What a party's process is told.
+#[derive(Serialize, Deserialize)]
+struct Child {
+    args: Args,
+    work: Work,
+    party: usize,
+    identity: PathBuf,
+    peers: Vec<(String, String)>,
+}
+
+/// Runs the works asked for. Processes of parties are started as `program bench-party FILE`.
+pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
+    let works = args.work.map_or(Work::ALL.to_vec(), |w| vec![w]);
+    let mut lines = Vec::new();
+    for work in works {
+        let size = args.size.or(args.batch).unwrap_or(work.default_size());
+        let measured = match args.link {
+            LinkKind::Tls => processes(args, work, program)?,
+            LinkKind::Memory => threads(args, work, size, memory::mesh(3))?,
+            LinkKind::Sim => threads(args, work, size, sim::mesh(3, simulated(args)))?,
+        };
+        let line = summarise(args, work, size, &measured)?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&line).expect("lines serialise")).map_err(io("writing results"))?;
+        }
+        lines.push(line);
+    }
+    if !args.json {
+        writeln!(out, "{}", table(&lines)).map_err(io("writing results"))?;
+    }
+    Ok(())
+}
+
+/// One party's process: measures and prints its measurement as JSON.
+pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
+    let text = std::fs::read(file).map_err(io("reading the party file"))?;
+    let child: Child = serde_json::from_slice(&text).map_err(|problem| BenchError::Output { party: 0, problem })?;
+    let peer = |(address, fingerprint): &(String, String)| Peer {
+        address: address.clone(),
+        fingerprint: fingerprint.clone(),
+    };
+    let link = TlsLink::connect(TlsConfig {
+        me: child.party,
+        peers: child.peers.iter().map(peer).collect(),
+        identity: Identity::load(&child.identity)?,
+        job: [0; 32],
+        limits: Limits::default(),
+    })?;
+    let session = link.session();
+    let size = child.args.size.or(child.args.batch).unwrap_or(child.work.default_size());
+    let measured = party(&child.args, child.work, size, Box::new(link), session)?;
+    writeln!(out, "{}", serde_json::to_string(&measured).expect("measurements serialise")).map_err(io("writing results"))
+}
+
+fn config(args: &Args) -> Config {
+    Config {
+        mode: if args.exact { TruncMode::Exact } else { TruncMode::Fast },
+        radix: if args.radix == RadixKind::Two { Radix::Two } else { Radix::Four },
+        ..Config::default()
+    }
+}
+
+fn party(
+    args: &Args,
+    work: Work,
+    size: usize,
+    link: Box<dyn Link>,
+    session: [u8; 32],
+) -> Result<Measurement, BenchError> {
+    privity_ring::kernels::set_threads(args.threads.into());
+    let party = Party::connect(link, &Context { session, ..Context::default() })?;
+    let mut p = Rep3::new(party, config(args))?;
+    let measured = measure(&mut p, work, size, args.runs as usize, MAX_SECONDS)?;
+    p.into_party().into_link().close()?;
+    Ok(measured)
+}
+
+fn simulated(args: &Args) -> SimConfig {
+    SimConfig {
+        latency: Duration::from_secs_f64(args.rtt_ms / 2000.0),
+        bits_per_second: Some(args.mbit * 1e6),
+        overhead: FRAME_OVERHEAD,
+        ..SimConfig::default()
+    }
+}
+
+fn threads<L: Link + 'static>(
+    args: &Args,
+    work: Work,
+    size: usize,
+    links: Vec<L>,
+) -> Result<Vec<Measurement>, BenchError> {
+    std::thread::scope(|s| {
+        let spawn = |link: L| s.spawn(move || party(args, work, size, Box::new(link), [0; 32]));
+        let parties: Vec<_> = links.into_iter().map(spawn).collect();
+        let join = |(party, h): (usize, std::thread::ScopedJoinHandle<'_, _>)| {
+            h.join().unwrap_or(Err(BenchError::Child { party }))
+        };
+        parties.into_iter().enumerate().map(join).collect()
+    })
+}
+
+/// A directory that goes away with its owner.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Scratch, BenchError> {
+        let unique = format!("privity-bench-{}", std::process::id());
+        let dir = std::env::temp_dir().join(unique);
+        std::fs::create_dir_all(&dir).map_err(io("making a temporary directory"))?;
+        Ok(Scratch(dir))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left behind are keys of a session that is over.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>, BenchError> {
+    let scratch = Scratch::new()?;
+    let mut peers = Vec::new();
+    for party in 0..3 {
+        let identity = Identity::generate(&format!("party-{party}"))?;
+        identity.save(&scratch.0.join(party.to_string()))?;
+        peers.push((free_address()?, identity.fingerprint()));
+    }
+    let mut running = Vec::new();
+    for party in 0..3 {
+        let identity = scratch.0.join(party.to_string());
+        let file = scratch.0.join(format!("{party}.json"));
+        let child = Child { args: args.clone(), work, party, identity, peers: peers.clone() };
+        std::fs::write(&file, serde_json::to_vec(&child).expect("files serialise")).map_err(io("writing a party file"))?;
+        let mut command = Command::new(program);
+        command.arg("bench-party").arg(&file).stdout(Stdio::piped());
+        running.push(command.spawn().map_err(io("starting a party"))?);
+    }
+    let outputs: Vec<_> = running.into_iter().map(|c| c.wait_with_output()).collect();
+    let read = |(party, output): (usize, std::io::Result<std::process::Output>)| {
+        let output = output.map_err(io("waiting for a party"))?;
+        if !output.status.success() {
+            return Err(BenchError::Child { party });
+        }
+        serde_json::from_slice(&output.stdout).map_err(|problem| BenchError::Output { party, problem })
+    };
+    outputs.into_iter().enumerate().map(read).collect()
+}
+
+/// A loopback address whose port was free a moment ago.
+fn free_address() -> Result<String, BenchError> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(io("finding a free port"))?;
+    Ok(listener.local_addr().map_err(io("finding a free port"))?.to_string())
+}
+
+fn summarise(args: &Args, work: Work, size: usize, measured: &[Measurement]) -> Result<Line, BenchError> {
+    let online = &measured[1];
+    let mut sorted = online.seconds.clone();
+    sorted.sort_by(f64::total_cmp);
+    let sent: Vec<u64> = measured.iter().map(|m| m.bytes).collect();
+    let price = declared(args, work, size)?;
+    Ok(Line {
+        work,
+        size,
+        protocol: args.protocol,
+        parties: 3,
+        adversary: "passive",
+        link: args.link,
+        seconds_median: sorted[sorted.len() / 2],
+        seconds_min: sorted[0],
+        seconds_max: sorted[sorted.len() - 1],
+        seconds_mean: sorted.iter().sum::<f64>() / sorted.len() as f64,
+        bytes_per_party: sent.iter().sum::<u64>() / 3,
+        bytes_sent: sent,
+        rounds: online.rounds,
+        rounds_declared: price.rounds,
+        bytes_declared: price.bytes,
+        seconds_planned: (args.link == LinkKind::Sim).then_some(price.seconds),
+        plain_seconds: plain::seconds(work, size),
+        threads: args.threads,
+        runs: sorted.len(),
+        peak_memory: measured.iter().map(|m| m.peak_memory).max().unwrap_or(0),
+    })
+}
+
+struct Price {
+    bytes: u64,
+    rounds: u64,
+    seconds: f64,
+}
+
+/// The price list's word on a repetition: the difference between the sixth and the first few, which is the steady state.
+fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
+    let config = config(args);
+    let speeds = Speeds {
+        latency: args.rtt_ms / 2000.0,
+        bandwidth: args.mbit * 1e6 / 8.0,
+        overhead: FRAME_OVERHEAD as f64,
+        ..Speeds::default()
+    };
+    let mut count = Count::new(config, Rep3Costs { radix: config.radix }, speeds);
+    let mut state = crate::works::prepare(&mut count, work, size)?;
+    let warm = 5;
+    for _ in 0..warm {
+        crate::works::step(&mut count, work, &mut state)?;
+    }
+    let (bytes, rounds, seconds) =
+        (count.clock().total_bytes(), count.clock().rounds(), count.clock().seconds_of(1));
+    let steady = 5;
+    for _ in 0..steady {
+        crate::works::step(&mut count, work, &mut state)?;
+    }
+    Ok(Price {
+        bytes: (count.clock().total_bytes() - bytes) / steady,
+        rounds: (count.clock().rounds() - rounds) / steady,
+        seconds: (count.clock().seconds_of(1) - seconds) / steady as f64,
+    })
+}
+
+fn table(lines: &[Line]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.set_header(["work", "size", "median", "min", "max", "KB/party", "rounds", "plain f32", "ratio"]);
+    let time = |s: f64| if s < 1e-3 { format!("{:.0} us", s * 1e6) } else { format!("{:.2} ms", s * 1e3) };
+    for l in lines {
+        let plain = l.plain_seconds.map_or("-".into(), time);
+        let ratio = l.plain_seconds.map_or("-".into(), |p| format!("{:.0}", l.seconds_median / p));
+        table.add_row([
+            format!("{:?}", l.work),
+            l.size.to_string(),
+            time(l.seconds_median),
+            time(l.seconds_min),
+            time(l.seconds_max),
+            format!("{:.1}", l.bytes_per_party as f64 / 1e3),
+            format!("{:.1}", l.rounds),
+            plain,
+            ratio,
+        ]);
+    }
+    table
+}

@@ -50,7 +50,8 @@ impl Matrix {
         out
     }
     /// `self x o`.
-    fn matmul(&self, o: &Self) -> Self {
+    /// Matrix product.
+    pub fn matmul(&self, o: &Self) -> Self {
         let mut out = Self::zeros(self.rows, o.cols);
         vectorise(|| gemm(&mut out.data, &self.data, &o.data, self.cols, o.cols));
         out

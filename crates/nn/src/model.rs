@@ -4,8 +4,8 @@ use crate::layers::{self, Forward};
 use crate::loss;
 use crate::range::Plan;
 use crate::spec::{Loss, ModelSpec, Sigmoid, TrainSpec};
-use crate::{TrainError, init, range};
-use privity_mpc::{Protocol, Recipients, Share};
+use crate::{SpecError, TrainError, init, range};
+use privity_mpc::{Protocol, Recipients, Share, TruncMode};
 use privity_ring::{Fixed, Shape, Tensor};
 
 /// What the output layer's value means.
@@ -57,6 +57,10 @@ impl<A: Share> Model<A> {
         inputs: usize,
     ) -> Result<Self, TrainError> {
         train.validate(spec)?;
+        if spec.sigmoid == Sigmoid::Fourier && p.config().mode == TruncMode::Exact {
+            let domain = "must be piecewise under exact truncation; choose it or fast truncation";
+            return Err(SpecError { field: "model.sigmoid", domain }.into());
+        }
         let plan = range::plan(p.config(), spec, train, inputs)?;
         let sizes = spec.sizes(inputs);
         let format = Fixed { frac: plan.weight_frac };

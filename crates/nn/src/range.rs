@@ -6,7 +6,7 @@
 
 use crate::RangeError;
 use crate::optim::ADAM_FRAC;
-use crate::spec::{ClipEvery, Loss, ModelSpec, Optimiser, Sigmoid, TrainSpec};
+use crate::spec::{ClipEvery, LearningRate, Loss, ModelSpec, Optimiser, Sigmoid, TrainSpec};
 use privity_mpc::Config;
 use serde::Serialize;
 
@@ -94,14 +94,12 @@ pub fn plan(config: &Config, model: &ModelSpec, train: &TrainSpec, inputs: usize
 /// The most guard bits of weights.
 fn guard_bits(config: &Config, train: &TrainSpec) -> Result<u32, RangeError> {
     let frac = config.fixed.frac;
+    let refuse = |needed, available, remedy| {
+        Err(RangeError { layer: 0, operation: "inverse square root of Adam", needed, available, remedy })
+    };
     match train.optimiser {
-        Optimiser::Adam { .. } if frac > ADAM_FRAC => Err(RangeError {
-            layer: 0,
-            operation: "mean square of Adam",
-            needed: PRODUCT_BITS + 2 * (frac - ADAM_FRAC),
-            available: PRODUCT_BITS,
-            remedy: "lower frac to 24 or less, or use momentum",
-        }),
+        Optimiser::Adam { .. } if frac < 12 => refuse(12, frac, "raise frac to 12 or more, or use momentum"),
+        Optimiser::Adam { .. } if frac > 20 => refuse(frac, 20, "lower frac to 20 or less, or use momentum"),
         Optimiser::Adam { .. } => Ok(GUARD_BITS.min(ADAM_FRAC - frac)),
         _ => Ok(GUARD_BITS),
     }
@@ -210,7 +208,9 @@ impl Format<'_> {
         refuse("forward product", forward, PRODUCT_BITS, "lower frac, input_limit or the bound on weights")?;
         let backward = PRODUCT_BITS.saturating_sub(weight_frac + bits(bounds.gradient));
         let update = PRODUCT_BITS.saturating_sub(frac + RATE_BITS + bits(bounds.weight_gradient));
-        let room = backward.min(update);
+        // The learning rate widens the rescaling of the weights' gradient, which must stay below the word.
+        let rescaling = PRODUCT_BITS - LearningRate::MAX_SHIFT + weight_frac - frac;
+        let room = backward.min(update).min(rescaling);
         let remedy = "lower frac, batch or input_limit, or set clip_weights lower";
         refuse("gradient product", PRODUCT_BITS + frac - room.min(frac), PRODUCT_BITS, remedy)?;
         let gradient_frac = room.min(if output { self.output_frac } else { frac + WIDE_BITS });

@@ -68,7 +68,7 @@ pub enum Optimiser {
         beta1: f64,
         /// Decay of the mean square; in `[0, 1)`.
         beta2: f64,
-        /// Gradients well below this are damped; at least `2^-10`.
+        /// Gradients well below this are damped; from `2^-10` to 1/4.
         epsilon: f64,
     },
 }
@@ -267,7 +267,7 @@ impl TrainSpec {
             Optimiser::Momentum { decay: d } => require("optimiser.momentum.decay", decay(d), "must be 0 to 0.9999"),
             Optimiser::Adam { beta1, beta2, epsilon } => {
                 require("optimiser.adam.beta", decay(beta1) && decay(beta2), "decays must be 0 to 0.9999")?;
-                require("optimiser.adam.epsilon", within(epsilon, 1.0 / 1024.0, 1.0), "must be 2^-10 to 1")
+                require("optimiser.adam.epsilon", within(epsilon, 1.0 / 1024.0, 0.25), "must be 2^-10 to 1/4")
             }
         }
     }
@@ -287,17 +287,20 @@ fn require(field: &'static str, holds: bool, domain: &'static str) -> Result<(),
 pub struct LearningRate {
     /// The integer; 64 to 127 for rates in range.
     pub mantissa: i64,
-    /// The rate is `mantissa / 2^shift`; at most 40.
+    /// The rate is `mantissa / 2^shift`; at most [`LearningRate::MAX_SHIFT`].
     pub shift: u32,
 }
 
 impl LearningRate {
-    /// The nearest rate; relative error at most 1/128 for rates from `2^-34` to 127.
+    /// Smaller rates have fewer than 7 bits.
+    pub const MAX_SHIFT: u32 = 36;
+
+    /// The nearest rate; relative error at most 1/128 for rates from `2^-30` to 127.
     pub fn nearest(rate: f64) -> Self {
         if rate <= 0.0 {
             return LearningRate { mantissa: 0, shift: 0 };
         }
-        let shift = (6 - libm::floor(libm::log2(rate)) as i32).clamp(0, 40);
+        let shift = (6 - libm::floor(libm::log2(rate)) as i32).clamp(0, Self::MAX_SHIFT as i32);
         let mantissa = libm::round(rate * 2f64.powi(shift)) as i64;
         match mantissa {
             128 if shift > 0 => LearningRate { mantissa: 64, shift: shift as u32 - 1 },

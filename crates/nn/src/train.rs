@@ -152,7 +152,8 @@ fn clip_weights<P: Protocol>(p: &mut P, model: &mut Model<P::A>, spec: &TrainSpe
     Ok(())
 }
 
-/// Trains on features `[rows, d]` and labels `[rows]`, both at scale f; inputs are within `spec.input_limit`.
+/// Trains on features `[rows, d]` and labels `[rows]`, both at scale f. Features are within `spec.input_limit` in magnitude,
+/// and so are labels under squared error; under cross entropy labels are 0 or 1.
 ///
 /// # Errors
 /// A specification out of its domain, a format that cannot hold the model, operands that do not fit, protocol failures;

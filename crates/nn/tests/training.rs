@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Data, accuracy, mlp, run};
+use common::{Data, SOFTPLUS_ERROR, accuracy, mlp, run};
 use privity_nn::spec::{ClipEvery, Loss, Optimiser, Schedule, Sigmoid};
 use privity_nn::{ModelKind, ModelSpec, TrainSpec};
 
@@ -10,16 +10,13 @@ fn logistic() -> ModelSpec {
     ModelSpec::new(ModelKind::Logistic)
 }
 
-/// Trains, and holds the twins against each other: predictions and losses within the tolerances.
+/// Trains, and holds the twins against each other: predictions within `mean` on average, losses within `loss` beyond the
+/// stated error of the secure loss.
 fn agree(model: &ModelSpec, spec: &TrainSpec, data: &Data, mean: f64, loss: f64) -> common::Runs {
     let runs = run(model, spec, data);
-    eprintln!(
-        "mean {:.2e} largest {:.2e} loss {:.2e}",
-        runs.mean_difference(),
-        runs.largest_difference(),
-        runs.largest_loss_difference()
-    );
     assert!(runs.mean_difference() < mean, "mean difference of predictions {}", runs.mean_difference());
+    let exact_loss = spec.loss(model) == Loss::Mse;
+    let loss = if exact_loss { loss } else { loss + SOFTPLUS_ERROR };
     assert!(runs.largest_loss_difference() < loss, "difference of losses {}", runs.largest_loss_difference());
     runs
 }

@@ -69,12 +69,16 @@ impl Data {
     }
 }
 
+/// The default format with exact truncation.
 pub fn config() -> Config {
     Config { mode: TruncMode::Exact, ..Config::default() }
 }
 
+/// By how much the secure cross entropy may be off, as `privity_mpc::ops::sigmoid::softplus_many` states.
+pub const SOFTPLUS_ERROR: f64 = 0.056;
+
 pub fn twin(width: u32) -> Plain {
-    Plain::new(Config { width, ..config() }, 3)
+    Plain::new(Config { width, ..Config::default() }, 3)
 }
 
 pub fn mlp(hidden: &[usize]) -> ModelSpec {

@@ -50,7 +50,6 @@ impl Matrix {
         out
     }
     /// `self x o`.
-    /// Matrix product.
     pub fn matmul(&self, o: &Self) -> Self {
         let mut out = Self::zeros(self.rows, o.cols);
         vectorise(|| gemm(&mut out.data, &self.data, &o.data, self.cols, o.cols));

@@ -83,7 +83,8 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
         };
         let line = summarise(args, work, size, &measured)?;
         if args.json {
-            writeln!(out, "{}", serde_json::to_string(&line).expect("lines serialise")).map_err(io("writing results"))?;
+            writeln!(out, "{}", serde_json::to_string(&line).expect("lines serialise"))
+                .map_err(io("writing results"))?;
         }
         lines.push(line);
     }
@@ -97,10 +98,8 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
 pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
     let text = std::fs::read(file).map_err(io("reading the party file"))?;
     let child: Child = serde_json::from_slice(&text).map_err(|problem| BenchError::Output { party: 0, problem })?;
-    let peer = |(address, fingerprint): &(String, String)| Peer {
-        address: address.clone(),
-        fingerprint: fingerprint.clone(),
-    };
+    let peer =
+        |(address, fingerprint): &(String, String)| Peer { address: address.clone(), fingerprint: fingerprint.clone() };
     let link = TlsLink::connect(TlsConfig {
         me: child.party,
         peers: child.peers.iter().map(peer).collect(),
@@ -111,7 +110,8 @@ pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
     let session = link.session();
     let size = child.args.size.or(child.args.batch).unwrap_or(child.work.default_size());
     let measured = party(&child.args, child.work, size, Box::new(link), session)?;
-    writeln!(out, "{}", serde_json::to_string(&measured).expect("measurements serialise")).map_err(io("writing results"))
+    writeln!(out, "{}", serde_json::to_string(&measured).expect("measurements serialise"))
+        .map_err(io("writing results"))
 }
 
 fn config(args: &Args) -> Config {
@@ -129,7 +129,7 @@ fn party(
     link: Box<dyn Link>,
     session: [u8; 32],
 ) -> Result<Measurement, BenchError> {
-    privity_ring::kernels::set_threads(args.threads.into());
+    privity_ring::kernels::gemm::set_threads(args.threads.into());
     let party = Party::connect(link, &Context { session, ..Context::default() })?;
     let mut p = Rep3::new(party, config(args))?;
     let measured = measure(&mut p, work, size, args.runs as usize, MAX_SECONDS)?;
@@ -194,7 +194,8 @@ fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>
         let identity = scratch.0.join(party.to_string());
         let file = scratch.0.join(format!("{party}.json"));
         let child = Child { args: args.clone(), work, party, identity, peers: peers.clone() };
-        std::fs::write(&file, serde_json::to_vec(&child).expect("files serialise")).map_err(io("writing a party file"))?;
+        std::fs::write(&file, serde_json::to_vec(&child).expect("files serialise"))
+            .map_err(io("writing a party file"))?;
         let mut command = Command::new(program);
         command.arg("bench-party").arg(&file).stdout(Stdio::piped());
         running.push(command.spawn().map_err(io("starting a party"))?);
@@ -267,8 +268,7 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
     for _ in 0..warm {
         crate::works::step(&mut count, work, &mut state)?;
     }
-    let (bytes, rounds, seconds) =
-        (count.clock().total_bytes(), count.clock().rounds(), count.clock().seconds_of(1));
+    let (bytes, rounds, seconds) = (count.clock().total_bytes(), count.clock().rounds(), count.clock().seconds_of(1));
     let steady = 5;
     for _ in 0..steady {
         crate::works::step(&mut count, work, &mut state)?;

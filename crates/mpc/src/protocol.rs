@@ -181,12 +181,7 @@ pub trait Protocol {
         Ok(self.signs(&[], 2, xs)?.1)
     }
     /// For each operand the bit "is negative", reading its low `width` bits; lifts ride along in the same rounds.
-    fn signs(
-        &mut self,
-        xs: &[&Self::A],
-        width: u32,
-        lifts: Vec<Raw<Self::A>>,
-    ) -> Result<(Vec<Self::B>, Vec<Self::A>)>;
+    fn signs(&mut self, xs: &[&Self::A], width: u32, lifts: Vec<Raw<Self::A>>) -> Result<(Vec<Self::B>, Vec<Self::A>)>;
     /// The low `width` bits of a value, as a Boolean sharing.
     fn a2b(&mut self, x: &Self::A, width: u32) -> Result<Self::B>;
     /// Bitwise AND of sharings of equal length and width, all in one round.

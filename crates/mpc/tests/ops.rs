@@ -17,7 +17,8 @@ fn check(
     f: impl Fn(&mut dyn Erased, usize) -> Result<Vec<f64>> + Sync,
 ) {
     // What is measured is the operation, not the encoding of its argument.
-    let values: &[f64] = &values.iter().map(|v| config.fixed.decode(config.fixed.encode(*v).unwrap())).collect::<Vec<_>>();
+    let values: &[f64] =
+        &values.iter().map(|v| config.fixed.decode(config.fixed.encode(*v).unwrap())).collect::<Vec<_>>();
     let f = &f;
     let mut results = vec![f(&mut Twin(Plain::new(config, 3), values.to_vec()), 0).unwrap()];
     let outputs: Vec<Vec<f64>> = std::thread::scope(|s| {

@@ -19,7 +19,8 @@ trait Program: Sync {
 fn inputs<P: Protocol>(p: &mut P, shapes: &[Shape; 3], values: &[Tensor<u64>; 3], all: bool) -> Result<[P::A; 3]> {
     let mut shares = Vec::new();
     for owner in 0..3 {
-        let value = Tensor::new(shapes[owner].clone(), values[owner].data().iter().map(|v| P::R::from_u64(*v)).collect());
+        let value =
+            Tensor::new(shapes[owner].clone(), values[owner].data().iter().map(|v| P::R::from_u64(*v)).collect());
         let given = all || p.me() == owner;
         shares.push(p.input(owner, &shapes[owner], given.then_some(&value))?);
     }
@@ -146,7 +147,11 @@ impl Program for Comparisons {
         let jobs = [
             Inject { terms: vec![(&positive, By::Value(&exact))], shape: z.shape().clone() },
             Inject {
-                terms: vec![(&bits[1], By::Value(&raw[0])), (&armed, By::Public(1 << 20)), (&bits[2], By::Value(&exact))],
+                terms: vec![
+                    (&bits[1], By::Value(&raw[0])),
+                    (&armed, By::Public(1 << 20)),
+                    (&bits[2], By::Value(&exact)),
+                ],
                 shape: z.shape().clone(),
             },
             Inject { terms: vec![(&both[0], By::Public(1)), (&both[1], By::Public(2))], shape: z.shape().clone() },

@@ -16,7 +16,9 @@ pub struct AbortCause {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NetError {
     /// Nothing came in time although the peer is alive.
-    #[error("party {peer} sent nothing for {waited:?} although it is alive; check that it runs the same job and is not overloaded")]
+    #[error(
+        "party {peer} sent nothing for {waited:?} although it is alive; check that it runs the same job and is not overloaded"
+    )]
     Timeout {
         /// The peer.
         peer: usize,
@@ -24,7 +26,9 @@ pub enum NetError {
         waited: Duration,
     },
     /// The connection ended without a goodbye: the peer's process or its network died.
-    #[error("party {peer} disconnected; its process ended or its network failed: look at its log, then start the job again")]
+    #[error(
+        "party {peer} disconnected; its process ended or its network failed: look at its log, then start the job again"
+    )]
     Closed {
         /// The peer.
         peer: usize,
@@ -38,7 +42,9 @@ pub enum NetError {
         silent: Duration,
     },
     /// A peer never connected.
-    #[error("party {peer} at {address} could not be reached within {waited:?}; check that it runs, its address and firewalls")]
+    #[error(
+        "party {peer} at {address} could not be reached within {waited:?}; check that it runs, its address and firewalls"
+    )]
     Unreachable {
         /// The peer.
         peer: usize,
@@ -48,7 +54,9 @@ pub enum NetError {
         waited: Duration,
     },
     /// A frame from a later place in the program.
-    #[error("party {peer} is out of step: expected a message of {want:?}, got one of {got:?}; the parties run different programs")]
+    #[error(
+        "party {peer} is out of step: expected a message of {want:?}, got one of {got:?}; the parties run different programs"
+    )]
     Desync {
         /// The peer.
         peer: usize,

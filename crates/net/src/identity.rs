@@ -35,8 +35,8 @@ impl Identity {
     }
 
     fn from_pem(certificate_pem: String, key_pem: String) -> Result<Identity, NetError> {
-        let certificate =
-            CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|e| refused("reading a certificate", e))?;
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
+            .map_err(|e| refused("reading a certificate", e))?;
         let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
             .map_err(|_| refused("reading a private key", "not a PEM private key"))?;
         Ok(Identity { certificate, key, certificate_pem, key_pem })
@@ -46,7 +46,8 @@ impl Identity {
     pub fn load(dir: &Path) -> Result<Identity, NetError> {
         let read = |name: &str| {
             let path = dir.join(name);
-            std::fs::read_to_string(&path).map_err(|e| refused("reading an identity", format!("{}: {e}", path.display())))
+            std::fs::read_to_string(&path)
+                .map_err(|e| refused("reading an identity", format!("{}: {e}", path.display())))
         };
         Self::from_pem(read("certificate.pem")?, read("key.pem")?)
     }

@@ -163,9 +163,7 @@ impl SimLink {
     /// Why nothing more comes from a peer.
     fn ended(&self, peer: usize) -> NetError {
         match &self.wires[peer][self.me].lock().ended {
-            Some(Err(Some(cause))) => {
-                NetError::Reported { by: peer, about: cause.about, reason: cause.reason.clone() }
-            }
+            Some(Err(Some(cause))) => NetError::Reported { by: peer, about: cause.about, reason: cause.reason.clone() },
             _ => NetError::Closed { peer },
         }
     }

@@ -113,7 +113,11 @@ fn planes(_: f64) {
             let gb = 8.0 * values.len() as f64 / 1e9;
             let pack = with_level(level, || median(|| bits::to_planes(black_box(&values), width, &mut planes)));
             let unpack = with_level(level, || median(|| bits::from_planes(black_box(&planes), width, &mut values)));
-            println!("{level:?} width {width:2}: pack {:6.2} GB/s, unpack {:6.2} GB/s of values", gb / pack, gb / unpack);
+            println!(
+                "{level:?} width {width:2}: pack {:6.2} GB/s, unpack {:6.2} GB/s of values",
+                gb / pack,
+                gb / unpack
+            );
         }
     }
 }
@@ -122,8 +126,12 @@ type Binary = fn(&mut [u64], &[u64], &[u64]);
 
 /// In the L2 cache and far from it; bytes read and written are counted, and compared with a plain copy's.
 fn elements(_: f64) {
-    let ops: [(&str, Binary); 4] =
-        [("add", elementwise::add), ("xor", elementwise::xor), ("mul", elementwise::mul), ("mul_add", elementwise::mul_add)];
+    let ops: [(&str, Binary); 4] = [
+        ("add", elementwise::add),
+        ("xor", elementwise::xor),
+        ("mul", elementwise::mul),
+        ("mul_add", elementwise::mul_add),
+    ];
     for n in [1 << 13, 1 << 22] {
         let (a, b, mut out) = (words(n), words(n), vec![0; n]);
         let copy = 16.0 * n as f64 / median(|| black_box(&mut out).copy_from_slice(black_box(&a))) / 1e9;

@@ -11,7 +11,9 @@ pub struct Fixed {
 
 /// A real number that a format cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("element {index} cannot be encoded with {frac} fraction bits: it must be finite and below 2^{limit} in magnitude; scale the input or choose a wider format")]
+#[error(
+    "element {index} cannot be encoded with {frac} fraction bits: it must be finite and below 2^{limit} in magnitude; scale the input or choose a wider format"
+)]
 pub struct FixedError {
     /// Flat index of the element. Its value is not named: it may be secret.
     pub index: usize,

@@ -65,7 +65,8 @@ fn check_gemm(seed: u64, shape: (usize, usize, usize)) {
 
 #[test]
 fn products_of_awkward_shapes() {
-    for shape in [(0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (4, 1, 33), (5, 129, 8), (130, 257, 31), (128, 130, 140)] {
+    for shape in [(0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (4, 1, 33), (5, 129, 8), (130, 257, 31), (128, 130, 140)]
+    {
         check_gemm(7, shape);
     }
 }

@@ -1,10 +1,9 @@
 //! Statistics over the rows of a shared table.
 
+use super::add_constant;
 use super::compare::clip;
 use super::inverse_sqrt::inverse_sqrt;
-use super::add_constant;
 use crate::{Error, Product, Protocol, Raw, Result, Share};
-
 
 /// Means and inverse standard deviations of columns, `[cols]` each.
 pub struct Moments<A> {

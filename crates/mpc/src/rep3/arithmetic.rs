@@ -126,7 +126,9 @@ fn local_elements(me: usize, job: &Product<'_, ArithmeticShare>, range: Range<us
     let (xx, xy) = (&job.x.x.data()[range.clone()], &job.x.y.data()[range.clone()]);
     let (yx, yy) = (&job.y.x.data()[range.clone()], &job.y.y.data()[range]);
     match me {
-        OWNER => vectorise(|| fuse(out, xx, xy, yx, yy, |a, b, c, d| a.wrapping_add(b).wrapping_mul(c.wrapping_add(d)))),
+        OWNER => {
+            vectorise(|| fuse(out, xx, xy, yx, yy, |a, b, c, d| a.wrapping_add(b).wrapping_mul(c.wrapping_add(d))))
+        }
         FIRST => vectorise(|| {
             fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(m).wrapping_add(l.wrapping_mul(b)));
         }),
@@ -350,8 +352,11 @@ pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<
 
 /// Spec 5.6: subtracts the borrow of the discarded bits, `[C mod 2^f < rho mod 2^f]`, after lifting.
 pub(super) fn round_exactly(p: &mut Rep3, raw: Vec<Masked>) -> Result<Vec<Raw<ArithmeticShare>>> {
-    let lows: Vec<(Planes, usize)> =
-        raw.iter().filter(|m| m.shift > 0).map(|m| (Planes::from_values(&m.wide, m.shift as usize), m.shift as usize)).collect();
+    let lows: Vec<(Planes, usize)> = raw
+        .iter()
+        .filter(|m| m.shift > 0)
+        .map(|m| (Planes::from_values(&m.wide, m.shift as usize), m.shift as usize))
+        .collect();
     let shifts: Vec<u32> = raw.iter().map(|m| m.shift).collect();
     let values = raw.into_iter().map(Masked::into_raw).collect();
     let (borrows, values) = boolean::less_than_dealt(p, lows, values)?;

@@ -494,7 +494,8 @@ fn shift_up(x: &BooleanShare, by: usize) -> BooleanShare {
 /// harmonics are summed before the one exchange, truncation included.
 pub(super) fn harmonics(p: &mut Rep3, x: &ArithmeticShare, series: &Series) -> Result<Raw<ArithmeticShare>> {
     if p.config.mode == TruncMode::Exact {
-        let problem = "a sine series is approximate in a way that depends on the masks; exact mode needs the piecewise sigmoid";
+        let problem =
+            "a sine series is approximate in a way that depends on the masks; exact mode needs the piecewise sigmoid";
         return Err(Error::Parameter { operation: "harmonics", problem: problem.into() });
     }
     let (step, shift) = (p.party.next_step(), series.rescale());
@@ -578,4 +579,3 @@ fn add_products(series: &Series, a: &[u64], factors: &[u64], sum: &mut [u64]) {
         }
     }
 }
-

@@ -46,7 +46,10 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     let mut raw: Vec<Option<(TcpStream, rustls::Connection, [u8; 32])>> = (0..n).map(|_| None).collect();
     for peer in 0..me {
         let stream = dial(&config, peer, deadline)?;
-        let tls = ClientConnection::new(client[peer].clone().expect("a peer"), ServerName::try_from("privity").expect("a name"));
+        let tls = ClientConnection::new(
+            client[peer].clone().expect("a peer"),
+            ServerName::try_from("privity").expect("a name"),
+        );
         let tls = tls.map_err(|e| certificate(peer, &e))?;
         let (stream, tls, theirs) = greet(stream, tls.into(), Some(peer), &config, &hello)?.1;
         raw[peer] = Some((stream, tls, theirs));
@@ -69,7 +72,9 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
             let tls = ServerConnection::new(server.clone()).map_err(|e| certificate(missing, &e))?;
             match greet(stream, tls.into(), None, &config, &hello) {
                 Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
-                Ok((peer, _)) => return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" }),
+                Ok((peer, _)) => {
+                    return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" });
+                }
                 // Whoever else knocks is turned away; the party that is due may still come.
                 Err(GreetError::Stranger) => {}
                 Err(GreetError::Known(e)) => return Err(e),
@@ -232,8 +237,7 @@ fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Ar
 }
 
 fn listen(address: &str) -> Result<TcpListener, NetError> {
-    TcpListener::bind(address)
-        .map_err(|e| NetError::Io { operation: "listening", problem: format!("{address}: {e}") })
+    TcpListener::bind(address).map_err(|e| NetError::Io { operation: "listening", problem: format!("{address}: {e}") })
 }
 
 fn unreachable(config: &TlsConfig, peer: usize) -> NetError {

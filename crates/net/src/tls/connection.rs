@@ -287,9 +287,10 @@ pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
         rustls::Error::InvalidCertificate(_) => {
             NetError::Certificate { peer, problem: "its certificate is not the one that was agreed".into() }
         }
-        rustls::Error::AlertReceived(alert) => {
-            NetError::Certificate { peer, problem: format!("it refused this party's certificate or parameters ({alert:?})") }
-        }
+        rustls::Error::AlertReceived(alert) => NetError::Certificate {
+            peer,
+            problem: format!("it refused this party's certificate or parameters ({alert:?})"),
+        },
         rustls::Error::NoCertificatesPresented => {
             NetError::Certificate { peer, problem: "it presented no certificate".into() }
         }

@@ -75,7 +75,7 @@ pub fn config() -> Config {
 }
 
 /// By how much the secure cross entropy may be off, as `privity_mpc::ops::sigmoid::softplus_many` states.
-pub const SOFTPLUS_ERROR: f64 = 0.056;
+pub const SOFTPLUS_ERROR: f64 = 0.005;
 
 pub fn twin(width: u32) -> Plain {
     Plain::new(Config { width, ..Config::default() }, 3)

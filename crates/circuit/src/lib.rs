@@ -138,7 +138,8 @@ fn join(row: &Row, radix: usize, nodes: &mut usize, dealt: &mut usize) -> (Level
             continue;
         }
         let mut products_seen = BTreeMap::new();
-        let propagates: Vec<usize> = group.iter().skip(1).map(|n| n.1.expect("only the lowest node has no P")).collect();
+        let propagates: Vec<usize> =
+            group.iter().skip(1).map(|n| n.1.expect("only the lowest node has no P")).collect();
         let generate = {
             let last = group.len() - 1;
             let products = (0..last).map(|j| [&[group[j].0], &propagates[j..]].concat()).collect();

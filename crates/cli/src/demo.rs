@@ -96,7 +96,7 @@ fn job(family: Family, epochs: usize, exact: bool) -> Job {
         epochs,
         batch: 64,
         learning_rate: 0.1,
-        optimiser: Optimiser::Momentum { momentum: 0.9 },
+        optimiser: Optimiser::Momentum { decay: 0.9 },
         seed: SEED,
         ..TrainSpec::default()
     };

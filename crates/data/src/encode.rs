@@ -112,7 +112,6 @@ impl<'a> Encoder<'a> {
         let hit = match cell {
             Cell::Missing if missing == Missing::Zeros => None,
             Cell::Missing => return Err(CellProblem::Missing),
-            Cell::Number(_) => return Err(CellProblem::UnknownCategory),
             // Exact, not by value: postcodes 01 and 1 are two things.
             Cell::Text(text) => Some(values.iter().position(|v| v == text).ok_or(CellProblem::UnknownCategory)?),
         };
@@ -137,7 +136,6 @@ fn finite(cell: Cell<'_>) -> Result<f64, CellProblem> {
     let value = match cell {
         Cell::Missing => return Err(CellProblem::Missing),
         Cell::Text(text) => text.parse::<f64>().map_err(|_| CellProblem::NotANumber)?,
-        Cell::Number(v) => v,
     };
     if value.is_finite() { Ok(value) } else { Err(CellProblem::NotFinite) }
 }

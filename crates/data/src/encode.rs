@@ -8,7 +8,6 @@ use crate::{CellProblem, DataError, Limits, Table};
 pub(crate) enum Cell<'a> {
     Missing,
     Text(&'a str),
-    Number(f64),
 }
 
 /// For each declared column its position in the file.

@@ -2,7 +2,7 @@
 
 use privity_ring::kernels::bits::{from_planes, to_planes, transpose64};
 use privity_ring::kernels::gemm::{Acc, gemm};
-use privity_ring::kernels::set_threads;
+use privity_ring::kernels::gemm::set_threads;
 use privity_ring::simd::{self, Level};
 use proptest::prelude::*;
 use std::sync::Mutex;
@@ -13,10 +13,8 @@ static LEVELS: Mutex<()> = Mutex::new(());
 fn at_every_level(mut f: impl FnMut()) {
     let _guard = LEVELS.lock().unwrap_or_else(|e| e.into_inner());
     for level in [Level::Portable, Level::Avx2, Level::Avx512] {
-        simd::limit(Some(level));
-        f();
+        simd::with_level(level, &mut f);
     }
-    simd::limit(None);
 }
 
 fn naive(acc: Acc, c: &[u64], a: &[u64], b: &[u64], (m, k, n): (usize, usize, usize)) -> Vec<u64> {

@@ -18,6 +18,10 @@ pub enum Acc {
 
 /// Rows of A between two packings of a panel: such that a block of A stays in the L2 cache.
 const ROW_BLOCK: usize = 96;
+/// Depth of a panel, such that it stays in the L1 cache.
+const DEPTH_BLOCK: usize = 128;
+/// Rows below which packing B costs more than it saves.
+const FEW_ROWS: usize = 4;
 /// Words of B that stay in the L1 cache without packing.
 const SMALL_B: usize = 4096;
 /// Multiplications below which a second thread costs more than it saves.
@@ -117,8 +121,8 @@ fn product(acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, [m, k, n]: [usize;
     let kernel = Kernel::new(level());
     if n == 1 {
         column(acc, c, a, b, k);
-    } else if m == 1 {
-        row(acc, c, a, b, k);
+    } else if m < FEW_ROWS {
+        c.chunks_exact_mut(n).enumerate().for_each(|(i, c)| row(acc, c, a.row(i, k), b));
     } else {
         tiled(kernel, acc, c, a, b, [m, k, n]);
     }
@@ -143,12 +147,12 @@ fn dot(a: &[u64], b: &[u64]) -> u64 {
     vectorise(|| a.iter().zip(b).fold(0u64, |s, (a, b)| s.wrapping_add(a.wrapping_mul(*b))))
 }
 
-/// `m = 1`: B is read once, row by row, since packing would cost as much as the product.
-fn row(acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, k: usize) {
+/// One row of the product, by B's rows as they lie.
+fn row(acc: Acc, c: &mut [u64], a: &[u64], b: View<'_>) {
     if acc == Acc::Set {
         c.fill(0);
     }
-    for (l, &a) in a.row(0, k).iter().enumerate() {
+    for (l, &a) in a.iter().enumerate() {
         let a = if acc == Acc::Sub { a.wrapping_neg() } else { a };
         let b = b.row(l, c.len());
         vectorise(|| c.iter_mut().zip(b).for_each(|(c, b)| *c = c.wrapping_add(a.wrapping_mul(*b))));
@@ -157,11 +161,11 @@ fn row(acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, k: usize) {
 
 fn tiled(kernel: &Kernel, acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, [m, k, n]: [usize; 3]) {
     let mut packed = Vec::new();
-    let in_place = k * n <= SMALL_B || m <= 2 * kernel.rows;
+    let in_place = k * n <= SMALL_B && !kernel.swapped;
     for i0 in (0..m).step_by(ROW_BLOCK) {
         let rows = ROW_BLOCK.min(m - i0);
-        for l0 in (0..k).step_by(kernel.depth) {
-            let depth = kernel.depth.min(k - l0);
+        for l0 in (0..k).step_by(DEPTH_BLOCK) {
+            let depth = DEPTH_BLOCK.min(k - l0);
             let acc = if l0 > 0 && acc == Acc::Set { Acc::Add } else { acc };
             let mut j0 = 0;
             while j0 < n {
@@ -170,6 +174,9 @@ fn tiled(kernel: &Kernel, acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, [m,
                 let mut block = b.at(l0, j0);
                 if !in_place || cols < panel.width {
                     pack(&mut packed, block, depth, cols, panel.width);
+                    if kernel.swapped {
+                        add_swapped(&mut packed);
+                    }
                     block = View { data: &packed, stride: panel.width };
                 }
                 let corner = &mut c[i0 * n + j0..];
@@ -186,6 +193,17 @@ fn pack(packed: &mut Vec<u64>, b: View<'_>, depth: usize, cols: usize, width: us
     for (l, to) in packed.chunks_exact_mut(width).enumerate() {
         to[..cols].copy_from_slice(b.row(l, cols));
         to[cols..].fill(0);
+    }
+}
+
+/// Puts after every four words the same words with their halves swapped, in place from the back.
+fn add_swapped(packed: &mut Vec<u64>) {
+    let n = packed.len();
+    packed.resize(2 * n, 0);
+    for i in (0..n).step_by(4).rev() {
+        let words: [u64; 4] = std::array::from_fn(|w| packed[i + w]);
+        packed[2 * i..][..4].copy_from_slice(&words);
+        packed[2 * i + 4..][..4].copy_from_slice(&words.map(|w| w.rotate_left(32)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers, losses, optimisers and models, generic over the protocol.
 //!
-//! [`spec`] says what to train, [`range`] plans scales and widths, [`train`] trains, [`model`] predicts, [`metrics`]
+//! [`spec`] says what to train, [`range`] plans scales and widths, [`mod@train`] trains, [`model`] predicts, [`metrics`]
 //! evaluates; [`float`] does the same in plain `f32`.
 
 #![forbid(unsafe_code)]

@@ -67,7 +67,7 @@ pub(crate) fn probabilities<P: Protocol>(p: &mut P, head: Head, logits: Raw<P::A
 }
 
 /// The loss of an epoch, accumulated as shares. The part linear in the labels is summed at once; softplus of the logits
-/// waits until [`Meter::flush`], which computes it for many batches in one injection.
+/// waits until `Meter::flush`, which computes it for many batches in one injection.
 pub struct Meter<A, B> {
     total: Option<A>,
     waiting: Vec<Output<A, B>>,

@@ -10,7 +10,7 @@ use privity_ring::{Fixed, Shape, Tensor};
 pub(crate) const DECAY_BITS: u32 = 16;
 /// Adam works on gradients times this, so that the root of their mean square has room in the format.
 pub(crate) const ADAM_GAIN: f64 = 64.0;
-/// Under Adam components of the mean gradient are clipped to this: squares of their [`ADAM_GAIN`]-fold stay below 2^14,
+/// Under Adam components of the mean gradient are clipped to this: squares of their `ADAM_GAIN`-fold stay below 2^14,
 /// the domain of the inverse square root.
 pub(crate) const ADAM_CLIP: f64 = 1.9375;
 /// Under Adam weights have at most this many fraction bits: squares at twice their scale stay below 2^62.
@@ -30,7 +30,7 @@ pub enum State<A> {
         /// One per layer.
         velocities: Vec<A>,
     },
-    /// Moments of all layers' [`ADAM_GAIN`]-fold gradients, flattened into one vector.
+    /// Moments of all layers' `ADAM_GAIN`-fold gradients, flattened into one vector.
     Adam {
         /// Running mean.
         mean: A,
@@ -199,7 +199,7 @@ struct Adam {
 }
 
 impl Adam {
-    /// Updates from negative [`ADAM_GAIN`]-fold gradients.
+    /// Updates from negative `ADAM_GAIN`-fold gradients.
     fn step<P: Protocol>(&self, p: &mut P, mean: &mut P::A, square: &mut P::A, gs: &[P::A]) -> Result<Vec<P::A>> {
         let flat: Vec<P::A> = gs.iter().map(|g| g.reshape(&Shape::vector(g.shape().len()))).collect();
         let g = P::A::concat_rows(&flat.iter().collect::<Vec<_>>());

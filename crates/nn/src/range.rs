@@ -2,7 +2,7 @@
 //!
 //! The worst case is interval arithmetic over clipped inputs and weights. It grows by the fan-in at every layer, so deep
 //! models rarely fit by it; then, or when weights are not clipped each iteration, the plan rests on an estimate of root
-//! mean squares with a margin, and the sentinel of [`crate::train`] watches what was assumed.
+//! mean squares with a margin, and the sentinel of [`mod@crate::train`] watches what was assumed.
 
 use crate::RangeError;
 use crate::optim::ADAM_FRAC;

@@ -122,6 +122,9 @@ fn named_by_a_module(file: &Path) -> bool {
     {
         return true;
     }
+    if file.components().any(|part| part.as_os_str() == "tests") {
+        return true; // The compiler warns of unused helpers of tests.
+    }
     let (module, holder) = if stem == "mod" { (folder, parent.parent().unwrap_or(parent)) } else { (stem, parent) };
     let above = holder.with_extension("rs");
     let owners = [holder.join("mod.rs"), holder.join("lib.rs"), holder.join("main.rs"), above];

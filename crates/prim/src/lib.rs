@@ -1,8 +1,12 @@
-//! Symmetric primitives: AES-CTR pseudo-random streams and the derivation of pairwise mask keys. With `ring`, one of the two
-//! crates that may say `unsafe`.
+//! Symmetric primitives: the AES-CTR pseudorandom generator, universal-hash tags, key derivation and transcripts.
+//! One of the two crates that may say `unsafe`. Nothing here branches on a secret or prints one.
 
 mod aes_ctr;
 mod keys;
+mod tag;
+mod transcript;
 
 pub use aes_ctr::Prg;
-pub use keys::{Context, Secret, derive, fresh_secret};
+pub use keys::{Context, PrimError, Secret, derive, fresh_secret};
+pub use tag::Tag;
+pub use transcript::Transcript;

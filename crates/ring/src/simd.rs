@@ -78,8 +78,8 @@ fn detect() -> Level {
 /// Runs `f` compiled for the level in use, so that its plain loops become wide vector code in crates that
 /// forbid `unsafe`.
 ///
-/// Only what is inlined into `f` profits: keep `f` to one or two loops over slices, and mark the functions
-/// it calls `#[inline(always)]`. A call costs about a nanosecond.
+/// Only what is inlined into `f` profits. The compiler inlines a short closure by itself; write a longer one as
+/// `vectorise(#[inline(always)] || ..)` and mark what it calls `#[inline(always)]` too. A call costs about a nanosecond.
 #[inline(always)]
 pub fn vectorise<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]

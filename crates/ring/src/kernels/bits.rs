@@ -31,11 +31,14 @@ pub fn transpose64(rows: &mut [u64; 64]) {
 /// If `width > 64` or `planes.len() != width * ceil(values.len() / 64)`.
 pub fn to_planes(values: &[u64], width: usize, planes: &mut [u64]) {
     let nw = check(values.len(), width, planes.len());
-    vectorise(|| {
-        for (group, values) in values.chunks(64 * LANES).enumerate() {
-            pack_group(values, width, group * LANES, nw, planes);
-        }
-    });
+    vectorise(
+        #[inline(always)]
+        || {
+            for (group, values) in values.chunks(64 * LANES).enumerate() {
+                pack_group(values, width, group * LANES, nw, planes);
+            }
+        },
+    );
 }
 
 /// Unpacks planes to values below `2^width`; the inverse of [`to_planes`].
@@ -44,11 +47,14 @@ pub fn to_planes(values: &[u64], width: usize, planes: &mut [u64]) {
 /// If `width > 64` or `planes.len() != width * ceil(values.len() / 64)`.
 pub fn from_planes(planes: &[u64], width: usize, values: &mut [u64]) {
     let nw = check(values.len(), width, planes.len());
-    vectorise(|| {
-        for (group, values) in values.chunks_mut(64 * LANES).enumerate() {
-            unpack_group(planes, width, group * LANES, nw, values);
-        }
-    });
+    vectorise(
+        #[inline(always)]
+        || {
+            for (group, values) in values.chunks_mut(64 * LANES).enumerate() {
+                unpack_group(planes, width, group * LANES, nw, values);
+            }
+        },
+    );
 }
 
 fn check(n: usize, width: usize, planes: usize) -> usize {
@@ -61,13 +67,17 @@ fn check(n: usize, width: usize, planes: usize) -> usize {
 #[inline(always)]
 fn pack_group(values: &[u64], width: usize, word: usize, nw: usize, planes: &mut [u64]) {
     let mut rows: Rows<LANES> = [[0; LANES]; 64];
-    for (lane, block) in values.chunks(64).enumerate() {
-        for (row, &v) in rows.iter_mut().zip(block) {
-            row[lane] = v;
-        }
+    let (blocks, tail) = values.as_chunks::<64>();
+    for (lane, block) in blocks.iter().enumerate() {
+        load(&mut rows, lane, block, width);
+    }
+    if !tail.is_empty() {
+        let mut block = [0; 64];
+        block[..tail.len()].copy_from_slice(tail);
+        load(&mut rows, blocks.len(), &block, width);
     }
     // A stage moves the planes below `j` to the rows below `j`: rows past the width are dead from there on.
-    for stage in STAGES {
+    for stage in STAGES.into_iter().skip(usize::from(width <= 32)) {
         exchange(&mut rows, stage, width);
     }
     let words = values.len().div_ceil(64);
@@ -84,13 +94,41 @@ fn unpack_group(planes: &[u64], width: usize, word: usize, nw: usize, values: &m
         row[..words].copy_from_slice(&planes[plane * nw + word..][..words]);
     }
     // Smallest exchange first: rows past the width stay zero until a stage as large as the width fills them.
-    for stage in STAGES.into_iter().rev() {
+    for stage in STAGES.into_iter().skip(usize::from(width <= 32)).rev() {
         exchange(&mut rows, stage, width);
     }
-    for (lane, block) in values.chunks_mut(64).enumerate() {
-        for (v, row) in block.iter_mut().zip(&rows) {
-            *v = row[lane];
+    let (blocks, tail) = values.as_chunks_mut::<64>();
+    for (lane, block) in blocks.iter_mut().enumerate() {
+        unload(&rows, lane, block, width);
+    }
+    if !tail.is_empty() {
+        let mut block = [0; 64];
+        unload(&rows, blocks.len(), &mut block, width);
+        tail.copy_from_slice(&block[..tail.len()]);
+    }
+}
+
+/// Puts a block into a lane. Up to 32 planes live in 32 rows: then the first stage is done here, for half the rows.
+#[inline(always)]
+fn load(rows: &mut Rows<LANES>, lane: usize, block: &[u64; 64], width: usize) {
+    if width <= 32 {
+        for (r, row) in rows[..32].iter_mut().enumerate() {
+            row[lane] = block[r] & u64::from(u32::MAX) | block[r + 32] << 32;
         }
+    } else {
+        rows.iter_mut().zip(block).for_each(|(row, &v)| row[lane] = v);
+    }
+}
+
+/// The inverse of [`load`].
+#[inline(always)]
+fn unload(rows: &Rows<LANES>, lane: usize, block: &mut [u64; 64], width: usize) {
+    if width <= 32 {
+        for (r, row) in rows[..32].iter().enumerate() {
+            (block[r], block[r + 32]) = (row[lane] & u64::from(u32::MAX), row[lane] >> 32);
+        }
+    } else {
+        block.iter_mut().zip(rows).for_each(|(v, row)| *v = row[lane]);
     }
 }
 

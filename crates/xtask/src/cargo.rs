@@ -1,0 +1,29 @@
+//! Chores that are runs of cargo.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Tests that do more when this variable is set, and how much more is up to each.
+const HEAVY: &str = "PRIVITY_HEAVY";
+
+/// All tests in the release profile, with the long runs switched on.
+pub fn heavy(root: &Path) -> Result<(), String> {
+    run(cargo(root).args(["test", "--release", "--workspace"]).env(HEAVY, "1"))
+}
+
+/// The fuzzing crate, for so many seconds a target.
+pub fn fuzz(root: &Path, seconds: u64) -> Result<(), String> {
+    run(cargo(root).args(["run", "--release", "--package", "privity-fuzz", "--", "--seconds", &seconds.to_string()]))
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let shown = format!("{command:?}");
+    let status = command.status().map_err(|e| format!("cannot start {shown}: {e}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{shown} failed: {status}")) }
+}

@@ -1,1 +1,27 @@
-//! Job files, plans and runs: the one place where a protocol name becomes a type
+//! Job files, plans and runs.
+//!
+//! [`JobFile`] is what the parties agree on, [`Job`] its checked form; [`plan::plan`] says what it will cost and open before
+//! it runs, [`run::run`] is one party's part of it. The program itself stands in [`program`], once for all protocols.
+
+#![forbid(unsafe_code)]
+
+mod canonical;
+mod error;
+pub mod file;
+mod job;
+pub mod model_file;
+pub mod plan;
+pub mod prepare;
+pub mod program;
+pub mod protocol;
+pub mod run;
+mod scaling;
+mod write;
+
+pub use error::{ConfigError, JobError, exit};
+pub use file::JobFile;
+pub use job::{Job, PARTIES, Rows};
+pub use model_file::ModelFile;
+pub use plan::Plan;
+pub use run::{Event, Report, RunOptions};
+pub use scaling::Scaling;

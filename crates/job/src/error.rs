@@ -1,0 +1,206 @@
+//! What can stop a job, each with the exit code that scripts can rely on.
+
+use privity_data::DataError;
+use privity_mpc::Error as ProtocolError;
+use privity_net::NetError;
+use privity_nn::{RangeError, TrainError};
+use std::path::PathBuf;
+
+/// Exit codes of the `privity` command.
+pub mod exit {
+    /// Done.
+    pub const OK: u8 = 0;
+    /// The command line, the job file or the identity is wrong.
+    pub const CONFIG: u8 = 2;
+    /// The data file breaks the contract.
+    pub const DATA: u8 = 3;
+    /// A peer or the network failed.
+    pub const NETWORK: u8 = 4;
+    /// Values left the ranges that were planned or agreed.
+    pub const RANGE: u8 = 5;
+    /// A result could not be written.
+    pub const OUTPUT: u8 = 6;
+    /// A fault of the program itself.
+    pub const INTERNAL: u8 = 70;
+}
+
+/// What is wrong with a job file or an identity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, or not the fields of a job file.
+    #[error("job file: {problem}")]
+    Parse {
+        /// The parser's words, with line and key.
+        problem: String,
+    },
+    /// A field with a value that cannot be honoured.
+    #[error("job file: `{key}` {problem}; {remedy}")]
+    Field {
+        /// Its path.
+        key: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The contract cannot be read or is malformed.
+    #[error("job file: `data.schema` cannot be used: {problem}")]
+    Schema {
+        /// What is wrong and how to mend it.
+        problem: String,
+    },
+    /// A file that the command needs cannot be read.
+    #[error("cannot read {}: {problem}; check the path and its permissions", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// No participant has this name.
+    #[error("party `{name}` is not in the job file; its participants are {known}")]
+    UnknownParty {
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A second data file is missing, or given without need.
+    #[error("the job {needed} separate test data; see `evaluation.holdout` in the job file and --test-data")]
+    TestData {
+        /// `needs` or `takes no`.
+        needed: &'static str,
+    },
+    /// The identity is not the one that the job file names for the party.
+    #[error(
+        "the identity in {} has fingerprint {found}, the job file pins {pinned} for `{name}`; \
+         give the directory of that identity, or agree on a new job file", .folder.display()
+    )]
+    Identity {
+        /// Where it is.
+        folder: PathBuf,
+        /// The party.
+        name: String,
+        /// The fingerprint there.
+        found: String,
+        /// The fingerprint agreed.
+        pinned: String,
+    },
+}
+
+impl ConfigError {
+    /// A refused field.
+    pub(crate) fn field(key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        ConfigError::Field { key: key.into(), problem: problem.into(), remedy: remedy.into() }
+    }
+}
+
+/// Why a job stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The job file or identity.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The party's own file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The file has other numbers of rows than agreed.
+    #[error(
+        "the data of `{party}` has {found} {what}, the job file says {declared}; \
+         correct the file, or agree on a job file with the new number"
+    )]
+    Rows {
+        /// The party.
+        party: String,
+        /// `training rows` or `test rows`.
+        what: &'static str,
+        /// Rows there are.
+        found: usize,
+        /// Rows agreed.
+        declared: usize,
+    },
+    /// A peer.
+    #[error("{name}: {source}")]
+    Peer {
+        /// Its name in the job file.
+        name: String,
+        /// What happened.
+        source: NetError,
+    },
+    /// The network, no peer in particular.
+    #[error(transparent)]
+    Net(NetError),
+    /// Some value of an owner is outside the declared bound.
+    #[error(
+        "a value of `{owner}` is outside the range declared in the schema; its owner has to correct the file or the schema"
+    )]
+    OutOfRange {
+        /// The owner.
+        owner: String,
+    },
+    /// Training left its ranges, or cannot be planned.
+    #[error(transparent)]
+    Train(TrainError),
+    /// A result could not be written.
+    #[error("cannot write {}: {problem}; free space or choose another --out directory", .file.display())]
+    Output {
+        /// The file or directory.
+        file: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// The protocol was used wrongly: a fault of this program.
+    #[error("internal fault: {0}; please report it")]
+    Internal(String),
+}
+
+impl From<TrainError> for JobError {
+    fn from(error: TrainError) -> Self {
+        match error {
+            TrainError::Protocol(error) => error.into(),
+            other => JobError::Train(other),
+        }
+    }
+}
+
+impl From<ProtocolError> for JobError {
+    fn from(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::Net(error) => JobError::Net(error),
+            other => JobError::Internal(other.to_string()),
+        }
+    }
+}
+
+impl From<RangeError> for JobError {
+    fn from(error: RangeError) -> Self {
+        JobError::Train(error.into())
+    }
+}
+
+impl JobError {
+    /// The exit code of the command.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            JobError::Config(_) | JobError::Train(TrainError::Spec(_)) => exit::CONFIG,
+            JobError::Data(_) | JobError::Rows { .. } => exit::DATA,
+            JobError::Peer { .. } | JobError::Net(_) => exit::NETWORK,
+            JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. } | TrainError::Range(_)) => {
+                exit::RANGE
+            }
+            JobError::Output { .. } => exit::OUTPUT,
+            JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,
+        }
+    }
+
+    /// Puts the peer's name to a network error.
+    pub(crate) fn named(self, names: &[String]) -> Self {
+        match self {
+            JobError::Net(source) => match source.about().and_then(|peer| names.get(peer)) {
+                Some(name) => JobError::Peer { name: name.clone(), source },
+                None => JobError::Net(source),
+            },
+            other => other,
+        }
+    }
+}

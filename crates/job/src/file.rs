@@ -1,0 +1,293 @@
+//! The job file: all that the participants agree on before anything runs.
+//!
+//! ```toml
+//! name = "breast-cancer"
+//! protocol = "rep3"
+//!
+//! [[participants]]                  # exactly three; the first one deals the masks
+//! name = "north"
+//! address = "10.0.0.1:7700"
+//! fingerprint = "3f…"               # as `privity keys new` prints it; or certificate = "north.pem"
+//! rows = 213                        # rows to train on
+//! test_rows = 71                    # rows to evaluate on
+//!
+//! [data]
+//! schema = "wdbc.schema.toml"       # or the columns themselves: [[data.schema.columns]]
+//!
+//! [model]
+//! kind = { mlp = { hidden = [16] } }   # or "logistic", "linear"
+//!
+//! [training]
+//! epochs = 20
+//!
+//! [outputs]
+//! model = ["north"]                 # who learns the weights; nobody by default
+//! ```
+
+use crate::{ConfigError, canonical};
+use privity_data::Schema;
+use privity_nn::{ModelSpec, TrainSpec};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A job file as it is written. [`crate::Job`] is the checked form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobFile {
+    /// What the parties call the job.
+    pub name: String,
+    /// The protocol: see [`crate::protocol::NAMES`].
+    #[serde(default = "default_protocol")]
+    pub protocol: String,
+    /// The parties, in the order of their roles.
+    pub participants: Vec<Participant>,
+    /// What their files hold.
+    pub data: DataSection,
+    /// What to train.
+    pub model: ModelSpec,
+    /// How to train it.
+    #[serde(default)]
+    pub training: TrainSpec,
+    /// Number formats.
+    #[serde(default)]
+    pub numbers: Numbers,
+    /// The links that plans and automatic choices assume.
+    #[serde(default)]
+    pub link: LinkSection,
+    /// How the model is judged.
+    #[serde(default)]
+    pub evaluation: Evaluation,
+    /// Who learns what.
+    #[serde(default)]
+    pub outputs: Outputs,
+}
+
+fn default_protocol() -> String {
+    "rep3".into()
+}
+
+/// A party.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Participant {
+    /// Its name: letters, digits, `-`, `_` and `.`, at most 64.
+    pub name: String,
+    /// Where it listens, `host:port`.
+    pub address: String,
+    /// BLAKE3 of its certificate in DER, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Its certificate as a PEM file beside the job file, instead of a fingerprint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Rows it trains on.
+    pub rows: usize,
+    /// Rows it keeps for evaluation. Default 0.
+    #[serde(default)]
+    pub test_rows: usize,
+}
+
+/// What the files hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSection {
+    /// The contract, or the path of one, relative to the job file.
+    pub schema: SchemaSource,
+    /// Whether features are brought to joint mean 0 and variance 1, computed under the protocol. Default true.
+    #[serde(default = "yes")]
+    pub standardise: bool,
+    /// Bound on the magnitude of features whose schema declares no range. Default 64.
+    #[serde(default = "default_bound")]
+    pub input_bound: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_bound() -> f64 {
+    64.0
+}
+
+/// Where the contract is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SchemaSource {
+    /// In a TOML file.
+    Path(String),
+    /// Here, as `[[data.schema.columns]]`.
+    Inline(toml::Table),
+}
+
+/// Number formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Numbers {
+    /// Fraction bits. Default 16.
+    pub frac: u32,
+    /// How products are rounded. Default fast.
+    pub truncation: Truncation,
+    /// Bits that comparisons read. Default 36.
+    pub width: u32,
+    /// Fan-in of comparisons. Default auto.
+    pub radix: RadixChoice,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Numbers { frac: 16, truncation: Truncation::Fast, width: 36, radix: RadixChoice::Auto }
+    }
+}
+
+/// How products are brought back to scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truncation {
+    /// Random rounding, fewest rounds.
+    #[default]
+    Fast,
+    /// Rounding to nearest, equal to the plaintext twin bit for bit; more rounds.
+    Exact,
+}
+
+/// Fan-in of comparisons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RadixChoice {
+    /// Whichever the plan finds quicker on the declared link.
+    #[default]
+    Auto,
+    /// Fewest bytes.
+    Two,
+    /// Fewest rounds.
+    Four,
+}
+
+/// The links that plans assume.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinkSection {
+    /// Round-trip time, milliseconds. Default 0.1.
+    pub rtt_ms: f64,
+    /// Megabits a second in each direction of each link. Default 10000.
+    pub mbit: f64,
+}
+
+impl Default for LinkSection {
+    fn default() -> Self {
+        LinkSection { rtt_ms: 0.1, mbit: 10_000.0 }
+    }
+}
+
+/// How the model is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Evaluation {
+    /// Which rows are kept for it. Default random.
+    pub holdout: Holdout,
+    /// Who computes the figures. Default secure.
+    pub metrics: Metrics,
+    /// Buckets of the jointly computed score histogram, on which the joint AUC rests. Default 32.
+    pub buckets: usize,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Evaluation { holdout: Holdout::Random, metrics: Metrics::Secure, buckets: 32 }
+    }
+}
+
+/// Which rows are kept for evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holdout {
+    /// `test_rows` of the file, drawn with the seed of the training section.
+    Random,
+    /// Rows on or after this day of the schema's day column.
+    FromDay(u32),
+    /// All rows of a second file.
+    File,
+}
+
+/// Who computes the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metrics {
+    /// The protocol, over all held-out rows together: only counts are opened.
+    Secure,
+    /// Each owner, from its own predictions.
+    Owners,
+}
+
+/// Who learns what. Results nobody learns are gone when the job ends: shares of a model are not kept yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Outputs {
+    /// Who learns the weights and the joint mean and deviation of each feature. Default nobody.
+    pub model: Vec<String>,
+    /// Who learns the predictions for held-out rows. Default owners.
+    pub predictions: Predictions,
+    /// Who learns joint figures. Default everyone.
+    pub metrics: Option<Vec<String>>,
+}
+
+/// Who learns predictions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictions {
+    /// Each party those of its own rows.
+    #[default]
+    Owners,
+    /// Nobody.
+    Nobody,
+}
+
+impl JobFile {
+    /// Parses the TOML form.
+    ///
+    /// # Errors
+    /// Not TOML, a field that is missing, unknown or of the wrong type.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|e| ConfigError::Parse { problem: e.to_string() })
+    }
+
+    /// The TOML form; [`JobFile::from_toml`] reads it back.
+    ///
+    /// # Errors
+    /// A number TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|e| ConfigError::Parse { problem: e.to_string() })
+    }
+
+    /// Replaces paths by what they hold, so that the file stands for itself wherever it is copied.
+    ///
+    /// # Errors
+    /// A schema or certificate that cannot be read or is malformed.
+    pub fn resolve(mut self, folder: &Path) -> Result<(Self, Schema), ConfigError> {
+        let schema = match &self.data.schema {
+            SchemaSource::Path(path) => {
+                Schema::load(&folder.join(path)).map_err(|e| ConfigError::Schema { problem: e.to_string() })?
+            }
+            SchemaSource::Inline(table) => {
+                table.clone().try_into().map_err(|e: toml::de::Error| ConfigError::Schema { problem: e.to_string() })?
+            }
+        };
+        let inline = toml::Table::try_from(&schema).map_err(|e| ConfigError::Schema { problem: e.to_string() })?;
+        self.data.schema = SchemaSource::Inline(inline);
+        for (index, participant) in self.participants.iter_mut().enumerate() {
+            participant.resolve(index, folder)?;
+        }
+        Ok((self, schema))
+    }
+
+    /// BLAKE3 of the canonical form of a resolved file: what the parties compare before they start.
+    ///
+    /// # Errors
+    /// A number JSON cannot hold.
+    pub fn digest(&self) -> Result<[u8; 32], ConfigError> {
+        let value = serde_json::to_value(self).map_err(|e| ConfigError::Parse { problem: e.to_string() })?;
+        let mut hasher = blake3::Hasher::new_derive_key("privity 2026 job file v1");
+        hasher.update(canonical::write(&value).as_bytes());
+        Ok(*hasher.finalize().as_bytes())
+    }
+}

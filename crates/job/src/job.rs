@@ -1,0 +1,310 @@
+//! A checked job.
+
+use crate::file::{JobFile, Metrics, Numbers, Participant, Predictions, RadixChoice, Truncation};
+use crate::protocol::ProtocolName;
+use crate::scaling::Scaling;
+use crate::{ConfigError, file::Holdout};
+use privity_data::Schema;
+use privity_mpc::cost::Speeds;
+use privity_mpc::{Config, Radix, Recipients, TruncMode};
+use privity_nn::spec::{ModelKind, Sigmoid};
+use privity_ring::Fixed;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Parties of a job.
+pub const PARTIES: usize = 3;
+/// Most rows of all parties together: sums of squares stay below 2^62.
+const MAX_ROWS: usize = 1 << 20;
+
+/// A job whose every field makes sense, alone and together with the others.
+#[derive(Clone, Debug)]
+pub struct Job {
+    file: JobFile,
+    schema: Schema,
+    protocol: ProtocolName,
+    config: Config,
+    digest: [u8; 32],
+}
+
+/// Rows of each party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// To train on.
+    pub train: usize,
+    /// To evaluate on.
+    pub test: usize,
+}
+
+impl Job {
+    /// Reads and checks a job file.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, with key, reason and remedy.
+    pub fn load(path: &Path) -> Result<Job, ConfigError> {
+        let failed = |e: std::io::Error| ConfigError::Read { file: path.into(), problem: e.to_string() };
+        let text = std::fs::read_to_string(path).map_err(failed)?;
+        Job::new(JobFile::from_toml(&text)?, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Checks a job file; paths in it are relative to `folder`.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it, with key, reason and remedy.
+    pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
+        let protocol = ProtocolName::parse(&file.protocol)?;
+        let (file, schema) = file.resolve(folder)?;
+        check_participants(&file.participants)?;
+        check_sections(&file, &schema)?;
+        check_outputs(&file)?;
+        let config = config(&file);
+        let digest = file.digest()?;
+        Ok(Job { file, schema, protocol, config, digest })
+    }
+
+    /// The job file, with nothing left to look up elsewhere.
+    pub fn file(&self) -> &JobFile {
+        &self.file
+    }
+    /// What the parties' files hold.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    /// The protocol.
+    pub fn protocol(&self) -> ProtocolName {
+        self.protocol
+    }
+    /// Numeric parameters of the protocol.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+    /// What the parties compare before they start.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+    /// The digest in hexadecimal.
+    pub fn digest_hex(&self) -> String {
+        blake3::Hash::from_bytes(self.digest).to_hex().to_string()
+    }
+    /// Names in the order of roles.
+    pub fn names(&self) -> Vec<String> {
+        self.file.participants.iter().map(|p| p.name.clone()).collect()
+    }
+    /// The index of a participant.
+    ///
+    /// # Errors
+    /// No participant has this name.
+    pub fn index(&self, name: &str) -> Result<usize, ConfigError> {
+        let known = || self.names().join(", ");
+        let position = self.file.participants.iter().position(|p| p.name == name);
+        position.ok_or_else(|| ConfigError::UnknownParty { name: name.into(), known: known() })
+    }
+    /// Rows of each party.
+    pub fn rows(&self) -> Vec<Rows> {
+        self.file.participants.iter().map(|p| Rows { train: p.rows, test: p.test_rows }).collect()
+    }
+    /// Number of features.
+    pub fn features(&self) -> usize {
+        self.schema.feature_names().len()
+    }
+    /// The public map that each party applies to its features before it shares them.
+    pub fn scaling(&self) -> Scaling {
+        let rows = self.rows().iter().map(|r| r.train).sum();
+        match self.file.data.standardise {
+            true => Scaling::from_schema(&self.schema, self.file.data.input_bound, rows, self.config.fixed.frac),
+            false => Scaling::identity(self.features(), self.file.training.input_limit),
+        }
+    }
+    /// Who learns the model; `None`: nobody.
+    pub fn model_recipients(&self) -> Option<Recipients> {
+        self.recipients(&self.file.outputs.model)
+    }
+    /// Who learns joint figures; `None`: nobody, or they are not computed.
+    pub fn metrics_recipients(&self) -> Option<Recipients> {
+        let evaluated = self.file.evaluation.metrics == Metrics::Secure && self.tested();
+        match &self.file.outputs.metrics {
+            _ if !evaluated => None,
+            None => Some(Recipients::ALL),
+            Some(names) => self.recipients(names),
+        }
+    }
+    /// Whether owners learn the predictions of their held-out rows.
+    pub fn opens_predictions(&self) -> bool {
+        self.file.outputs.predictions == Predictions::Owners && self.tested()
+    }
+    /// Whether there is any held-out row.
+    pub fn tested(&self) -> bool {
+        self.file.participants.iter().any(|p| p.test_rows > 0)
+    }
+
+    fn recipients(&self, names: &[String]) -> Option<Recipients> {
+        let of = |name: &String| self.file.participants.iter().position(|p| p.name == *name);
+        let parties: Vec<usize> = names.iter().filter_map(of).collect();
+        (!parties.is_empty()).then(|| Recipients::of(&parties))
+    }
+}
+
+impl Participant {
+    /// Reads the certificate if the fingerprint is not given.
+    pub(crate) fn resolve(&mut self, index: usize, folder: &Path) -> Result<(), ConfigError> {
+        let key = format!("participants[{index}]");
+        match (&self.fingerprint, self.certificate.take()) {
+            (Some(_), None) => Ok(()),
+            (Some(_), Some(_)) => {
+                Err(ConfigError::field(key, "has both a fingerprint and a certificate", "keep one of the two"))
+            }
+            (None, None) => Err(ConfigError::field(
+                key,
+                "has neither a fingerprint nor a certificate",
+                "give the fingerprint that `privity keys new` printed at that party",
+            )),
+            (None, Some(path)) => {
+                let refused = |e: rustls::pki_types::pem::Error| {
+                    let problem = format!("names {path}, which is not a readable PEM certificate ({e})");
+                    ConfigError::field(format!("{key}.certificate"), problem, "copy the party's certificate.pem there")
+                };
+                let certificate = CertificateDer::from_pem_file(folder.join(&path)).map_err(refused)?;
+                self.fingerprint = Some(blake3::hash(&certificate).to_hex().to_string());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check_participants(participants: &[Participant]) -> Result<(), ConfigError> {
+    if participants.len() != PARTIES {
+        let problem = format!("lists {} parties and rep3 needs exactly three", participants.len());
+        return Err(ConfigError::field("participants", problem, "list three, each with its own [[participants]]"));
+    }
+    for (i, p) in participants.iter().enumerate() {
+        let key = |field: &str| format!("participants[{i}].{field}");
+        let plain = p.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if !plain || p.name.is_empty() || p.name.len() > 64 {
+            let remedy = "use 1 to 64 letters, digits, `-`, `_` or `.`";
+            return Err(ConfigError::field(key("name"), "is not usable as a name", remedy));
+        }
+        if p.address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+            return Err(ConfigError::field(key("address"), "is not host:port", "write it like \"10.0.0.1:7700\""));
+        }
+        let fingerprint = p.fingerprint.as_deref().unwrap_or_default();
+        if fingerprint.len() != 64 || !fingerprint.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+            let remedy = "copy what `privity keys new` printed at that party";
+            return Err(ConfigError::field(key("fingerprint"), "is not 64 lower-case hexadecimal digits", remedy));
+        }
+        if p.rows == 0 {
+            return Err(ConfigError::field(key("rows"), "is 0", "every party needs at least one row to train on"));
+        }
+    }
+    let all = participants.iter().try_fold(0usize, |sum, p| sum.checked_add(p.rows)?.checked_add(p.test_rows));
+    if all.is_none_or(|all| all > MAX_ROWS) {
+        let problem = format!("have more than {MAX_ROWS} rows together");
+        return Err(ConfigError::field("participants", problem, "sample the rows"));
+    }
+    distinct("participants.name", participants.iter().map(|p| p.name.as_str()))?;
+    distinct("participants.address", participants.iter().map(|p| p.address.as_str()))?;
+    distinct("participants.fingerprint", participants.iter().filter_map(|p| p.fingerprint.as_deref()))
+}
+
+fn distinct<'a>(key: &str, values: impl Iterator<Item = &'a str>) -> Result<(), ConfigError> {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        if !seen.insert(value) {
+            let problem = format!("`{value}` appears twice");
+            return Err(ConfigError::field(key, problem, "every party is a different organisation with its own"));
+        }
+    }
+    Ok(())
+}
+
+fn check_sections(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {
+    if !schema.has_label() {
+        return Err(ConfigError::field(
+            "data.schema",
+            "has no label column",
+            "declare the column to predict as a label",
+        ));
+    }
+    let within = |key: &str, x: f64, low: f64, high: f64| match (low..=high).contains(&x) {
+        true => Ok(()),
+        false => Err(ConfigError::field(key, format!("is {x}"), format!("give {low} to {high}"))),
+    };
+    within("data.input_bound", file.data.input_bound, 1e-3, 1e9)?;
+    within("numbers.frac", f64::from(file.numbers.frac), 12.0, 20.0)?;
+    within("numbers.width", f64::from(file.numbers.width), 16.0, 48.0)?;
+    within("link.rtt_ms", file.link.rtt_ms, 0.0, 60_000.0)?;
+    within("link.mbit", file.link.mbit, 0.001, 1e7)?;
+    within("evaluation.buckets", file.evaluation.buckets as f64, 2.0, 1024.0)?;
+    file.training.validate(&file.model).map_err(|e| ConfigError::field("training", e.to_string(), "correct it"))?;
+    let exact = file.numbers.truncation == Truncation::Exact;
+    if exact && file.model.sigmoid == Sigmoid::Fourier {
+        let problem = "is fourier, which needs fast truncation";
+        return Err(ConfigError::field("model.sigmoid", problem, "use piecewise, or truncation = \"fast\""));
+    }
+    if file.model.kind == ModelKind::Linear
+        && file.outputs.predictions == Predictions::Nobody
+        && file.outputs.model.is_empty()
+    {
+        let problem = "let nobody learn anything of a regression";
+        return Err(ConfigError::field(
+            "outputs",
+            problem,
+            "name a recipient of the model, or predictions = \"owners\"",
+        ));
+    }
+    check_holdout(file, schema)
+}
+
+fn check_holdout(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {
+    let has_day = schema.columns().iter().any(|c| matches!(c.kind, privity_data::Kind::Day));
+    match file.evaluation.holdout {
+        Holdout::FromDay(_) if !has_day => Err(ConfigError::field(
+            "evaluation.holdout",
+            "splits by day and the schema has no day column",
+            "declare one, or use holdout = \"random\"",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_outputs(file: &JobFile) -> Result<(), ConfigError> {
+    let names: BTreeSet<&str> = file.participants.iter().map(|p| p.name.as_str()).collect();
+    let metrics = file.outputs.metrics.iter().flatten().map(|n| ("outputs.metrics", n));
+    for (key, name) in file.outputs.model.iter().map(|n| ("outputs.model", n)).chain(metrics) {
+        if !names.contains(name.as_str()) {
+            let remedy = format!("choose among {}", names.iter().copied().collect::<Vec<_>>().join(", "));
+            return Err(ConfigError::field(key, format!("names `{name}`, who is not a participant"), remedy));
+        }
+    }
+    Ok(())
+}
+
+fn config(file: &JobFile) -> Config {
+    let Numbers { frac, truncation, width, radix } = file.numbers;
+    let mode = match truncation {
+        Truncation::Fast => TruncMode::Fast,
+        Truncation::Exact => TruncMode::Exact,
+    };
+    let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four };
+    let radix = match radix {
+        RadixChoice::Two => Radix::Two,
+        RadixChoice::Four => Radix::Four,
+        RadixChoice::Auto => quicker(config, file),
+    };
+    Config { radix, ..config }
+}
+
+/// The radix with which the comparisons of one batch take less time on the declared link. It must come out alike at all
+/// parties, so it rests on nothing measured.
+fn quicker(config: Config, file: &JobFile) -> Radix {
+    let speeds = speeds(file, Speeds::default());
+    let neurons: usize = file.model.sizes(0)[1..].iter().sum();
+    let seconds =
+        |radix| crate::protocol::comparison_seconds(Config { radix, ..config }, speeds, file.training.batch * neurons);
+    if seconds(Radix::Two) < seconds(Radix::Four) { Radix::Two } else { Radix::Four }
+}
+
+/// Speeds with the declared link's latency and bandwidth.
+pub(crate) fn speeds(file: &JobFile, machine: Speeds) -> Speeds {
+    Speeds { latency: file.link.rtt_ms / 2e3, bandwidth: file.link.mbit * 1e6 / 8.0, ..machine }
+}

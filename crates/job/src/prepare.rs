@@ -1,0 +1,83 @@
+//! A party's rows, from its file to fixed-point integers. All of it is local.
+
+use crate::file::Holdout;
+use crate::program::Encoded;
+use crate::{Job, JobError};
+use privity_data::{Limits, Table, csv, quantise, split};
+use privity_ring::{Ring, Shape};
+use std::path::Path;
+
+/// A party's rows in the clear. `Debug` prints shapes only.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// To train on.
+    pub train: Table,
+    /// To evaluate on.
+    pub test: Table,
+}
+
+/// Reads and splits a party's file.
+///
+/// # Errors
+/// A file that breaks the contract or has other numbers of rows than agreed.
+pub fn load(job: &Job, party: usize, data: &Path, test_data: Option<&Path>) -> Result<Rows, JobError> {
+    let read = |path: &Path| csv::load_csv(path, job.schema(), &Limits::default());
+    let test = test_data.map(read).transpose()?;
+    divide(job, party, read(data)?, test)
+}
+
+/// Splits a party's table as the job says.
+///
+/// # Errors
+/// Other numbers of rows than agreed; a second table given without need, or missing.
+pub fn divide(job: &Job, party: usize, table: Table, test: Option<Table>) -> Result<Rows, JobError> {
+    let declared = job.rows()[party];
+    let rows = match (job.file().evaluation.holdout, test) {
+        (Holdout::File, Some(test)) => Rows { train: table, test },
+        (Holdout::File, None) if declared.test == 0 => Rows { test: table.select(&[]), train: table },
+        (Holdout::File, None) => return Err(crate::ConfigError::TestData { needed: "needs" }.into()),
+        (_, Some(_)) => return Err(crate::ConfigError::TestData { needed: "takes no" }.into()),
+        (Holdout::FromDay(day), None) => {
+            let parts = split::by_day(&table, day)?;
+            Rows { train: table.select(&parts.train), test: table.select(&parts.test) }
+        }
+        (Holdout::Random, None) => {
+            check(job, party, "rows", table.rows(), declared.train + declared.test)?;
+            let mut shares = vec![declared.train as f64, declared.test as f64];
+            shares.retain(|share| *share > 0.0);
+            let parts = split::by_fractions(table.rows(), &shares, job.file().training.seed)?;
+            let test = parts.get(1).map_or(&[][..], |rows| rows);
+            Rows { train: table.select(&parts[0]), test: table.select(test) }
+        }
+    };
+    check(job, party, "training rows", rows.train.rows(), declared.train)?;
+    check(job, party, "test rows", rows.test.rows(), declared.test)?;
+    Ok(rows)
+}
+
+fn check(job: &Job, party: usize, what: &'static str, found: usize, declared: usize) -> Result<(), JobError> {
+    match found == declared {
+        true => Ok(()),
+        false => Err(JobError::Rows { party: job.names()[party].clone(), what, found, declared }),
+    }
+}
+
+/// Scales and encodes a party's rows.
+///
+/// # Errors
+/// A value beyond the range that the schema declares, or that the job assumes where it declares none.
+pub fn encode<R: Ring>(job: &Job, rows: &Rows) -> Result<Encoded<R>, JobError> {
+    let (train, labels) = encode_table(job, &rows.train)?;
+    let (test, test_labels) = encode_table(job, &rows.test)?;
+    Ok(Encoded { train, labels, test, test_labels })
+}
+
+type Pair<R> = (privity_ring::Tensor<R>, privity_ring::Tensor<R>);
+
+fn encode_table<R: Ring>(job: &Job, table: &Table) -> Result<Pair<R>, JobError> {
+    let (scaling, format) = (job.scaling(), job.config().fixed);
+    let scaled = scaling.table(table)?;
+    let features = quantise::quantise(&scaled, format, scaling.bound)?;
+    let labels = quantise::quantise_labels(table, format)?;
+    Ok((features, labels.reshape(Shape::vector(table.rows()))))
+}

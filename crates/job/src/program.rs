@@ -1,0 +1,266 @@
+//! The program of a job, written once for every protocol: under `rep3` it is the secure run, under `count` the plan, under
+//! `plain` the twin.
+
+use crate::job::Rows;
+use crate::{Job, JobError};
+use privity_mpc::ops::range;
+use privity_mpc::ops::statistics::{self, Moments};
+use privity_mpc::{Protocol, Recipients, Share};
+use privity_nn::metrics::{self, Classification};
+use privity_nn::spec::{Loss, ModelSpec};
+use privity_nn::train::{Opening, declared_openings};
+use privity_nn::{Model, Observer, OpenModel};
+use privity_ring::{Ring, Shape, Tensor};
+
+/// What one party brings, as fixed-point integers. `Debug` prints shapes only.
+#[derive(Clone, Debug)]
+pub struct Encoded<R> {
+    /// Features to train on, `[rows, features]`.
+    pub train: Tensor<R>,
+    /// Their labels, `[rows]`.
+    pub labels: Tensor<R>,
+    /// Features to evaluate on, `[test_rows, features]`.
+    pub test: Tensor<R>,
+    /// Their labels, `[test_rows]`.
+    pub test_labels: Tensor<R>,
+}
+
+/// What the parties bring, as far as it is here: a party has its own only, the twin has all, a plan none.
+#[derive(Clone, Debug)]
+pub struct Inputs<R>(Vec<Option<Encoded<R>>>);
+
+impl<R> Inputs<R> {
+    /// Nothing.
+    pub fn none() -> Self {
+        Inputs((0..crate::job::PARTIES).map(|_| None).collect())
+    }
+    /// That of one party.
+    pub fn only(party: usize, encoded: Encoded<R>) -> Self {
+        let mut inputs = Self::none();
+        inputs.0[party] = Some(encoded);
+        inputs
+    }
+    /// That of all parties, in their order.
+    pub fn all(encoded: Vec<Encoded<R>>) -> Self {
+        Inputs(encoded.into_iter().map(Some).collect())
+    }
+}
+
+/// Joint means and inverse deviations of the scaled features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenMoments {
+    /// Means.
+    pub mean: Vec<f64>,
+    /// Inverse deviations.
+    pub inverse_deviation: Vec<f64>,
+}
+
+/// What the program opened here. Everything else stayed shared and is gone.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The weights, if they were opened here.
+    pub model: Option<OpenModel>,
+    /// What the features were standardised with, if the model was opened here.
+    pub moments: Option<OpenMoments>,
+    /// Joint figures of a classifier, if they were opened here.
+    pub classification: Option<Classification>,
+    /// Joint mean squared error of a regression, if it was opened here.
+    pub mean_squared_error: Option<f64>,
+    /// For each party the predictions of its held-out rows, if they were opened here.
+    pub predictions: Vec<Option<Vec<f64>>>,
+}
+
+/// The parties' rows, one party after the other.
+struct Table<A> {
+    features: A,
+    labels: A,
+}
+
+/// Runs a job.
+///
+/// # Errors
+/// A value beyond its owner's declared range, training that left its ranges, formats without room, protocol failures.
+pub fn run<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    inputs: &Inputs<P::R>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, JobError> {
+    let rows = job.rows();
+    let train = share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), inputs)?;
+    let test = share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), inputs)?;
+    let (train, test, moments) = booked(p, "standardise", |p| standardise(p, job, train, test))?;
+    let spec = &job.file().training;
+    let model = privity_nn::train(p, &job.file().model, spec, &train.features, &train.labels, observer)?;
+    let mut outcome = Outcome::default();
+    evaluate(p, job, &model, &test, &mut outcome)?;
+    if let Some(to) = job.model_recipients() {
+        outcome.model = model.open(p, to)?;
+        if let Some(moments) = moments {
+            outcome.moments = open_moments(p, &moments, to)?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// Books the traffic of `f` under `operation`, whatever its error type.
+fn booked<P: Protocol, T>(
+    p: &mut P,
+    operation: &'static str,
+    f: impl FnOnce(&mut P) -> Result<T, JobError>,
+) -> Result<T, JobError> {
+    let mut result = None;
+    p.scope(operation, |p| {
+        result = Some(f(p));
+        Ok(())
+    })?;
+    result.unwrap_or_else(|| Err(JobError::Internal(format!("{operation} did not run"))))
+}
+
+/// Shares every party's rows and checks that each is within its range. One bit per party is opened to all.
+fn share<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    rows: &[Rows],
+    count: impl Fn(&Rows) -> usize,
+    pick: impl Fn(&Encoded<P::R>) -> (&Tensor<P::R>, &Tensor<P::R>),
+    inputs: &Inputs<P::R>,
+) -> Result<Table<P::A>, JobError> {
+    let bound = job.scaling().bound;
+    let (mut features, mut labels) = (Vec::new(), Vec::new());
+    for (owner, (rows, input)) in rows.iter().zip(&inputs.0).enumerate() {
+        let parts = input.as_ref().map(&pick);
+        let shape = Shape::matrix(count(rows), job.features());
+        features.push(p.input(owner, &shape, parts.map(|p| p.0))?);
+        labels.push(p.input(owner, &Shape::vector(count(rows)), parts.map(|p| p.1))?);
+    }
+    for (owner, x) in features.iter().enumerate() {
+        if !p.scope("range check", |p| range::within(p, x, bound))? {
+            return Err(JobError::OutOfRange { owner: job.names()[owner].clone() });
+        }
+    }
+    Ok(Table { features: concat(&features), labels: concat(&labels) })
+}
+
+fn concat<A: Share>(parts: &[A]) -> A {
+    A::concat_rows(&parts.iter().collect::<Vec<_>>())
+}
+
+type Standardised<A> = (Table<A>, Table<A>, Option<Moments<A>>);
+
+/// Brings all features to the training rows' joint mean 0 and variance 1, limited to the training section's input limit.
+fn standardise<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    train: Table<P::A>,
+    test: Table<P::A>,
+) -> Result<Standardised<P::A>, JobError> {
+    if !job.file().data.standardise {
+        return Ok((train, test, None));
+    }
+    let limit = job.file().training.input_limit;
+    let moments = statistics::moments(p, &train.features, job.scaling().bound)?;
+    let rows = train.features.shape().rows();
+    let all = P::A::concat_rows(&[&train.features, &test.features]);
+    let all = statistics::standardise(p, &all, &moments, limit)?;
+    let total = all.shape().rows();
+    let train = Table { features: all.slice_rows(0, rows), labels: train.labels };
+    let test = Table { features: all.slice_rows(rows, total), labels: test.labels };
+    Ok((train, test, Some(moments)))
+}
+
+fn evaluate<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    model: &Model<P::A>,
+    test: &Table<P::A>,
+    outcome: &mut Outcome,
+) -> Result<(), JobError> {
+    if let Some(to) = job.metrics_recipients() {
+        booked(p, "evaluation", |p| joint_figures(p, job, model, test, to, outcome))?;
+    }
+    if job.opens_predictions() {
+        let predictions = model.predict(p, &test.features)?;
+        outcome.predictions = metrics::open_to_owners(p, &predictions, &slices(&job.rows()))?;
+    }
+    Ok(())
+}
+
+fn joint_figures<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    model: &Model<P::A>,
+    test: &Table<P::A>,
+    to: Recipients,
+    outcome: &mut Outcome,
+) -> Result<(), JobError> {
+    if classifies(&job.file().model, job) {
+        let buckets = job.file().evaluation.buckets;
+        outcome.classification = metrics::classification(p, model, &test.features, &test.labels, buckets, to)?;
+    } else {
+        outcome.mean_squared_error = metrics::mean_squared_error(p, model, &test.features, &test.labels, to)?;
+    }
+    Ok(())
+}
+
+fn classifies(model: &ModelSpec, job: &Job) -> bool {
+    job.file().training.loss(model) == Loss::Bce
+}
+
+/// Where each party's held-out rows lie among all.
+fn slices(rows: &[Rows]) -> Vec<(std::ops::Range<usize>, usize)> {
+    let mut from = 0;
+    let slice = |(owner, rows): (usize, &Rows)| {
+        let range = from..from + rows.test;
+        from = range.end;
+        (range, owner)
+    };
+    rows.iter().enumerate().map(slice).collect()
+}
+
+fn open_moments<P: Protocol>(
+    p: &mut P,
+    moments: &Moments<P::A>,
+    to: Recipients,
+) -> Result<Option<OpenMoments>, JobError> {
+    let fixed = p.config().fixed;
+    let opened = p.open(&P::A::concat_rows(&[&moments.mean, &moments.inverse_deviation]), to)?;
+    Ok(opened.map(|values| {
+        let mut mean: Vec<f64> = values.data().iter().map(|v| fixed.decode(v.to_u64())).collect();
+        let inverse_deviation = mean.split_off(mean.len() / 2);
+        OpenMoments { mean, inverse_deviation }
+    }))
+}
+
+/// All that a job opens, and to whom.
+pub fn openings(job: &Job) -> Vec<Opening> {
+    let parties = crate::job::PARTIES;
+    let opening = |what, recipients, times, values| Opening { what, recipients, times, values };
+    let sides = 1 + usize::from(job.tested());
+    let mut all = vec![opening(
+        "one bit per party: some value is outside its declared range",
+        Recipients::ALL,
+        parties * sides,
+        1,
+    )];
+    all.extend(declared_openings(&job.file().model, &job.file().training));
+    if let Some(to) = job.metrics_recipients() {
+        match classifies(&job.file().model, job) {
+            true => all.extend(metrics::declared_openings(job.file().evaluation.buckets, to)),
+            false => all.push(opening("mean squared error of the held-out rows", to, 1, 1)),
+        }
+    }
+    if job.opens_predictions() {
+        for (range, owner) in slices(&job.rows()) {
+            all.push(opening("predictions of own held-out rows", Recipients::only(owner), 1, range.len()));
+        }
+    }
+    if let Some(to) = job.model_recipients() {
+        let weights = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
+        all.push(opening("the model's weights", to, 1, weights));
+        if job.file().data.standardise {
+            all.push(opening("joint mean and deviation of each feature", to, 1, 2 * job.features()));
+        }
+    }
+    all
+}

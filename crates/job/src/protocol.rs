@@ -1,0 +1,134 @@
+//! The one place where a protocol's name becomes a type.
+
+use crate::program::{self, Inputs, Outcome};
+use crate::{ConfigError, Job, JobError};
+use privity_mpc::cost::{Clock, Costs, Speeds};
+use privity_mpc::count::Count;
+use privity_mpc::plain::Plain;
+use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::{Config, Party};
+use privity_nn::Observer;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// The protocols there are.
+pub const NAMES: [&str; 1] = ["rep3"];
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolName {
+    /// Three parties, at most one of them curious, none of them lying.
+    Rep3,
+}
+
+impl ProtocolName {
+    /// The protocol of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn parse(name: &str) -> Result<Self, ConfigError> {
+        match name {
+            "rep3" => Ok(ProtocolName::Rep3),
+            _ => {
+                let remedy = format!("choose one of: {}", NAMES.join(", "));
+                Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
+            }
+        }
+    }
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProtocolName::Rep3 => "rep3",
+        }
+    }
+    /// What it protects against, in plain words.
+    pub fn guarantee(self) -> &'static str {
+        match self {
+            ProtocolName::Rep3 => {
+                "rep3: three parties; inputs stay hidden from any one party that follows the protocol but is curious; \
+                 two parties that collude, or one that deviates, are not covered"
+            }
+        }
+    }
+}
+
+impl Serialize for ProtocolName {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+/// What a party measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Payload bytes sent to each party.
+    pub bytes_sent: Vec<u64>,
+    /// Messages in sequence up to this party's end.
+    pub rounds: u64,
+    /// Payload frames sent.
+    pub frames: u64,
+    /// Bytes sent by operation.
+    pub operations: BTreeMap<&'static str, u64>,
+}
+
+/// Runs the program of a job over a session. The session comes back whatever happened, for its orderly end.
+pub fn execute(
+    job: &Job,
+    party: Party,
+    inputs: &Inputs<u64>,
+    observer: &mut dyn Observer,
+) -> (Result<Outcome, JobError>, Measured, Option<Party>) {
+    match job.protocol() {
+        ProtocolName::Rep3 => match Rep3::new(party, job.config()) {
+            Err(error) => (Err(error.into()), Measured::of(None), None),
+            Ok(mut p) => {
+                let outcome = program::run(&mut p, job, inputs, observer);
+                let party = p.into_party();
+                (outcome, Measured::of(Some(&party)), Some(party))
+            }
+        },
+    }
+}
+
+/// The price of the program of a job.
+///
+/// # Errors
+/// A format that cannot hold the model or the statistics.
+pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
+    match job.protocol() {
+        ProtocolName::Rep3 => count(job, Rep3Costs { radix: job.config().radix }, speeds),
+    }
+}
+
+fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
+    let mut p = Count::new(job.config(), costs, speeds);
+    program::run(&mut p, job, &Inputs::none(), &mut ())?;
+    Ok(p.clock().clone())
+}
+
+/// Predicted seconds of `len` comparisons at once.
+pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> f64 {
+    let mut clock = Clock::new(crate::job::PARTIES, speeds);
+    Rep3Costs { radix: config.radix }.signs(&mut clock, &[len], config.width, &[]);
+    clock.seconds()
+}
+
+/// Runs the program in the clear, on everybody's inputs: the fixed-point twin.
+///
+/// # Errors
+/// As the program; the inputs of all parties must be there.
+pub fn twin(job: &Job, inputs: &Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
+    program::run(&mut Plain::new(job.config(), crate::job::PARTIES), job, inputs, observer)
+}
+
+impl Measured {
+    fn of(party: Option<&Party>) -> Self {
+        let traffic = party.map(|p| p.traffic().clone()).unwrap_or_default();
+        Measured {
+            bytes_sent: party.map(|p| p.bytes_sent().to_vec()).unwrap_or_default(),
+            rounds: party.map_or(0, Party::rounds),
+            frames: traffic.values().map(|t| t.frames).sum(),
+            operations: traffic.into_iter().map(|(name, t)| (name, t.bytes)).collect(),
+        }
+    }
+}

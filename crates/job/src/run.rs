@@ -1,0 +1,337 @@
+//! One party's part of a job, from its files to its results.
+
+use crate::program::{Inputs, Outcome};
+use crate::protocol::{self, Measured};
+use crate::{ConfigError, Job, JobError, ModelFile, prepare, write};
+use privity_data::{Table, metrics};
+use privity_mpc::Party;
+use privity_net::identity::Identity;
+use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_net::{AbortCause, Link};
+use privity_nn::metrics::Classification;
+use privity_nn::{Observer, TrainError};
+use privity_prim::Context;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What a party gives that is not in the job file.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Its name in the job file.
+    pub party: String,
+    /// Its rows.
+    pub data: PathBuf,
+    /// Its rows for evaluation, if the job keeps them apart.
+    pub test_data: Option<PathBuf>,
+    /// The directory of its certificate and key.
+    pub identity: PathBuf,
+    /// Where its results go.
+    pub out: PathBuf,
+    /// How long to wait for the others to appear.
+    pub patience: Duration,
+}
+
+/// What a run tells as it goes. Nothing here is secret: losses are declared openings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The session stands.
+    Connected {
+        /// Seconds it took.
+        seconds: f64,
+    },
+    /// Some iterations are done.
+    Progress {
+        /// Epochs from 0.
+        epoch: usize,
+        /// Iterations of this epoch done.
+        done: usize,
+        /// Iterations of an epoch.
+        of: usize,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// From 0.
+        epoch: usize,
+        /// Its mean training loss.
+        loss: f64,
+    },
+    /// Everything is done.
+    Finished {
+        /// What happened.
+        report: Box<Report>,
+    },
+    /// The run stopped.
+    Failed {
+        /// The exit code, see [`crate::exit`].
+        code: u8,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What a run leaves besides its results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What the parties call the job.
+    pub job: String,
+    /// Its digest.
+    pub digest: String,
+    /// The session, in hexadecimal.
+    pub session: String,
+    /// This party.
+    pub party: String,
+    /// The protocol.
+    pub protocol: String,
+    /// Payload bytes sent to each party.
+    pub bytes_sent: Vec<u64>,
+    /// Payload frames sent.
+    pub frames: u64,
+    /// Messages in sequence until this party was done.
+    pub rounds: u64,
+    /// Payload bytes sent by operation.
+    pub operations: BTreeMap<String, u64>,
+    /// Seconds of the program, connecting not included.
+    pub seconds: f64,
+    /// Mean training loss of each epoch.
+    pub losses: Vec<f64>,
+    /// Figures over all parties' held-out rows, if they were opened here.
+    pub joint: Option<Quality>,
+    /// Figures over this party's held-out rows, from predictions opened to it.
+    pub own: Option<Quality>,
+    /// Files written.
+    pub files: Vec<PathBuf>,
+}
+
+/// How good a model is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Rows it was judged on.
+    pub rows: usize,
+    /// Share of rows on the right side of probability 1/2.
+    pub accuracy: Option<f64>,
+    /// Area under the receiver operating characteristic; joint figures have it from a histogram.
+    pub auc: Option<f64>,
+    /// Mean cross entropy.
+    pub log_loss: Option<f64>,
+    /// Mean squared error of a regression.
+    pub mean_squared_error: Option<f64>,
+}
+
+impl Quality {
+    /// Of predicted probabilities; what needs both classes is missing if there is only one.
+    pub fn of(labels: &[f64], probabilities: &[f64]) -> Self {
+        Quality {
+            rows: labels.len(),
+            accuracy: metrics::accuracy(labels, probabilities).ok(),
+            auc: metrics::auc(labels, probabilities).ok(),
+            log_loss: metrics::log_loss(labels, probabilities).ok(),
+            mean_squared_error: None,
+        }
+    }
+
+    fn joint(outcome: &Outcome, rows: usize) -> Option<Self> {
+        let classes = |c: &Classification| Quality {
+            rows,
+            accuracy: Some(c.accuracy()),
+            auc: c.auc(),
+            log_loss: Some(c.log_loss),
+            mean_squared_error: None,
+        };
+        let error = |mse: f64| Quality { rows, mean_squared_error: Some(mse), ..Quality::default() };
+        outcome.classification.as_ref().map(classes).or(outcome.mean_squared_error.map(error))
+    }
+}
+
+/// Passes the trainer's news on.
+struct Reporter<'a> {
+    events: &'a mut dyn FnMut(Event),
+    losses: Vec<f64>,
+}
+
+impl Observer for Reporter<'_> {
+    fn iteration(&mut self, epoch: usize, batch: usize, batches: usize) {
+        // A hundred reports an epoch are enough for a progress bar.
+        if (batch + 1).is_multiple_of(batches.div_ceil(100)) {
+            (self.events)(Event::Progress { epoch, done: batch + 1, of: batches });
+        }
+    }
+    fn epoch(&mut self, epoch: usize, loss: f64) {
+        self.losses.push(loss);
+        (self.events)(Event::Epoch { epoch, loss });
+    }
+}
+
+/// Runs one party of a job over TLS: checks everything that can be checked alone, connects, computes, writes.
+///
+/// # Errors
+/// Anything in [`JobError`]; the other parties learn of it and stop too.
+pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Result<Report, JobError> {
+    let me = job.index(&options.party)?;
+    let identity = identity(job, me, &options.identity)?;
+    let rows = prepare::load(job, me, &options.data, options.test_data.as_deref())?;
+    let inputs = Inputs::only(me, prepare::encode(job, &rows)?);
+    write::reserve(&options.out, output_bytes(job, rows.test.rows()))?;
+    let started = Instant::now();
+    let link = connect(job, me, identity, options.patience).map_err(|e| e.named(&job.names()))?;
+    let session = link.session();
+    let context = Context { session, job: job.digest(), ..Context::default() };
+    let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&job.names()))?;
+    events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
+    let mut reporter = Reporter { events, losses: Vec::new() };
+    let done = compute(job, party, &inputs, &mut reporter).map_err(|e| e.named(&job.names()))?;
+    let mut report = report(job, me, done, reporter.losses, &rows.test);
+    report.1.session = hex(&session);
+    write_results(job, options, &rows.test, &report.0, &mut report.1)?;
+    Ok(report.1)
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*bytes).to_hex().to_string()
+}
+
+fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
+    let identity =
+        Identity::load(folder).map_err(|e| ConfigError::Read { file: folder.into(), problem: e.to_string() })?;
+    let participant = &job.file().participants[me];
+    let (found, pinned) = (identity.fingerprint(), participant.fingerprint.clone().unwrap_or_default());
+    match found == pinned {
+        true => Ok(identity),
+        false => {
+            Err(ConfigError::Identity { folder: folder.into(), name: participant.name.clone(), found, pinned }.into())
+        }
+    }
+}
+
+fn connect(job: &Job, me: usize, identity: Identity, patience: Duration) -> Result<TlsLink, JobError> {
+    let participants = &job.file().participants;
+    let peer = |p: &crate::file::Participant| Peer {
+        address: p.address.clone(),
+        fingerprint: p.fingerprint.clone().unwrap_or_default(),
+    };
+    let limits = Limits { connect: patience, ..Limits::default() };
+    let peers = participants.iter().map(peer).collect();
+    TlsLink::connect(TlsConfig { me, peers, identity, job: job.digest(), limits }).map_err(JobError::Net)
+}
+
+/// What a run came to at this party.
+pub struct Done {
+    /// What was opened here.
+    pub outcome: Outcome,
+    /// What it took.
+    pub measured: Measured,
+    /// Seconds of the program.
+    pub seconds: f64,
+}
+
+/// Runs the program over a session and ends the session: orderly where all parties stop alike, else telling them why.
+///
+/// # Errors
+/// As the program.
+pub fn compute(job: &Job, party: Party, inputs: &Inputs<u64>, observer: &mut dyn Observer) -> Result<Done, JobError> {
+    let me = party.me();
+    let started = Instant::now();
+    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer);
+    let seconds = started.elapsed().as_secs_f64();
+    let link = party.map(Party::into_link);
+    match outcome {
+        Ok(outcome) => {
+            link.map_or(Ok(()), |mut link| link.close()).map_err(JobError::Net)?;
+            Ok(Done { outcome, measured, seconds })
+        }
+        Err(error) => {
+            if let Some(link) = link {
+                leave(link, me, &error);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn leave(mut link: Box<dyn Link>, me: usize, error: &JobError) {
+    match error {
+        // The link itself has told the others.
+        JobError::Net(_) | JobError::Peer { .. } => {}
+        // Every party stops here for the same opened bit. That one does not wait for the goodbyes is no further error.
+        JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. }) => {
+            let _ = link.close();
+        }
+        other => link.abort(&AbortCause { about: me, reason: other.to_string() }),
+    }
+}
+
+fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (Outcome, Report) {
+    let classifies =
+        done.outcome.mean_squared_error.is_none() && job.file().model.kind != privity_nn::ModelKind::Linear;
+    let own = done.outcome.predictions.get(me).and_then(Option::as_ref).filter(|_| classifies && test.rows() > 0);
+    let report = Report {
+        job: job.file().name.clone(),
+        digest: job.digest_hex(),
+        session: String::new(),
+        party: job.names()[me].clone(),
+        protocol: job.protocol().name().into(),
+        bytes_sent: done.measured.bytes_sent,
+        frames: done.measured.frames,
+        rounds: done.measured.rounds,
+        operations: done.measured.operations.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect(),
+        seconds: done.seconds,
+        losses,
+        joint: Quality::joint(&done.outcome, job.rows().iter().map(|r| r.test).sum()),
+        own: own.map(|predictions| Quality::of(test.labels(), predictions)),
+        files: Vec::new(),
+    };
+    (done.outcome, report)
+}
+
+/// An upper bound on the bytes of all results.
+fn output_bytes(job: &Job, test_rows: usize) -> usize {
+    let weights: usize = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
+    (1 << 16) + 32 * (test_rows + weights + 8 * job.features())
+}
+
+fn write_results(
+    job: &Job,
+    options: &RunOptions,
+    test: &Table,
+    outcome: &Outcome,
+    report: &mut Report,
+) -> Result<(), JobError> {
+    let me = job.index(&options.party)?;
+    if let Some(predictions) = outcome.predictions.get(me).and_then(Option::as_ref) {
+        let text = predictions_csv(predictions, test.labels());
+        report.files.push(write::atomically(&options.out, "predictions.csv", text.as_bytes())?);
+    }
+    if let Some(model) = ModelFile::from_outcome(job, outcome) {
+        let json = serde_json::to_vec_pretty(&model).map_err(|e| JobError::Internal(e.to_string()))?;
+        report.files.push(write::atomically(&options.out, "model.json", &json)?);
+    }
+    report.files.push(options.out.join("report.json"));
+    let json = serde_json::to_vec_pretty(report).map_err(|e| JobError::Internal(e.to_string()))?;
+    write::atomically(&options.out, "report.json", &json)?;
+    Ok(())
+}
+
+/// Predictions in the order of the held-out rows, beside their labels if there are any.
+pub fn predictions_csv(predictions: &[f64], labels: &[f64]) -> String {
+    let mut text = String::from(if labels.is_empty() { "prediction\n" } else { "prediction,label\n" });
+    for (i, prediction) in predictions.iter().enumerate() {
+        match labels.get(i) {
+            Some(label) => text.push_str(&format!("{prediction:.6},{label}\n")),
+            None => text.push_str(&format!("{prediction:.6}\n")),
+        }
+    }
+    text
+}
+
+/// Writes predictions of `privity predict`.
+///
+/// # Errors
+/// The system refuses.
+pub fn write_predictions(path: &Path, predictions: &[f64]) -> Result<(), JobError> {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("predictions.csv");
+    write::reserve(folder, 0)?;
+    write::atomically(folder, name, predictions_csv(predictions, &[]).as_bytes()).map(|_| ())
+}

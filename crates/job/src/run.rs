@@ -318,8 +318,8 @@ pub fn predictions_csv(predictions: &[f64], labels: &[f64]) -> String {
     let mut text = String::from(if labels.is_empty() { "prediction\n" } else { "prediction,label\n" });
     for (i, prediction) in predictions.iter().enumerate() {
         match labels.get(i) {
-            Some(label) => text.push_str(&format!("{prediction:.6},{label}\n")),
-            None => text.push_str(&format!("{prediction:.6}\n")),
+            Some(label) => text.push_str(&format!("{prediction},{label}\n")),
+            None => text.push_str(&format!("{prediction}\n")),
         }
     }
     text

@@ -1,0 +1,71 @@
+//! A small job that tests vary.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use privity_data::{Table, breast_cancer};
+use privity_job::{ConfigError, Job, JobFile};
+use std::path::Path;
+
+/// Three hospitals with 24 training and 8 test rows each.
+pub const JOB: &str = r#"
+name = "small"
+
+[[participants]]
+name = "north"
+address = "127.0.0.1:7701"
+fingerprint = "1111111111111111111111111111111111111111111111111111111111111111"
+rows = 24
+test_rows = 8
+
+[[participants]]
+name = "east"
+address = "127.0.0.1:7702"
+fingerprint = "2222222222222222222222222222222222222222222222222222222222222222"
+rows = 24
+test_rows = 8
+
+[[participants]]
+name = "south"
+address = "127.0.0.1:7703"
+fingerprint = "3333333333333333333333333333333333333333333333333333333333333333"
+rows = 24
+test_rows = 8
+
+[data]
+schema = "wdbc.schema.toml"
+
+[model]
+kind = { mlp = { hidden = [5] } }
+
+[training]
+epochs = 2
+batch = 16
+learning_rate = 0.1
+optimiser = { momentum = { decay = 0.9 } }
+
+[numbers]
+truncation = "fast"
+
+[evaluation]
+buckets = 8
+
+[outputs]
+model = ["east"]
+"#;
+
+/// The job of a text.
+pub fn parse(text: &str) -> Result<Job, ConfigError> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/breast-cancer");
+    Job::new(JobFile::from_toml(text)?, &folder)
+}
+
+/// The job after replacing `from` by `to`.
+pub fn variant(from: &str, to: &str) -> Result<Job, ConfigError> {
+    assert!(JOB.contains(from), "the job has no `{from}`");
+    parse(&JOB.replacen(from, to, 1))
+}
+
+/// Rows of each party.
+pub fn tables() -> Vec<Table> {
+    let table = breast_cancer::table().expect("the embedded table is sound");
+    (0..3).map(|i| table.select(&(0..32).map(|r| 3 * r + i).collect::<Vec<_>>())).collect()
+}

@@ -1,0 +1,87 @@
+//! What is refused, and in which words.
+
+mod common;
+
+use privity_job::ConfigError;
+
+#[test]
+fn every_error_names_the_key_and_a_remedy() {
+    let cases = [
+        ("name = \"small\"", "name = \"small\"\nprotocol = \"spdz\"", "protocol", "rep3"),
+        ("rows = 24", "rows = 0", "participants[0].rows", "at least one row"),
+        ("rows = 24", "rows = 99999999", "participants", "sample"),
+        ("name = \"north\"", "name = \"no rth\"", "participants[0].name", "letters"),
+        ("name = \"north\"", "name = \"east\"", "participants.name", "its own"),
+        ("127.0.0.1:7701", "127.0.0.1", "participants[0].address", "host:port"),
+        ("127.0.0.1:7701", "127.0.0.1:7702", "participants.address", "appears twice"),
+        ("fingerprint = \"1111", "fingerprint = \"XY11", "participants[0].fingerprint", "keys new"),
+        ("fingerprint = \"", "certificate = \"absent.pem\"\n#", "participants[0].certificate", "certificate.pem"),
+        ("fingerprint = \"", "#", "participants[0]", "keys new"),
+        ("fingerprint = \"", "certificate = \"a.pem\"\nfingerprint = \"", "participants[0]", "keep one"),
+        ("wdbc.schema.toml", "absent.toml", "data.schema", "absent.toml"),
+        ("epochs = 2", "epochs = 0", "training", "epochs"),
+        ("truncation = \"fast\"", "frac = 25", "numbers.frac", "12 to 20"),
+        ("truncation = \"fast\"", "width = 60", "numbers.width", "16 to 48"),
+        ("buckets = 8", "buckets = 1", "evaluation.buckets", "2 to 1024"),
+        ("buckets = 8", "holdout = { from_day = 3 }", "evaluation.holdout", "random"),
+        ("model = [\"east\"]", "model = [\"west\"]", "outputs.model", "east, north, south"),
+        ("model = [\"east\"]", "metrics = [\"west\"]", "outputs.metrics", "east, north, south"),
+        ("[data]", "[link]\nmbit = 0\n[data]", "link.mbit", "give"),
+        ("[data]", "[link]\nrtt_ms = nan\n[data]", "link.rtt_ms", "give"),
+    ];
+    for (from, to, key, words) in cases {
+        let error = common::variant(from, to).expect_err(to).to_string();
+        assert!(error.contains(&format!("`{key}`")), "{to}: {error}");
+        assert!(error.contains(words), "{to}: {error}");
+    }
+}
+
+#[test]
+fn malformed_files_are_refused_with_line_and_key() {
+    let cases = [
+        ("name = \"small\"", "name = \"small\"\nsurprise = 1", "surprise"),
+        ("epochs = 2", "epochs = 2\nmagic = 1", "magic"),
+        ("epochs = 2", "epochs = \"two\"", "epochs"),
+        ("[model]", "[[model", "line"),
+        ("truncation = \"fast\"", "truncation = \"odd\"", "exact"),
+        ("kind = { mlp = { hidden = [5] } }", "", "kind"),
+    ];
+    for (from, to, words) in cases {
+        let error = common::variant(from, to).expect_err(to);
+        assert!(matches!(error, ConfigError::Parse { .. }), "{to}: {error}");
+        assert!(error.to_string().contains(words), "{to}: {error}");
+    }
+}
+
+#[test]
+fn two_parties_are_not_three() {
+    let (before, rest) = common::JOB.split_once("[[participants]]").expect("participants");
+    let (_, rest) = rest.split_once("[[participants]]").expect("participants");
+    let error = common::parse(&format!("{before}[[participants]]{rest}")).expect_err("two parties");
+    assert!(error.to_string().contains("exactly three"), "{error}");
+}
+
+#[test]
+fn the_digest_covers_every_choice_but_no_layout() {
+    let digest = |from: &str, to: &str| common::variant(from, to).expect("a sound job").digest();
+    let base = common::parse(common::JOB).expect("a sound job").digest();
+    assert_eq!(digest("[data]", "# a remark\n\n[data]"), base);
+    for (from, to) in [
+        ("name = \"small\"", "name = \"other\""),
+        ("rows = 24", "rows = 25"),
+        ("epochs = 2", "epochs = 3"),
+        ("learning_rate = 0.1", "learning_rate = 0.2"),
+        ("model = [\"east\"]", "model = [\"north\"]"),
+        ("fingerprint = \"1111", "fingerprint = \"1112"),
+        ("truncation = \"fast\"", "truncation = \"exact\""),
+    ] {
+        assert_ne!(digest(from, to), base, "{to}");
+    }
+}
+
+#[test]
+fn a_resolved_file_reads_back_as_the_same_job() {
+    let job = common::parse(common::JOB).expect("a sound job");
+    let again = common::parse(&job.file().to_toml().expect("writable")).expect("a sound job");
+    assert_eq!(again.digest(), job.digest());
+}

@@ -1,0 +1,126 @@
+//! A whole job over memory links, against its plan and its twin.
+
+mod common;
+
+use privity_job::prepare::{divide, encode};
+use privity_job::program::{Encoded, Inputs};
+use privity_job::run::{Done, compute};
+use privity_job::{Job, JobError, ModelFile, plan, protocol};
+use privity_mpc::Party;
+use privity_net::memory;
+use privity_nn::TrainError;
+use privity_prim::Context;
+
+fn encoded(job: &Job) -> Vec<Encoded<u64>> {
+    let tables = common::tables().into_iter().enumerate();
+    tables.map(|(i, t)| encode(job, &divide(job, i, t, None).expect("declared rows")).expect("in range")).collect()
+}
+
+fn rep3(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
+    std::thread::scope(|s| {
+        let start = |(link, own): (_, &Encoded<u64>)| {
+            let own = own.clone();
+            s.spawn(move || {
+                let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
+                let me = party.me();
+                compute(job, party, &Inputs::only(me, own), &mut ())
+            })
+        };
+        let running: Vec<_> = memory::mesh(3).into_iter().zip(inputs).map(start).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+fn finished(job: &Job) -> Vec<Done> {
+    rep3(job, &encoded(job)).into_iter().map(|done| done.expect("the job runs")).collect()
+}
+
+#[test]
+fn bytes_rounds_and_frames_are_as_planned() {
+    let variants = [
+        ("name = \"small\"", "name = \"small\""),
+        ("truncation = \"fast\"", "truncation = \"exact\"\nradix = \"two\""),
+        ("{ mlp = { hidden = [5] } }", "\"logistic\""),
+        ("model = [\"east\"]", "model = [\"north\", \"south\"]\npredictions = \"nobody\"\nmetrics = [\"north\"]"),
+        ("buckets = 8", "metrics = \"owners\""),
+    ];
+    for (from, to) in variants {
+        let job = common::variant(from, to).expect("a sound job");
+        let plan = plan::plan(&job).expect("a plan");
+        let done = finished(&job);
+        for (party, done) in plan.parties.iter().zip(&done) {
+            assert_eq!(done.measured.bytes_sent, party.bytes_sent, "{to}: bytes of {}", party.name);
+            assert_eq!(done.measured.rounds, party.rounds, "{to}: rounds of {}", party.name);
+        }
+        assert_eq!(done.iter().map(|d| d.measured.frames).sum::<u64>(), plan.frames, "{to}: frames");
+        assert!(plan.seconds > 0.0 && plan.bytes > 0);
+    }
+}
+
+#[test]
+fn exact_mode_equals_the_twin_bit_for_bit() {
+    for model in ["{ mlp = { hidden = [5] } }", "\"logistic\"", "\"linear\""] {
+        let text = common::JOB.replace("{ mlp = { hidden = [5] } }", model).replace("\"fast\"", "\"exact\"");
+        let job = common::parse(&text).expect("a sound job");
+        let twin = protocol::twin(&job, &Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+        let done = finished(&job);
+        assert!(done[1].outcome.model.is_some());
+        assert_eq!(done[1].outcome.model, twin.model);
+        assert_eq!(done[1].outcome.moments, twin.moments);
+        for (me, done) in done.iter().enumerate() {
+            assert_eq!(done.outcome.predictions[me], twin.predictions[me]);
+            assert_eq!(done.outcome.classification, twin.classification);
+            assert_eq!(done.outcome.mean_squared_error, twin.mean_squared_error);
+        }
+    }
+}
+
+#[test]
+fn results_reach_their_recipients_and_nobody_else() {
+    let job = common::parse(common::JOB).expect("a sound job");
+    let done = finished(&job);
+    for (me, done) in done.iter().enumerate() {
+        assert_eq!(done.outcome.model.is_some(), me == 1);
+        assert_eq!(done.outcome.moments.is_some(), me == 1);
+        let opened: Vec<bool> = done.outcome.predictions.iter().map(Option::is_some).collect();
+        assert_eq!(opened, [me == 0, me == 1, me == 2]);
+        assert!(done.outcome.classification.is_some());
+    }
+}
+
+#[test]
+fn an_opened_model_predicts_what_the_run_predicted() {
+    let job = common::parse(common::JOB).expect("a sound job");
+    let done = finished(&job);
+    let model = ModelFile::from_outcome(&job, &done[1].outcome).expect("opened to east");
+    let rows = divide(&job, 1, common::tables().remove(1), None).expect("declared rows");
+    let predicted = model.predict(&rows.test).expect("the same contract");
+    let opened = done[1].outcome.predictions[1].as_ref().expect("opened to east");
+    for (here, there) in predicted.iter().zip(opened) {
+        assert!((here - there).abs() < 0.01, "local {here}, secure {there}");
+    }
+}
+
+#[test]
+fn a_lie_about_the_range_stops_every_party_with_the_owners_name() {
+    let job = common::parse(common::JOB).expect("a sound job");
+    let mut inputs = encoded(&job);
+    inputs[2].train.data_mut()[7] = 17 << 16;
+    for done in rep3(&job, &inputs) {
+        let error = done.map(|_| ()).expect_err("out of range");
+        assert!(matches!(&error, JobError::OutOfRange { owner } if owner == "south"), "{error}");
+        assert_eq!(error.exit_code(), 5);
+    }
+}
+
+#[test]
+fn divergence_stops_every_party_with_the_same_words() {
+    let text = common::JOB.replace("learning_rate = 0.1", "learning_rate = 60").replace("epochs = 2", "epochs = 6");
+    let job = common::parse(&text).expect("a sound job");
+    let errors: Vec<JobError> =
+        rep3(&job, &encoded(&job)).into_iter().map(|d| d.map(|_| ()).expect_err("diverges")).collect();
+    for error in &errors {
+        assert!(matches!(error, JobError::Train(TrainError::Diverged { .. })), "{error}");
+        assert_eq!(error.to_string(), errors[0].to_string());
+    }
+}

@@ -1,347 +1,195 @@
-//! `privity demo breast-cancer`: three hospitals, each its own process with its own rows, train one model over TLS.
+//! `privity demo`: everything from certificates to the comparison, in one command.
+//!
+//! Layout of the directory: `job.toml`, and for each party `<name>/data.csv`, `<name>/identity/`, `<name>/out/`.
 
-use crate::program::{Report, Shares, program};
-use clap::{Args as ClapArgs, ValueEnum};
-use privity_data::breast_cancer;
-use privity_data::{Table, metrics, split};
-use privity_mpc::count::Count;
-use privity_mpc::plain::Plain;
-use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
-use privity_mpc::{Config, Party, Radix, TruncMode};
+use crate::commands::json;
+use crate::compare::{self, Figures};
+use crate::error::CliError;
+use crate::scenario::{Case, Choice, Family, Scenario};
+use crate::{children, show};
+use clap::Args as ClapArgs;
+use privity_data::csv as tables;
+use privity_job::prepare::{self, Rows};
+use privity_job::{Job, Plan, Report, plan};
 use privity_net::identity::Identity;
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
-use privity_nn::float::{self, Matrix};
-use privity_nn::spec::Optimiser;
-use privity_nn::{ModelKind, ModelSpec, Observer, TrainSpec};
-use privity_prim::Context;
-use serde::{Deserialize, Serialize};
-use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
+use serde::Serialize;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-/// Seed of the split over hospitals and of training and test rows: public.
-const SEED: u64 = 1;
-
-/// What to demonstrate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Case {
-    /// 569 real tumour records (UCI WDBC), three hospitals.
-    BreastCancer,
-}
-
-/// Model families of the demonstration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-pub enum Family {
-    /// Logistic regression.
-    Logistic,
-    /// Multi-layer perceptron with 16 hidden neurons.
-    Mlp,
-}
 
 /// Arguments of `privity demo`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Args {
     /// The case.
     #[arg(value_enum)]
-    pub case: Case,
+    case: Case,
     /// The model.
     #[arg(long, value_enum, default_value = "logistic")]
-    pub model: Family,
+    model: Family,
     /// Passes over the rows.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub epochs: u32,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    epochs: Option<u32>,
     /// Round exactly: results equal the plaintext twin's bit for bit.
     #[arg(long)]
-    pub exact: bool,
+    exact: bool,
+    /// Keep job file, identities, rows and results in this directory, which must be empty or new.
+    #[arg(long)]
+    keep: Option<PathBuf>,
     /// Print one JSON object instead of text.
     #[arg(long)]
-    pub json: bool,
-}
-
-/// What a party's process is told. The rows stay with the party: it reads its own.
-#[derive(Serialize, Deserialize)]
-struct Task {
-    party: usize,
-    identity: PathBuf,
-    peers: Vec<(String, String)>,
-    family: Family,
-    epochs: usize,
-    exact: bool,
-}
-
-/// What a party's process says, a line each.
-#[derive(Serialize, Deserialize)]
-enum Event {
-    Epoch { epoch: usize, loss: f64 },
-    Done { report: Report, sent: Vec<u64>, rounds: u64 },
-}
-
-/// The job as all parties know it.
-struct Job {
-    config: Config,
-    model: ModelSpec,
-    train: TrainSpec,
-}
-
-fn job(family: Family, epochs: usize, exact: bool) -> Job {
-    let kind = match family {
-        Family::Logistic => ModelKind::Logistic,
-        Family::Mlp => ModelKind::Mlp { hidden: vec![16] },
-    };
-    let train = TrainSpec {
-        epochs,
-        batch: 64,
-        learning_rate: 0.1,
-        optimiser: Optimiser::Momentum { decay: 0.9 },
-        seed: SEED,
-        ..TrainSpec::default()
-    };
-    let mode = if exact { TruncMode::Exact } else { TruncMode::Fast };
-    Job { config: Config { mode, radix: Radix::Four, ..Config::default() }, model: ModelSpec::new(kind), train }
-}
-
-impl Job {
-    fn digest(&self) -> [u8; 32] {
-        let text = serde_json::to_vec(&(&self.model, &self.train, format!("{:?}", self.config)));
-        *blake3::hash(&text.expect("specifications serialise")).as_bytes()
-    }
-}
-
-/// A hospital's rows: to learn from and to test on, scaled by the public ranges of the schema.
-fn hospital(party: usize) -> Outcome<(Table, Table)> {
-    let table = breast_cancer::hospitals(SEED)?[party].clone();
-    let rows = split::train_test(table.rows(), 0.25, SEED)?;
-    Ok((table.select(&rows.train), table.select(&rows.test)))
-}
-
-fn shares(table: &Table) -> Outcome<Shares> {
-    let ranges = breast_cancer::schema()?.feature_ranges();
-    let scale = |(x, (low, high)): (&f64, &(Option<f64>, Option<f64>))| {
-        let (low, high) = (low.unwrap_or(-1e4), high.unwrap_or(1e4));
-        (x - (low + high) / 2.0) * 2.0 * crate::program::BOUND / (high - low)
-    };
-    let features = (0..table.rows()).flat_map(|r| table.row(r).iter().zip(&ranges).map(scale).collect::<Vec<_>>());
-    Ok(Shares { features: features.collect(), columns: table.cols(), labels: table.labels().to_vec() })
-}
-
-struct Progress(std::io::Stdout);
-
-impl Observer for Progress {
-    fn epoch(&mut self, epoch: usize, loss: f64) {
-        // A parent that no longer listens is no reason to stop.
-        let _ = writeln!(self.0, "{}", serde_json::to_string(&Event::Epoch { epoch, loss }).expect("events serialise"));
-    }
-}
-
-/// One party's process.
-pub fn party(file: &Path) -> Outcome<()> {
-    let task: Task = serde_json::from_slice(&std::fs::read(file)?)?;
-    let job = job(task.family, task.epochs, task.exact);
-    let peer =
-        |(address, fingerprint): &(String, String)| Peer { address: address.clone(), fingerprint: fingerprint.clone() };
-    let digest = job.digest();
-    let link = TlsLink::connect(TlsConfig {
-        me: task.party,
-        peers: task.peers.iter().map(peer).collect(),
-        identity: Identity::load(&task.identity)?,
-        job: digest,
-        limits: Limits::default(),
-    })?;
-    let context = Context { session: link.session(), job: digest, ..Context::default() };
-    let mut p = Rep3::new(Party::connect(Box::new(link), &context)?, job.config)?;
-    let (train, test) = hospital(task.party)?;
-    let sizes = sizes()?;
-    let own = [shares(&train)?, shares(&test)?];
-    let mut given: Vec<Option<&[Shares; 2]>> = vec![None; 3];
-    given[task.party] = Some(&own);
-    let report = program(&mut p, &job.model, &job.train, &sizes, &given, &mut Progress(std::io::stdout()))?;
-    let (sent, rounds) = (p.party().bytes_sent().to_vec(), p.party().rounds());
-    p.into_party().into_link().close()?;
-    println!("{}", serde_json::to_string(&Event::Done { report, sent, rounds })?);
-    Ok(())
-}
-
-/// Public row counts: training and test of each hospital.
-fn sizes() -> Outcome<Vec<(usize, usize)>> {
-    (0..3).map(|i| hospital(i).map(|(train, test)| (train.rows(), test.rows()))).collect()
+    json: bool,
 }
 
 /// Everything the demonstration prints.
 #[derive(Serialize)]
 struct Summary {
-    parties: [&'static str; 3],
+    parties: Vec<String>,
     protocol: &'static str,
     adversary: &'static str,
-    rows: Vec<(usize, usize)>,
-    secure: Report,
-    twin: Report,
-    float_accuracy: f64,
-    float_auc: f64,
-    alone_accuracy: Vec<f64>,
-    alone_auc: Vec<f64>,
+    digest: String,
+    secure: Figures,
+    twin: Figures,
+    float: Figures,
+    alone: Vec<Figures>,
     bytes_sent: Vec<u64>,
     bytes_planned: Vec<u64>,
     rounds: Vec<u64>,
     rounds_planned: Vec<u64>,
+    seconds_secure: f64,
+    seconds_predicted: f64,
     seconds: f64,
+    kept: Option<PathBuf>,
+    plan: Plan,
+    reports: Vec<Report>,
 }
 
 /// The whole demonstration.
-pub fn run(args: &Args, program_path: &Path) -> Outcome<()> {
+pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let started = Instant::now();
-    let job = job(args.model, args.epochs as usize, args.exact);
-    let sizes = sizes()?;
-    let mut count = Count::new(job.config, Rep3Costs { radix: job.config.radix }, Default::default());
-    program(&mut count, &job.model, &job.train, &sizes, &[None, None, None], &mut ())?;
-    let clock = count.clock();
-    if !args.json {
-        let megabytes = clock.total_bytes() as f64 / 1e6;
-        println!(
-            "three hospitals, rep3: passive security, no two of them may pool what they see; not externally reviewed"
-        );
-        println!(
-            "plan: {megabytes:.2} MB in all, {} rounds; opened to all: range bits, the loss of each epoch, a sentinel bit per layer and epoch, the test scores' histogram",
-            clock.rounds()
-        );
-    }
-    let (secure, traffic) = processes(args, program_path)?;
-    let tables = (0..3).map(hospital).collect::<Outcome<Vec<_>>>()?;
-    let rows = tables.iter().map(|(a, b)| Ok([shares(a)?, shares(b)?])).collect::<Outcome<Vec<_>>>()?;
-    let given: Vec<Option<&[Shares; 2]>> = rows.iter().map(Some).collect();
-    let twin = program(&mut Plain::new(job.config, 3), &job.model, &job.train, &sizes, &given, &mut ())?;
-    let (float_accuracy, float_auc) = float_quality(&job, &rows.iter().collect::<Vec<_>>(), &rows)?;
-    let alone = rows.iter().map(|own| float_quality(&job, &[own], &rows)).collect::<Outcome<Vec<_>>>()?;
-    let summary = Summary {
-        parties: ["hospital-a", "hospital-b", "hospital-c"],
-        protocol: "rep3",
-        adversary: "passive",
-        rows: sizes,
-        secure,
-        twin,
-        float_accuracy,
-        float_auc,
-        alone_accuracy: alone.iter().map(|a| a.0).collect(),
-        alone_auc: alone.iter().map(|a| a.1).collect(),
-        bytes_sent: traffic.iter().map(|t| t.0.iter().sum()).collect(),
-        bytes_planned: (0..3).map(|i| clock.bytes_from(i)).collect(),
-        rounds: traffic.iter().map(|t| t.1).collect(),
-        rounds_planned: (0..3).map(|i| clock.rounds_of(i)).collect(),
-        seconds: started.elapsed().as_secs_f64(),
+    let epochs = args.epochs.map(|e| e as usize);
+    let scenario = Scenario::new(Choice { case: args.case, model: args.model, epochs, exact: args.exact })?;
+    let scratch = tempfile::tempdir().map_err(CliError::system("making a scratch directory"))?;
+    let folder = match &args.keep {
+        Some(folder) => empty(folder)?,
+        None => scratch.path(),
     };
-    if args.json {
-        println!("{}", serde_json::to_string(&summary)?);
-    } else {
-        print_summary(&summary);
+    let job = set_up(scenario, folder)?;
+    let plan = plan::plan(&job)?;
+    if !args.json {
+        show::plan(&plan);
+    }
+    let bar = (!args.json).then(|| children::bar(job.file().training.epochs));
+    let reports = children::run(program, folder, &job.names(), bar)?;
+    let rows = rows(&job, folder)?;
+    let summary = Summary {
+        parties: job.names(),
+        protocol: job.protocol().name(),
+        adversary: "passive",
+        digest: job.digest_hex(),
+        secure: secure(&job, folder, &rows)?,
+        twin: compare::twin(&job, &rows)?,
+        float: compare::float(&job, &rows.iter().collect::<Vec<_>>(), &rows)?,
+        alone: rows.iter().map(|own| compare::float(&job, &[own], &rows)).collect::<Result<_, _>>()?,
+        bytes_sent: reports.iter().map(|r| r.bytes_sent.iter().sum()).collect(),
+        bytes_planned: plan.parties.iter().map(|p| p.bytes_sent.iter().sum()).collect(),
+        rounds: reports.iter().map(|r| r.rounds).collect(),
+        rounds_planned: plan.parties.iter().map(|p| p.rounds).collect(),
+        seconds_secure: reports.iter().map(|r| r.seconds).fold(0.0, f64::max),
+        seconds_predicted: plan.seconds,
+        seconds: started.elapsed().as_secs_f64(),
+        kept: args.keep.clone(),
+        plan,
+        reports,
+    };
+    match args.json {
+        true => println!("{}", json(&summary)),
+        false => print(&summary, args.case),
     }
     Ok(())
 }
 
-fn print_summary(s: &Summary) {
+fn empty(folder: &Path) -> Result<&Path, CliError> {
+    let failed = CliError::system("making the directory of --keep");
+    std::fs::create_dir_all(folder).map_err(&failed)?;
+    match std::fs::read_dir(folder).map_err(&failed)?.next() {
+        None => Ok(folder),
+        Some(_) => Err(failed(std::io::Error::from(std::io::ErrorKind::DirectoryNotEmpty))),
+    }
+}
+
+/// Writes what each party would have at home, and the job file they agreed on.
+fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
+    let failed = CliError::system("writing the demonstration's files");
+    std::fs::write(folder.join("schema.toml"), scenario.schema.to_toml()).map_err(&failed)?;
+    // All ports are held at once, so that they differ; each party takes its own over a moment later.
+    let mut ports = Vec::new();
+    for (participant, table) in scenario.file.participants.iter_mut().zip(&scenario.tables) {
+        let own = folder.join(&participant.name);
+        let identity = Identity::generate(&participant.name)?;
+        identity.save(&own.join("identity"))?;
+        tables::save_csv(&own.join("data.csv"), &scenario.schema, table)?;
+        let port = TcpListener::bind("127.0.0.1:0").map_err(CliError::system("finding a free port"))?;
+        participant.address = port.local_addr().map_err(CliError::system("finding a free port"))?.to_string();
+        participant.fingerprint = Some(identity.fingerprint());
+        ports.push(port);
+    }
+    std::fs::write(folder.join("job.toml"), scenario.file.to_toml()?).map_err(&failed)?;
+    Ok(Job::load(&folder.join("job.toml"))?)
+}
+
+fn rows(job: &Job, folder: &Path) -> Result<Vec<Rows>, CliError> {
+    let load = |(party, name): (usize, &String)| prepare::load(job, party, &folder.join(name).join("data.csv"), None);
+    Ok(job.names().iter().enumerate().map(load).collect::<Result<_, _>>()?)
+}
+
+/// Figures over what each party learned about its own held-out rows, taken together.
+fn secure(job: &Job, folder: &Path, rows: &[Rows]) -> Result<Figures, CliError> {
+    let mut predictions = Vec::new();
+    for name in job.names() {
+        predictions.extend(read_predictions(&folder.join(name).join("out/predictions.csv"))?);
+    }
+    Ok(Figures::of(&compare::labels(rows), &predictions))
+}
+
+fn read_predictions(path: &Path) -> Result<Vec<f64>, CliError> {
+    let failed = |problem: String| CliError::System { action: "reading a party's predictions", problem };
+    let mut reader = csv::Reader::from_path(path).map_err(|e| failed(e.to_string()))?;
+    let records = reader.deserialize::<(f64, f64)>();
+    records.map(|record| Ok(record.map_err(|e| failed(e.to_string()))?.0)).collect()
+}
+
+fn print(s: &Summary, case: Case) {
     let mut table = comfy_table::Table::new();
-    table.set_header(["model, on all test rows", "accuracy", "AUC"]);
-    let mut row = |name: &str, a: f64, auc: f64| {
-        table.add_row([name.to_owned(), format!("{a:.4}"), format!("{auc:.4}")]);
+    let mut header = vec!["model, on all held-out rows", "accuracy", "AUC"];
+    if case.is_rare() {
+        header.extend(["average precision", "recall at 1 %"]);
+    }
+    table.set_header(header);
+    let mut row = |name: &str, f: &Figures| {
+        let mut cells = vec![f.accuracy, f.auc];
+        if case.is_rare() {
+            cells.extend([f.average_precision, f.recall_at_1_percent]);
+        }
+        let text = cells.into_iter().map(|c| c.map_or("-".into(), |c| format!("{c:.4}")));
+        table.add_row(std::iter::once(name.to_owned()).chain(text).collect::<Vec<_>>());
     };
-    row("joint, secure", s.secure.accuracy, s.secure.auc);
-    row("joint, plaintext fixed-point twin", s.twin.accuracy, s.twin.auc);
-    row("joint, float32", s.float_accuracy, s.float_auc);
-    for (name, (a, auc)) in s.parties.iter().zip(s.alone_accuracy.iter().zip(&s.alone_auc)) {
-        row(&format!("{name} alone, float32"), *a, *auc);
+    row("joint, secure", &s.secure);
+    row("joint, plaintext fixed-point twin", &s.twin);
+    row("joint, float32", &s.float);
+    for (name, figures) in s.parties.iter().zip(&s.alone) {
+        row(&format!("{name} alone, float32"), figures);
     }
     println!("{table}");
     for (i, name) in s.parties.iter().enumerate() {
-        println!(
-            "{name}: sent {} bytes (planned {}), {} rounds (planned {})",
-            s.bytes_sent[i], s.bytes_planned[i], s.rounds[i], s.rounds_planned[i]
-        );
+        let (sent, planned, rounds) = (s.bytes_sent[i], s.bytes_planned[i], s.rounds[i]);
+        println!("{name}: sent {sent} bytes (planned {planned}) in {rounds} rounds (planned {})", s.rounds_planned[i]);
     }
-    println!("{:.1} s in all; nothing was written: the model stays shared and ends with the processes", s.seconds);
-}
-
-/// Accuracy and AUC on all test rows of a float32 model of the given owners' training rows, same schedule.
-fn float_quality(job: &Job, owners: &[&[Shares; 2]], all: &[[Shares; 2]]) -> Outcome<(f64, f64)> {
-    let columns = all[0][0].columns;
-    let gather = |parts: &mut dyn Iterator<Item = &Shares>| -> (Vec<f64>, Vec<f64>) {
-        parts.fold((Vec::new(), Vec::new()), |(mut x, mut y), s| {
-            x.extend(&s.features);
-            y.extend(&s.labels);
-            (x, y)
-        })
-    };
-    let (mut x, y) = gather(&mut owners.iter().map(|o| &o[0]));
-    let (mut test, labels) = gather(&mut all.iter().map(|o| &o[1]));
-    for c in 0..columns {
-        let column = || x.iter().skip(c).step_by(columns);
-        let mean = column().sum::<f64>() / y.len() as f64;
-        let variance = column().map(|v| (v - mean).powi(2)).sum::<f64>() / y.len() as f64;
-        let scale = 1.0 / (variance + 2f64.powi(-10)).sqrt();
-        let standardise = |v: &mut f64| *v = ((*v - mean) * scale).clamp(-8.0, 8.0);
-        x.iter_mut().skip(c).step_by(columns).for_each(standardise);
-        test.iter_mut().skip(c).step_by(columns).for_each(standardise);
+    println!(
+        "secure part {:.2} s (predicted {:.2} s for three machines), everything {:.1} s",
+        s.seconds_secure, s.seconds_predicted, s.seconds
+    );
+    match &s.kept {
+        Some(folder) => println!("job file, identities, rows and results are in {}", folder.display()),
+        None => println!("the files of this demonstration are gone; --keep DIR keeps them"),
     }
-    let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-    let features = Matrix::new(y.len(), columns, single(&x))?;
-    let (model, _) = float::train(&job.model, &job.train, &features, &single(&y))?;
-    let predictions = model.predict(&Matrix::new(labels.len(), columns, single(&test))?);
-    let predictions: Vec<f64> = predictions.into_iter().map(f64::from).collect();
-    Ok((metrics::accuracy(&labels, &predictions)?, metrics::auc(&labels, &predictions)?))
-}
-
-type Traffic = (Vec<u64>, u64);
-
-/// Starts the parties with fresh certificates, shows the losses, collects the reports.
-fn processes(args: &Args, program: &Path) -> Outcome<(Report, Vec<Traffic>)> {
-    let scratch = tempfile::tempdir()?;
-    let mut peers = Vec::new();
-    for party in 0..3 {
-        let identity = Identity::generate(&format!("party-{party}"))?;
-        identity.save(&scratch.path().join(party.to_string()))?;
-        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        peers.push((address, identity.fingerprint()));
-    }
-    let mut running = Vec::new();
-    for party in 0..3 {
-        let task = Task {
-            party,
-            identity: scratch.path().join(party.to_string()),
-            peers: peers.clone(),
-            family: args.model,
-            epochs: args.epochs as usize,
-            exact: args.exact,
-        };
-        let file = scratch.path().join(format!("{party}.json"));
-        std::fs::write(&file, serde_json::to_vec(&task)?)?;
-        running.push(Command::new(program).arg("demo-party").arg(&file).stdout(Stdio::piped()).spawn()?);
-    }
-    let bar = (!args.json).then(|| indicatif::ProgressBar::new(u64::from(args.epochs)));
-    let mut done = Vec::new();
-    for (party, child) in running.iter_mut().enumerate() {
-        let output = child.stdout.take().ok_or("a party's output is piped")?;
-        for line in BufReader::new(output).lines() {
-            match serde_json::from_str(&line?)? {
-                Event::Epoch { epoch, loss } => {
-                    if let (Some(bar), 0) = (&bar, party) {
-                        bar.set_position(epoch as u64 + 1);
-                        bar.set_message(format!("loss {loss:.4}"));
-                    }
-                }
-                Event::Done { report, sent, rounds } => done.push((report, (sent, rounds))),
-            }
-        }
-    }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    for (party, mut child) in running.into_iter().enumerate() {
-        let status = child.wait()?;
-        if !status.success() {
-            return Err(format!("party {party} failed ({status}); its message is above").into());
-        }
-    }
-    let report = done.first().map(|d| d.0.clone()).ok_or("no party reported")?;
-    Ok((report, done.into_iter().map(|d| d.1).collect()))
 }

@@ -1,14 +1,23 @@
 //! The `privity` command.
 #![forbid(unsafe_code)]
 
+mod children;
+mod commands;
+mod compare;
 mod demo;
-mod program;
+mod error;
+mod scenario;
+mod show;
 
 use clap::{Parser, Subcommand};
+use error::CliError;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Train and query models together over data that none of the parties shows to the others.
+/// Train models together over data that none of the parties shows to the others.
+///
+/// Exit codes: 0 done; 2 command line, job file or identity; 3 the party's data; 4 a peer or the network; 5 values left
+/// their ranges, or training diverged; 6 a result could not be written; 70 a fault of the program.
 #[derive(Parser)]
 #[command(name = "privity", version)]
 struct Cli {
@@ -18,14 +27,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a joint model in three processes on this machine.
+    /// Train a joint model in three processes on this machine and compare it with what else there could be.
     Demo(demo::Args),
-    /// One party of a demonstration, started by `demo`.
-    #[command(hide = true)]
-    DemoParty {
-        /// What the party is told.
-        file: PathBuf,
-    },
+    /// Say what a job will send, take and open, before it runs.
+    Plan(commands::PlanArgs),
+    /// Run one party of a job.
+    Run(commands::RunArgs),
+    /// Make identities.
+    #[command(subcommand)]
+    Keys(commands::Keys),
+    /// Apply a model that was opened to this party to local rows, in the clear. Inference as a service, where neither
+    /// the model nor the rows are shown to the other side, is a later part.
+    Predict(commands::PredictArgs),
     /// Measure the works W1 to W8.
     Bench(privity_bench::Args),
     /// One party of a benchmark, started by `bench`.
@@ -36,22 +49,25 @@ enum Command {
     },
 }
 
-/// Exit codes: 0 done, 2 wrong usage (from the argument parser), 4 anything that failed while running.
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match dispatch(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("privity: {error}");
-            ExitCode::from(4)
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn dispatch(command: Command) -> Result<(), CliError> {
+    let own = || std::env::current_exe().map_err(CliError::system("finding this program"));
     match command {
-        Command::Demo(args) => demo::run(&args, &std::env::current_exe()?),
-        Command::DemoParty { file } => demo::party(&file),
-        Command::Bench(args) => Ok(privity_bench::run(&args, &std::env::current_exe()?, &mut std::io::stdout())?),
+        Command::Demo(args) => demo::run(&args, &own()?),
+        Command::Plan(args) => commands::plan(&args),
+        Command::Run(args) => commands::run(&args),
+        Command::Keys(keys) => commands::keys(&keys),
+        Command::Predict(args) => commands::predict(&args),
+        Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),
         Command::BenchParty { file } => Ok(privity_bench::child(&file, &mut std::io::stdout())?),
     }
 }

@@ -79,6 +79,13 @@ impl Job {
     pub fn config(&self) -> Config {
         self.config
     }
+    /// The radix in force, as a choice that leaves nothing open.
+    pub fn radix_choice(&self) -> RadixChoice {
+        match self.config.radix {
+            Radix::Two => RadixChoice::Two,
+            Radix::Four => RadixChoice::Four,
+        }
+    }
     /// What the parties compare before they start.
     pub fn digest(&self) -> [u8; 32] {
         self.digest

@@ -2,7 +2,7 @@
 
 use crate::program::Outcome;
 use crate::{ConfigError, Job, JobError, Scaling};
-use privity_data::{Schema, Table};
+use privity_data::{ExtraColumns, Schema, Table};
 use privity_nn::OpenModel;
 use privity_nn::spec::Loss;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,15 @@ impl ModelFile {
             true => Ok(model),
             false => Err(failed("not a model file of this version: its parts do not fit together".into())),
         }
+    }
+
+    /// The contract of rows to predict for: that of training without the label.
+    ///
+    /// # Errors
+    /// A model file whose contract has no features.
+    pub fn feature_schema(&self) -> Result<Schema, JobError> {
+        let features = self.schema.columns().iter().filter(|c| !c.feature_names().is_empty()).cloned().collect();
+        Schema::new(features, ExtraColumns::Ignore).map_err(|e| JobError::Data(e.into()))
     }
 
     fn is_sound(&self) -> bool {

@@ -117,7 +117,7 @@ fn booked<P: Protocol, T>(
     result.unwrap_or_else(|| Err(JobError::Internal(format!("{operation} did not run"))))
 }
 
-/// Shares every party's rows and checks that each is within its range. One bit per party is opened to all.
+/// Shares every party's rows and checks that each is within its range. One bit per party is opened to all, one more for its labels.
 fn share<P: Protocol>(
     p: &mut P,
     job: &Job,
@@ -134,8 +134,9 @@ fn share<P: Protocol>(
         features.push(p.input(owner, &shape, parts.map(|p| p.0))?);
         labels.push(p.input(owner, &Shape::vector(count(rows)), parts.map(|p| p.1))?);
     }
-    for (owner, x) in features.iter().enumerate() {
-        if !p.scope("range check", |p| range::within(p, x, bound))? {
+    for (owner, (x, y)) in features.iter().zip(&labels).enumerate() {
+        let fits = p.scope("range check", |p| Ok(range::within(p, x, bound)? && range::within(p, y, 1.0)?))?;
+        if !fits {
             return Err(JobError::OutOfRange { owner: job.names()[owner].clone() });
         }
     }

@@ -1,0 +1,75 @@
+//! What the command can end with.
+
+use privity_job::{ConfigError, JobError, exit};
+use std::path::PathBuf;
+
+/// Why the command stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A job.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// An identity.
+    #[error(transparent)]
+    Net(#[from] privity_net::NetError),
+    /// A directory that holds an identity already.
+    #[error("{} holds an identity already; give another directory, or remove it if nobody pins it any more", .0.display())]
+    Occupied(PathBuf),
+    /// Local files or processes of the demonstration.
+    #[error("{action}: {problem}; check space and permissions")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        problem: String,
+    },
+    /// A party of the demonstration stopped.
+    #[error("{party} stopped with exit code {code}: {message}")]
+    Party {
+        /// Its name.
+        party: String,
+        /// Its exit code.
+        code: u8,
+        /// What it said.
+        message: String,
+    },
+    /// A benchmark.
+    #[error(transparent)]
+    Bench(#[from] privity_bench::BenchError),
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        JobError::from(error).into()
+    }
+}
+
+impl From<privity_data::DataError> for CliError {
+    fn from(error: privity_data::DataError) -> Self {
+        JobError::from(error).into()
+    }
+}
+
+impl From<privity_nn::TrainError> for CliError {
+    fn from(error: privity_nn::TrainError) -> Self {
+        JobError::from(error).into()
+    }
+}
+
+impl CliError {
+    /// A failure of the system in `action`.
+    pub fn system(action: &'static str) -> impl Fn(std::io::Error) -> CliError {
+        move |e| CliError::System { action, problem: e.to_string() }
+    }
+
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Job(error) => error.exit_code(),
+            CliError::Party { code, .. } => *code,
+            CliError::Occupied(_) => exit::CONFIG,
+            CliError::Net(_) | CliError::System { .. } => exit::OUTPUT,
+            CliError::Bench(_) => exit::NETWORK,
+        }
+    }
+}

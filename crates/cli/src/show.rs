@@ -65,6 +65,9 @@ fn finished(report: &Report) {
             println!("{whose} held-out rows ({}): {}", q.rows, known.collect::<Vec<_>>().join(", "));
         }
     }
+    if let Some(warning) = &report.warning {
+        println!("warning: {warning}");
+    }
     for file in &report.files {
         println!("wrote {}", file.display());
     }

@@ -66,7 +66,7 @@ pub struct Outcome {
     pub classification: Option<Classification>,
     /// Joint mean squared error of a regression, if it was opened here.
     pub mean_squared_error: Option<f64>,
-    /// For each party the predictions of its held-out rows, if they were opened here.
+    /// For each party the predictions of its held-out rows, if their scores were opened here.
     pub predictions: Vec<Option<Vec<f64>>>,
 }
 
@@ -181,8 +181,14 @@ fn evaluate<P: Protocol>(
         booked(p, "evaluation", |p| joint_figures(p, job, model, test, to, outcome))?;
     }
     if job.opens_predictions() {
-        let predictions = model.predict(p, &test.features)?;
-        outcome.predictions = metrics::open_to_owners(p, &predictions, &slices(&job.rows()))?;
+        // Scores before the logistic function: it costs comparisons under the protocol and nothing where they are opened,
+        // and its pieces would give the surest rows one and the same probability.
+        let scores = model.scores(p, &test.features)?;
+        let opened = metrics::open_to_owners(p, &scores, &slices(&job.rows()))?;
+        let logistic = classifies(&job.file().model, job);
+        let probability = |score: f64| if logistic { 1.0 / (1.0 + (-score).exp()) } else { score };
+        let of_owner = |scores: Vec<f64>| scores.into_iter().map(probability).collect();
+        outcome.predictions = opened.into_iter().map(|scores| scores.map(of_owner)).collect();
     }
     Ok(())
 }
@@ -253,7 +259,7 @@ pub fn openings(job: &Job) -> Vec<Opening> {
     }
     if job.opens_predictions() {
         for (range, owner) in slices(&job.rows()) {
-            all.push(opening("predictions of own held-out rows", Recipients::only(owner), 1, range.len()));
+            all.push(opening("scores of own held-out rows", Recipients::only(owner), 1, range.len()));
         }
     }
     if let Some(to) = job.model_recipients() {

@@ -7,7 +7,7 @@ use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_net::identity::Identity;
 use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
-use privity_net::{AbortCause, Link};
+use privity_net::{AbortCause, Link, NetError};
 use privity_nn::metrics::Classification;
 use privity_nn::{Observer, TrainError};
 use privity_prim::Context;
@@ -103,6 +103,8 @@ pub struct Report {
     pub own: Option<Quality>,
     /// Files written.
     pub files: Vec<PathBuf>,
+    /// Trouble after the results were complete.
+    pub warning: Option<String>,
 }
 
 /// How good a model is.
@@ -224,6 +226,8 @@ pub struct Done {
     pub measured: Measured,
     /// Seconds of the program.
     pub seconds: f64,
+    /// What went wrong while the parties took leave. The results here are complete all the same.
+    pub farewell: Option<NetError>,
 }
 
 /// Runs the program over a session and ends the session: orderly where all parties stop alike, else telling them why.
@@ -238,8 +242,8 @@ pub fn compute(job: &Job, party: Party, inputs: &Inputs<u64>, observer: &mut dyn
     let link = party.map(Party::into_link);
     match outcome {
         Ok(outcome) => {
-            link.map_or(Ok(()), |mut link| link.close()).map_err(JobError::Net)?;
-            Ok(Done { outcome, measured, seconds })
+            let farewell = link.and_then(|mut link| link.close().err());
+            Ok(Done { outcome, measured, seconds, farewell })
         }
         Err(error) => {
             if let Some(link) = link {
@@ -281,6 +285,7 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         joint: Quality::joint(&done.outcome, job.rows().iter().map(|r| r.test).sum()),
         own: own.map(|predictions| Quality::of(test.labels(), predictions)),
         files: Vec::new(),
+        warning: done.farewell.map(|e| format!("while taking leave, after the results were complete: {e}")),
     };
     (done.outcome, report)
 }

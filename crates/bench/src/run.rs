@@ -9,7 +9,7 @@ use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink, loopback_listener};
 use privity_net::{Link, NetError, memory};
 use privity_prim::Context;
 use serde::{Deserialize, Serialize};
@@ -183,12 +183,17 @@ impl Drop for Scratch {
 
 fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>, BenchError> {
     let scratch = Scratch::new()?;
-    let mut peers = Vec::new();
+    let (mut peers, mut listeners) = (Vec::new(), Vec::new());
     for party in 0..3 {
         let identity = Identity::generate(&format!("party-{party}"))?;
         identity.save(&scratch.0.join(party.to_string()))?;
-        peers.push((free_address()?, identity.fingerprint()));
+        // Kept until all three are known, so that they differ.
+        let listener = loopback_listener()?;
+        let address = listener.local_addr().map_err(io("finding a free port"))?.to_string();
+        listeners.push(listener);
+        peers.push((address, identity.fingerprint()));
     }
+    drop(listeners);
     let mut running = Vec::new();
     for party in 0..3 {
         let identity = scratch.0.join(party.to_string());
@@ -209,12 +214,6 @@ fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>
         serde_json::from_slice(&output.stdout).map_err(|problem| BenchError::Output { party, problem })
     };
     outputs.into_iter().enumerate().map(read).collect()
-}
-
-/// A loopback address whose port was free a moment ago.
-fn free_address() -> Result<String, BenchError> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(io("finding a free port"))?;
-    Ok(listener.local_addr().map_err(io("finding a free port"))?.to_string())
 }
 
 fn summarise(args: &Args, work: Work, size: usize, measured: &[Measurement]) -> Result<Line, BenchError> {

@@ -12,9 +12,8 @@ use privity_data::csv as tables;
 use privity_job::prepare::{self, Rows};
 use privity_job::{Job, Plan, Report, plan};
 use privity_net::identity::Identity;
+use privity_net::tls::loopback_listener;
 use serde::Serialize;
-use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -129,21 +128,13 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
         let identity = Identity::generate(&participant.name)?;
         identity.save(&own.join("identity"))?;
         tables::save_csv(&own.join("data.csv"), &scenario.schema, table)?;
-        let port = free_port()?;
+        let port = loopback_listener()?;
         participant.address = port.local_addr().map_err(CliError::system("finding a free port"))?.to_string();
         participant.fingerprint = Some(identity.fingerprint());
         ports.push(port);
     }
     std::fs::write(folder.join("job.toml"), scenario.file.to_toml()?).map_err(&failed)?;
     Ok(Job::load(&folder.join("job.toml"))?)
-}
-
-/// A port below those that systems give to outgoing connections, which could take it before the party does.
-fn free_port() -> Result<TcpListener, CliError> {
-    let candidate = |attempt: u32| 10_000 + (RandomState::new().hash_one(attempt) % 22_000) as u16;
-    let mut tries = (0..100).map(|attempt| TcpListener::bind(("127.0.0.1", candidate(attempt))));
-    let free = tries.find_map(Result::ok);
-    free.ok_or_else(|| CliError::system("finding a free port")(std::io::Error::from(std::io::ErrorKind::AddrInUse)))
 }
 
 fn rows(job: &Job, folder: &Path) -> Result<Vec<Rows>, CliError> {

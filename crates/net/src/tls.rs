@@ -66,6 +66,19 @@ pub struct TlsConfig {
     pub limits: Limits,
 }
 
+/// A listener on a free loopback port, for parties on one machine: its port lies below those that systems give to outgoing
+/// connections, one of which could otherwise take it before the party listens there.
+pub fn loopback_listener() -> Result<std::net::TcpListener, NetError> {
+    use std::hash::BuildHasher;
+    let random = std::collections::hash_map::RandomState::new();
+    let candidate = |attempt: u32| 10_000 + (random.hash_one(attempt) % 22_000) as u16;
+    let mut tries = (0..100).map(|attempt| std::net::TcpListener::bind(("127.0.0.1", candidate(attempt))));
+    tries.find_map(Result::ok).ok_or_else(|| NetError::Io {
+        operation: "finding a free port",
+        problem: "a hundred loopback ports between 10000 and 32000 were all taken".into(),
+    })
+}
+
 type Slot = Mutex<Connection>;
 
 struct Shared {
@@ -285,6 +298,10 @@ impl Link for TlsLink {
             let mut waiting = None;
             for (peer, slot) in self.shared.peers() {
                 let mut connection = lock(slot);
+                if connection.goodbye() && connection.queued() == 0 {
+                    // Done with: what its socket says after both goodbyes is no news.
+                    continue;
+                }
                 connection.flush()?;
                 connection.read_control()?;
                 if connection.queued() > 0 || !connection.goodbye() {

@@ -252,7 +252,10 @@ impl Link for TlsLink {
     }
 
     fn send(&mut self, to: usize, tag: Tag, depth: u32, payload: &[u8]) -> Result<(), NetError> {
-        assert!(payload.len() <= frame::MAX_PAYLOAD, "a frame carries at most {} bytes", frame::MAX_PAYLOAD);
+        if payload.len() > frame::MAX_PAYLOAD {
+            let problem = format!("{} bytes; a frame carries at most {}", payload.len(), frame::MAX_PAYLOAD);
+            return Err(NetError::Io { operation: "sending a message", problem });
+        }
         self.stats[to].sent += payload.len() as u64;
         self.stats[to].frames_sent += 1;
         let session = u64::from_le_bytes(self.session[..8].try_into().expect("eight bytes"));

@@ -7,6 +7,9 @@ pub const TABLE_BITS: u32 = 24;
 const FINE_BITS: u32 = 10;
 const WORK_BITS: u32 = 30;
 
+/// What is dealt for a tile of that many harmonics fits a frame.
+const MAX_HARMONICS: usize = 64;
+
 /// An odd sine series `f(x) = sum_k c_k sin(2 pi k x / period)`, `k = 1..=K`, over fixed-point `x`.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -19,8 +22,9 @@ pub struct Series {
 
 impl Series {
     /// A series of period `2^log_period` units in the last place, for values and results of `frac` fraction bits.
-    /// The magnitudes of `coefficients` must sum to less than 2^12, so that sums of products stay below 2^61.
+    /// The magnitudes of `coefficients` must sum to less than 2^12, so that sums of products stay below 2^61. At most 64 harmonics.
     pub fn new(log_period: u32, frac: u32, coefficients: &[f64]) -> Self {
+        assert!(coefficients.len() <= MAX_HARMONICS, "a series of more than {MAX_HARMONICS} harmonics");
         let table = |bits: u32, step_bits: u32| -> Vec<(i64, i64)> {
             let one = (1i64 << WORK_BITS) as f64;
             let angle = |i: u64| 2.0 * std::f64::consts::PI * i as f64 / (1u64 << step_bits) as f64;

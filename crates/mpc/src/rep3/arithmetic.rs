@@ -48,7 +48,7 @@ struct Flight<'a> {
 }
 
 /// A tile of a job: job index, tile number (unique in the step), element range.
-type Unit = (usize, usize, Range<usize>);
+pub(super) type Unit = (usize, usize, Range<usize>);
 
 /// Groups the tiles of results of the given sizes into batches of at most [`BATCH`] elements (at least one tile).
 pub(super) fn batches(sizes: impl Iterator<Item = usize>) -> Vec<Vec<Unit>> {

@@ -1,6 +1,7 @@
 //! Bit-packed Boolean shares: AND, and comparisons of a value the online pair knows with one the mask owner knows.
 //! Spec 6 and 7.
 
+use super::arithmetic::batches;
 use super::{ArithmeticShare, BATCH, BooleanShare, FIRST, OWNER, Rep3, SECOND, convert};
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, Radix, Raw, Result};
@@ -16,64 +17,80 @@ const NODES: u8 = 4;
 /// Words of a plane per tile: what is dealt for it stays within the second-level cache.
 pub(super) const TILE_WORDS: usize = 128;
 
-/// Spec 6: bitwise AND, one round for all jobs.
+/// Spec 6: bitwise AND, one round per batch of words.
 pub(super) fn and(p: &mut Rep3, jobs: &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>> {
-    let (me, step) = (p.party.me(), p.party.next_step());
-    let mut out = Vec::with_capacity(jobs.len());
-    for (tile, (x, y)) in jobs.iter().enumerate() {
+    let step = p.party.next_step();
+    let empty = |(x, y): &(&BooleanShare, &BooleanShare)| {
         assert_eq!((x.len(), x.width()), (y.len(), y.width()), "AND operands must have one length and width");
-        let words = x.x.words().len();
-        let (mut r, mut message) = (p.buffer(words), p.buffer(words));
-        let mut z = BooleanShare::new(Planes::zeros(x.len(), x.width()), Planes::zeros(x.len(), x.width()));
-        let (xx, xy, yx, yy) = (x.x.words(), x.y.words(), y.x.words(), y.y.words());
-        let (a, b) = (z.x.words_mut(), z.y.words_mut());
-        match me {
-            OWNER => {
-                p.mask(FIRST, step, R, tile, &mut r);
-                p.mask(FIRST, step, Z, tile, a);
-                p.mask(SECOND, step, Z, tile, b);
-                vectorise(|| {
-                    for i in 0..words {
-                        message[i] = ((xx[i] ^ xy[i]) & (yx[i] ^ yy[i])) ^ r[i];
-                    }
-                });
-                p.party.send(SECOND, step, tile, &message)?;
-            }
-            FIRST => {
-                p.mask(OWNER, step, R, tile, &mut r);
-                p.mask(OWNER, step, Z, tile, b);
-                vectorise(|| {
-                    for i in 0..words {
-                        a[i] = (xx[i] & yy[i]) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
-                    }
-                });
-                p.party.send(SECOND, step, tile, a)?;
-            }
-            _ => {
-                p.party.recv(OWNER, step, tile, &mut r)?;
-                p.mask(OWNER, step, Z, tile, b);
-                vectorise(|| {
-                    for i in 0..words {
-                        a[i] = (xx[i] & (yx[i] ^ yy[i])) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
-                    }
-                });
-                p.party.send(FIRST, step, tile, a)?;
-            }
+        BooleanShare::new(Planes::zeros(x.len(), x.width()), Planes::zeros(x.len(), x.width()))
+    };
+    let mut out: Vec<BooleanShare> = jobs.iter().map(empty).collect();
+    for batch in batches(jobs.iter().map(|(x, _)| x.x.words().len())) {
+        for (job, tile, range) in &batch {
+            post_and(p, jobs[*job], &mut out[*job], step, *tile, range.clone())?;
         }
-        p.recycle(r);
-        p.recycle(message);
-        out.push(z);
-    }
-    if me != OWNER {
-        for (tile, z) in out.iter_mut().enumerate() {
-            let mut theirs = p.buffer(z.x.words().len());
-            let peer = p.online_peer();
-            p.party.recv(peer, step, tile, &mut theirs)?;
-            xor_assign(z.x.words_mut(), &theirs);
-            p.recycle(theirs);
+        if !p.is_owner() {
+            for (job, tile, range) in batch {
+                let mut theirs = p.buffer(range.len());
+                let peer = p.online_peer();
+                p.party.recv(peer, step, tile, &mut theirs)?;
+                xor_assign(&mut out[job].x.words_mut()[range], &theirs);
+                p.recycle(theirs);
+            }
         }
     }
     Ok(out)
+}
+
+/// This party's message for one tile of an AND.
+fn post_and(
+    p: &mut Rep3,
+    (x, y): (&BooleanShare, &BooleanShare),
+    z: &mut BooleanShare,
+    step: u64,
+    tile: usize,
+    range: Range<usize>,
+) -> Result<()> {
+    let words = range.len();
+    let mut r = p.buffer(words);
+    let (xx, xy) = (&x.x.words()[range.clone()], &x.y.words()[range.clone()]);
+    let (yx, yy) = (&y.x.words()[range.clone()], &y.y.words()[range.clone()]);
+    let (a, b) = (&mut z.x.words_mut()[range.clone()], &mut z.y.words_mut()[range]);
+    match p.party.me() {
+        OWNER => {
+            p.mask(FIRST, step, R, tile, &mut r);
+            p.mask(FIRST, step, Z, tile, a);
+            p.mask(SECOND, step, Z, tile, b);
+            vectorise(|| {
+                for i in 0..words {
+                    r[i] ^= (xx[i] ^ xy[i]) & (yx[i] ^ yy[i]);
+                }
+            });
+            p.party.send(SECOND, step, tile, &r)?;
+        }
+        FIRST => {
+            p.mask(OWNER, step, R, tile, &mut r);
+            p.mask(OWNER, step, Z, tile, b);
+            vectorise(|| {
+                for i in 0..words {
+                    a[i] = (xx[i] & yy[i]) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
+                }
+            });
+            p.party.send(SECOND, step, tile, a)?;
+        }
+        _ => {
+            p.party.recv(OWNER, step, tile, &mut r)?;
+            p.mask(OWNER, step, Z, tile, b);
+            vectorise(|| {
+                for i in 0..words {
+                    a[i] = (xx[i] & (yx[i] ^ yy[i])) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
+                }
+            });
+            p.party.send(FIRST, step, tile, a)?;
+        }
+    }
+    p.recycle(r);
+    Ok(())
 }
 
 fn xor_assign(x: &mut [u64], y: &[u64]) {

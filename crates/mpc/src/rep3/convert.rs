@@ -1,6 +1,6 @@
 //! Lifts of truncated values, bits to arithmetic, bit injection, arithmetic to bits, sine series. Spec 5.3, 8, 9 and 10.
 
-use super::arithmetic::{add_assign, batches};
+use super::arithmetic::{Unit, add_assign, batches};
 use super::{ArithmeticShare, Beta, BooleanShare, FIRST, OWNER, Rep3, SECOND, boolean, tiles};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
@@ -15,8 +15,8 @@ const Z: u8 = 2;
 const BETA: u8 = 5;
 /// Streams of the k-th term of an injection are `TERM + 4 k ..`.
 const TERM: u8 = 16;
-/// Terms per injection, so that stream labels fit a byte.
-pub(super) const MAX_TERMS: usize = 56;
+/// Terms per injection: what is dealt for a tile of as many fits a frame, and stream labels fit a byte.
+pub(super) const MAX_TERMS: usize = 32;
 
 /// Width of the words a lift travels in, for values shifted by `shift` bits: only `2^shift` residues matter.
 pub(super) fn lane_bits(shift: u32) -> usize {
@@ -62,55 +62,86 @@ fn bit(words: &[u64], i: usize) -> u64 {
     words[i / 64] >> (i % 64) & 1
 }
 
-/// A lift on its way: `2^k (1 - am) lm` added to each value, one pair product in words of a few bits (Spec 5.3).
+/// Lifts on their way: `2^k (1 - am) lm` added to each value, a pair product in words of a few bits (Spec 5.3).
 pub(super) struct Lift {
     step: u64,
-    values: Vec<(ArithmeticShare, Option<InFlight>)>,
+    values: Vec<Lifting>,
+    /// Tiles posted and not yet completed.
+    posted: Vec<Unit>,
 }
 
-struct InFlight {
-    shift: u32,
+struct Lifting {
+    value: ArithmeticShare,
+    pending: Option<Pending>,
     /// This party's half of the product (online), and its output mask; both masks at the owner.
     half: Vec<u64>,
     mask: Vec<u64>,
 }
 
+impl Lifting {
+    /// Bits shifted and the words of a tile; only values with a pending lift have tiles.
+    fn tile(&self, range: &Range<usize>) -> (u32, Range<usize>) {
+        let shift = self.pending.as_ref().map_or(0, |p| p.shift);
+        let start = lane_words(range.start, shift);
+        (shift, start..start + lane_words(range.len(), shift))
+    }
+}
+
 impl Lift {
-    /// Posts this party's messages. Values without a pending lift pass through.
+    /// Posts this party's messages; where they fill more than one batch, all but the last are completed at once. Values
+    /// without a pending lift pass through.
     pub(super) fn post(p: &mut Rep3, xs: Vec<Raw<ArithmeticShare>>) -> Result<Lift> {
         let step = if xs.iter().any(|x| x.pending.is_some()) { p.party.next_step() } else { 0 };
+        let lifted = |x: &Raw<ArithmeticShare>| if x.pending.is_some() { x.value.x.len() } else { 0 };
+        let batches = batches(xs.iter().map(lifted));
         let mut values = Vec::with_capacity(xs.len());
-        for (tile, Raw { value, pending }) in xs.into_iter().enumerate() {
-            let flight = match pending {
-                Some(pending) => Some(post_one(p, value.x.len(), &pending, step, tile)?),
-                None => None,
-            };
-            values.push((value, flight));
+        for Raw { value, pending } in xs {
+            let words = pending.as_ref().map_or(0, |pending| lane_words(value.x.len(), pending.shift));
+            values.push(Lifting { value, pending, half: p.buffer(words), mask: p.buffer(words) });
         }
-        Ok(Lift { step, values })
+        let mut lift = Lift { step, values, posted: Vec::new() };
+        for batch in batches {
+            lift.complete(p)?;
+            for (value, tile, range) in &batch {
+                post_lift(p, &mut lift.values[*value], range, step, *tile)?;
+            }
+            lift.posted = batch;
+        }
+        Ok(lift)
     }
 
     /// Completes the products and corrects the values.
-    pub(super) fn finish(self, p: &mut Rep3) -> Result<Vec<ArithmeticShare>> {
+    pub(super) fn finish(mut self, p: &mut Rep3) -> Result<Vec<ArithmeticShare>> {
+        self.complete(p)?;
         let mut done = Vec::with_capacity(self.values.len());
-        for (tile, (mut value, flight)) in self.values.into_iter().enumerate() {
-            if let Some(mut f) = flight {
-                if !p.is_owner() {
-                    let mut theirs = p.buffer(f.half.len());
-                    let peer = p.online_peer();
-                    p.party.recv(peer, self.step, tile, &mut theirs)?;
-                    let len = value.x.len();
-                    for_lanes(&mut f.half, len, f.shift, |i, v| v.wrapping_add(lane(&theirs, i, f.shift)));
-                    p.recycle(theirs);
-                }
-                correct(&mut value.x, &f.half, f.shift);
-                correct(&mut value.y, &f.mask, f.shift);
-                p.recycle(f.half);
-                p.recycle(f.mask);
+        for mut l in self.values {
+            if let Some(pending) = l.pending {
+                correct(&mut l.value.x, &l.half, pending.shift);
+                correct(&mut l.value.y, &l.mask, pending.shift);
             }
-            done.push(value);
+            p.recycle(l.half);
+            p.recycle(l.mask);
+            done.push(l.value);
         }
         Ok(done)
+    }
+
+    /// Adds the peer's halves of what is posted.
+    fn complete(&mut self, p: &mut Rep3) -> Result<()> {
+        let posted = std::mem::take(&mut self.posted);
+        if p.is_owner() {
+            return Ok(());
+        }
+        for (value, tile, range) in posted {
+            let l = &mut self.values[value];
+            let (shift, words) = l.tile(&range);
+            let mut theirs = p.buffer(words.len());
+            let peer = p.online_peer();
+            p.party.recv(peer, self.step, tile, &mut theirs)?;
+            for_lanes(&mut l.half[words], range.len(), shift, |i, v| v.wrapping_add(lane(&theirs, i, shift)));
+            p.recycle(theirs);
+        }
+        Ok(())
     }
 }
 
@@ -123,17 +154,19 @@ fn correct(x: &mut Tensor<u64>, lanes: &[u64], shift: u32) {
     });
 }
 
-fn post_one(p: &mut Rep3, len: usize, pending: &Pending, step: u64, tile: usize) -> Result<InFlight> {
-    let shift = pending.shift;
-    let words = lane_words(len, shift);
-    let (mut half, mut mask, mut q) = (p.buffer(words), p.buffer(words), p.buffer(words));
+fn post_lift(p: &mut Rep3, l: &mut Lifting, range: &Range<usize>, step: u64, tile: usize) -> Result<()> {
+    let (shift, words) = l.tile(range);
+    let mut q = p.buffer(words.len());
+    let (half, mask) = (&mut l.half[words.clone()], &mut l.mask[words]);
+    let bits = &l.pending.as_ref().expect("only pending values have tiles").bits;
+    let known = |i: usize| bit(bits, range.start + i);
     if p.is_owner() {
         // q = lm, dealt as q1 (drawn) and q2 (sent to party 2); output masks drawn.
         p.mask(FIRST, step, R, tile, &mut q);
-        vectorise(|| for_lanes(&mut q, len, shift, |i, r| bit(&pending.bits, i).wrapping_sub(r)));
+        vectorise(|| for_lanes(&mut q, range.len(), shift, |i, r| known(i).wrapping_sub(r)));
         p.party.send(SECOND, step, tile, &q)?;
-        p.mask(FIRST, step, Z, tile, &mut half);
-        p.mask(SECOND, step, Z, tile, &mut mask);
+        p.mask(FIRST, step, Z, tile, half);
+        p.mask(SECOND, step, Z, tile, mask);
     } else {
         // p q_i + l_i with p = 1 - am
         if p.party.me() == FIRST {
@@ -141,18 +174,16 @@ fn post_one(p: &mut Rep3, len: usize, pending: &Pending, step: u64, tile: usize)
         } else {
             p.party.recv(OWNER, step, tile, &mut q)?;
         }
-        p.mask(OWNER, step, Z, tile, &mut mask);
-        half.copy_from_slice(&mask);
+        p.mask(OWNER, step, Z, tile, mask);
+        half.copy_from_slice(mask);
         vectorise(|| {
-            for_lanes(&mut half, len, shift, |i, l| {
-                l.wrapping_add(lane(&q, i, shift) & bit(&pending.bits, i).wrapping_sub(1))
-            })
+            for_lanes(half, range.len(), shift, |i, l| l.wrapping_add(lane(&q, i, shift) & known(i).wrapping_sub(1)))
         });
         let peer = p.online_peer();
-        p.party.send(peer, step, tile, &half)?;
+        p.party.send(peer, step, tile, half)?;
     }
     p.recycle(q);
-    Ok(InFlight { shift, half, mask })
+    Ok(())
 }
 
 /// Spec 8.1: additive shares of the mask bit `L_b`, held by the online pair and used by every injection of this bit.
@@ -446,22 +477,21 @@ pub(super) fn a2b(p: &mut Rep3, x: &ArithmeticShare, width: u32) -> Result<Boole
     // The minuend is public to the online pair; the subtrahend is dealt by the mask owner.
     let minuend = BooleanShare::new(if owner { zero.clone() } else { known.clone() }, zero.clone());
     let mut mask = Planes::zeros(len, width);
-    let subtrahend = match p.party.me() {
-        OWNER => {
-            p.mask(FIRST, step, R, 0, mask.words_mut());
-            let second = known.zip(&mask, |l, r| l ^ r);
-            p.party.send(SECOND, step, 0, second.words())?;
-            BooleanShare::new(mask, second)
+    let mut second = known.clone();
+    for (tile, range) in tiles(mask.words().len()) {
+        let drawn = &mut mask.words_mut()[range.clone()];
+        match p.party.me() {
+            OWNER => {
+                p.mask(FIRST, step, R, tile, drawn);
+                let second = &mut second.words_mut()[range];
+                second.iter_mut().zip(&*drawn).for_each(|(l, r)| *l ^= r);
+                p.party.send(SECOND, step, tile, second)?;
+            }
+            FIRST => p.mask(OWNER, step, R, tile, drawn),
+            _ => p.party.recv(OWNER, step, tile, drawn)?,
         }
-        FIRST => {
-            p.mask(OWNER, step, R, 0, mask.words_mut());
-            BooleanShare::new(zero, mask)
-        }
-        _ => {
-            p.party.recv(OWNER, step, 0, mask.words_mut())?;
-            BooleanShare::new(zero, mask)
-        }
-    };
+    }
+    let subtrahend = if owner { BooleanShare::new(mask, second) } else { BooleanShare::new(zero, mask) };
     let difference = minuend.xor(&subtrahend);
     let mut propagate = crate::Protocol::not(p, &difference);
     let inverse = crate::Protocol::not(p, &minuend);

@@ -41,11 +41,14 @@ impl Rep3Costs {
     /// Comparisons of operands `(len, bits, sign)` with lifts riding along.
     fn compare(&self, clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
         let mut lifting = Vec::new();
-        for (len, shift) in lifts {
-            let words = lane_words(*len, *shift);
-            let dealt = ahead(clock, words);
-            clock.recv(dealt);
-            lifting.extend(exchange(clock, words));
+        for batch in batches(lifts.iter().map(|(len, _)| *len)) {
+            receive(clock, lifting.drain(..));
+            for (lift, _, range) in batch {
+                let words = lane_words(range.len(), lifts[lift].1);
+                let dealt = ahead(clock, words);
+                clock.recv(dealt);
+                lifting.extend(exchange(clock, words));
+            }
         }
         let circuits: Vec<Comparator> = operands.iter().map(|o| self.comparator(o.1)).collect();
         for batch in operand_tiles(operands) {
@@ -158,8 +161,10 @@ impl Costs for Rep3Costs {
 
     fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
         let width = width as usize;
-        let dealt = ahead(clock, width * plane_words(len));
-        clock.recv(dealt);
+        for (_, range) in tiles(width * plane_words(len)) {
+            let dealt = ahead(clock, range.len());
+            clock.recv(dealt);
+        }
         self.and(clock, &[(len, width)]);
         let mut distance = 1;
         while distance < width {
@@ -169,14 +174,15 @@ impl Costs for Rep3Costs {
     }
 
     fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]) {
-        let mut posted = Vec::new();
-        for (len, width) in jobs {
-            let words = width * plane_words(*len);
-            let dealt = ahead(clock, words);
-            clock.recv(dealt);
-            posted.extend(exchange(clock, words));
+        for batch in batches(jobs.iter().map(|(len, width)| width * plane_words(*len))) {
+            let mut posted = Vec::new();
+            for (_, _, range) in batch {
+                let dealt = ahead(clock, range.len());
+                clock.recv(dealt);
+                posted.extend(exchange(clock, range.len()));
+            }
+            receive(clock, posted);
         }
-        receive(clock, posted);
     }
 
     fn arm(&self, clock: &mut Clock, len: usize) {

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 /// Version of the whole wire protocol.
 const VERSION: u32 = 1;
 const HELLO: usize = 4 + 4 + 4 + 32 + 32;
+/// Time for a handshake and a hello.
+const GREETING: Duration = Duration::from_secs(10);
 /// Bytes of kernel buffer asked for per direction.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -114,15 +116,17 @@ fn greet(
         Some(peer) => GreetError::Known(handshake_error(peer, e)),
         None => GreetError::Stranger,
     };
-    while tls.is_handshaking() {
-        tls.complete_io(&mut stream).map_err(|e| known(expected, &e))?;
-    }
+    // However slowly a peer drips its bytes, it holds this party up no longer than this.
+    let until = Instant::now() + GREETING;
+    handshake(&mut tls, &mut stream, until).map_err(|e| known(expected, &e))?;
     let presented = tls.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
     let peer = presented.and_then(|f| config.peers.iter().position(|p| p.fingerprint == f));
     let Some(peer) = peer.filter(|p| *p != config.me) else { return Err(GreetError::Stranger) };
     let mut theirs = [0; HELLO];
     let exchanged = write_all(&mut tls, &mut stream, &ours.encode());
-    exchanged.and_then(|()| read_exact(&mut tls, &mut stream, &mut theirs)).map_err(|e| known(Some(peer), &e))?;
+    exchanged
+        .and_then(|()| read_exact(&mut tls, &mut stream, &mut theirs, until))
+        .map_err(|e| known(Some(peer), &e))?;
     let theirs = Hello::decode(&theirs);
     ours.check(peer, &theirs).map_err(GreetError::Known)?;
     Ok((peer, (stream, tls, theirs.nonce)))
@@ -137,21 +141,53 @@ fn write_all(tls: &mut rustls::Connection, stream: &mut TcpStream, bytes: &[u8])
     Ok(())
 }
 
+/// The TLS handshake, blocking.
+fn handshake(tls: &mut rustls::Connection, stream: &mut TcpStream, until: Instant) -> std::io::Result<()> {
+    while tls.is_handshaking() {
+        while tls.wants_write() {
+            tls.write_tls(stream)?;
+        }
+        if tls.is_handshaking() {
+            read_some(tls, stream, until)?;
+        }
+    }
+    while tls.wants_write() {
+        tls.write_tls(stream)?;
+    }
+    Ok(())
+}
+
 /// Blocking read of a few bytes.
-fn read_exact(tls: &mut rustls::Connection, stream: &mut TcpStream, into: &mut [u8]) -> std::io::Result<()> {
+fn read_exact(
+    tls: &mut rustls::Connection,
+    stream: &mut TcpStream,
+    into: &mut [u8],
+    until: Instant,
+) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < into.len() {
         match tls.reader().read(&mut into[filled..]) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => filled += n,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                if tls.read_tls(stream)? == 0 {
-                    return Err(ErrorKind::UnexpectedEof.into());
-                }
-                tls.process_new_packets().map_err(|e| std::io::Error::new(ErrorKind::InvalidData, e))?;
-            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => read_some(tls, stream, until)?,
             Err(e) => return Err(e),
         }
+    }
+    Ok(())
+}
+
+/// Whatever comes next, within the socket's time limit; on a TLS failure the peer is told.
+fn read_some(tls: &mut rustls::Connection, stream: &mut TcpStream, until: Instant) -> std::io::Result<()> {
+    if Instant::now() > until {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    if tls.read_tls(stream)? == 0 {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    if let Err(error) = tls.process_new_packets() {
+        // The alert is a courtesy; the error stands whether or not it arrives.
+        let _ = tls.write_tls(stream);
+        return Err(std::io::Error::new(ErrorKind::InvalidData, error));
     }
     Ok(())
 }
@@ -160,7 +196,7 @@ fn handshake_error(peer: usize, error: &std::io::Error) -> NetError {
     match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
         Some(tls) => certificate(peer, tls),
         None if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            NetError::Timeout { peer, waited: Duration::from_secs(10) }
+            NetError::Timeout { peer, waited: GREETING }
         }
         None => NetError::Closed { peer },
     }
@@ -192,7 +228,8 @@ fn agree(
             None => None,
             Some((mut stream, mut tls, _)) => {
                 let mut theirs = [0; 32];
-                read_exact(&mut tls, &mut stream, &mut theirs).map_err(|e| handshake_error(peer, &e))?;
+                let until = Instant::now() + config.limits.connect;
+                read_exact(&mut tls, &mut stream, &mut theirs, until).map_err(|e| handshake_error(peer, &e))?;
                 if theirs != session {
                     let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
                     let (ours, theirs) = (hex(&session), hex(&theirs));
@@ -262,7 +299,7 @@ fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream,
 
 fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {
     let failed = io("configuring a socket");
-    let patience = Duration::from_secs(10).min(limits.connect);
+    let patience = GREETING.min(limits.connect);
     stream.set_nodelay(true).map_err(&failed)?;
     stream.set_read_timeout(Some(patience)).map_err(&failed)?;
     stream.set_write_timeout(Some(patience)).map_err(&failed)?;

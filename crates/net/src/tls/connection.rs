@@ -197,7 +197,9 @@ impl Connection {
             return Err(NetError::Malformed { peer: self.peer, problem: "an abort without its party" });
         }
         let about = u64::from_le_bytes(payload[..8].try_into().expect("eight bytes")) as usize;
-        let reason = String::from_utf8_lossy(&payload[8..filled.max(8)]).into_owned();
+        // A peer's words end up on a terminal: no control characters.
+        let reason = String::from_utf8_lossy(&payload[8..filled.max(8)]);
+        let reason = reason.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let error = NetError::Reported { by: self.peer, about, reason };
         self.ended = Some(error.clone());
         Ok(Some(error))

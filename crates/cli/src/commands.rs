@@ -3,7 +3,7 @@
 use crate::error::CliError;
 use crate::show;
 use clap::{Args, Subcommand};
-use privity_data::{Limits, csv};
+use privity_data::Limits;
 use privity_job::{ConfigError, Event, Job, JobFile, ModelFile, RunOptions, plan, run};
 use privity_net::identity::Identity;
 use std::io::Write;
@@ -147,7 +147,7 @@ pub fn keys(keys: &Keys) -> Result<(), CliError> {
 pub struct PredictArgs {
     /// The model file of a run.
     model: PathBuf,
-    /// Rows, a CSV file under the model's schema; the label may be missing.
+    /// Rows, a CSV or Parquet file under the model's schema; the label may be missing.
     data: PathBuf,
     /// Where predictions go, CSV.
     #[arg(long, default_value = "predictions.csv")]
@@ -161,7 +161,7 @@ pub struct PredictArgs {
 pub fn predict(args: &PredictArgs) -> Result<(), CliError> {
     let model = ModelFile::load(&args.model)?;
     let schema = model.feature_schema()?;
-    let table = csv::load_csv(&args.data, &schema, &Limits::default())?;
+    let table = privity_data::load(&args.data, &schema, &Limits::default())?;
     let predictions = model.predict(&table)?;
     run::write_predictions(&args.out, &predictions)?;
     let summary =

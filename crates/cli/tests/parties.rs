@@ -68,32 +68,67 @@ impl Site {
     }
 }
 
-#[test]
-fn a_killed_party_ends_the_others_with_its_name() {
+/// Three parties in a long job; something befalls the third; the others must end within 10 s and name it.
+fn others_name_the_lost(befall: impl Fn(&mut Child)) {
     let site = Site::new();
     for name in NAMES {
         site.edit_job(name, "epochs = 1", "epochs = 100000");
     }
     let mut children: Vec<Child> = NAMES.iter().map(|name| site.start(name)).collect();
-    let output = children[0].stdout.take().expect("piped");
-    let mut lines = BufReader::new(output).lines();
+    let mut lines = BufReader::new(children[0].stdout.take().expect("piped")).lines();
     assert!(lines.any(|line| line.expect("text").contains("\"epoch\"")), "training starts");
-    // A pipe that nobody reads would hold up the party.
-    let drain = std::thread::spawn(move || lines.count());
-    let other = children[1].stdout.take().expect("piped");
-    let drain_other = std::thread::spawn(move || BufReader::new(other).lines().count());
-    children[2].kill().expect("killed");
-    let killed = Instant::now();
-    children.remove(2).wait().expect("reaped");
-    for mut child in children {
-        let mut message = String::new();
-        child.stderr.take().expect("piped").read_to_string(&mut message).expect("text");
-        assert_eq!(child.wait().expect("it ends").code(), Some(4), "{message}");
+    // Pipes that nobody reads would hold up their parties.
+    let mut drains = vec![std::thread::spawn(move || lines.count())];
+    for child in &mut children[1..] {
+        let output = child.stdout.take().expect("piped");
+        drains.push(std::thread::spawn(move || BufReader::new(output).lines().count()));
+    }
+    let mut lost = children.pop().expect("three parties");
+    befall(&mut lost);
+    let since = Instant::now();
+    let ended: Vec<(Option<i32>, String)> = children
+        .into_iter()
+        .map(|mut child| {
+            let mut message = String::new();
+            child.stderr.take().expect("piped").read_to_string(&mut message).expect("text");
+            (child.wait().expect("it ends").code(), message)
+        })
+        .collect();
+    let took = since.elapsed();
+    lost.kill().expect("killed");
+    lost.wait().expect("reaped");
+    for (code, message) in ended {
+        assert_eq!(code, Some(4), "{message}");
         assert!(message.contains("hospital-c"), "{message}");
     }
-    assert!(killed.elapsed() < Duration::from_secs(10));
-    drain.join().expect("drained");
-    drain_other.join().expect("drained");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drains.into_iter().for_each(|drain| assert!(drain.join().is_ok()));
+}
+
+#[test]
+fn a_killed_party_ends_the_others_with_its_name() {
+    others_name_the_lost(|child| child.kill().expect("killed"));
+}
+
+#[test]
+fn a_frozen_party_ends_the_others_with_its_name() {
+    others_name_the_lost(|child| {
+        let stopped = Command::new("sh").args(["-c", &format!("kill -STOP {}", child.id())]).status();
+        assert!(stopped.expect("a shell").success());
+    });
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_found_before_the_start() {
+    let site = Site::new();
+    let run = site.command("hospital-b", "hospital-b");
+    // A limit on the size of files is what a test can impose without rights; the system's refusal takes the same path.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    let ended = limited.output().expect("the program starts");
+    let message = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(6), "{message}");
+    assert!(message.contains("out"), "{message}");
 }
 
 #[test]

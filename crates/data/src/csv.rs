@@ -115,9 +115,10 @@ pub fn write_csv(output: impl Write, file: &str, schema: &Schema, table: &Table)
         ErrorKind::Io(source) => DataError::Io { action: "write", file: file.into(), source },
         _ => DataError::Write { file: file.into(), reason: "a record has the wrong length" },
     };
-    writer.write_record(decoder.header()).map_err(failed)?;
+    writer.write_record(schema.columns().iter().map(|c| c.name.as_str())).map_err(failed)?;
     for row in 0..table.rows() {
-        writer.write_record(decoder.record(row)).map_err(failed)?;
+        let cells = (0..schema.columns().len()).map(|i| decoder.text(row, i).unwrap_or_default());
+        writer.write_record(cells).map_err(failed)?;
     }
     writer.flush().map_err(|source| DataError::Io { action: "write", file: file.into(), source })
 }

@@ -8,6 +8,7 @@ use crate::{CellProblem, DataError, Limits, Table};
 pub(crate) enum Cell<'a> {
     Missing,
     Text(&'a str),
+    Number(f64),
 }
 
 /// For each declared column its position in the file.
@@ -111,6 +112,7 @@ impl<'a> Encoder<'a> {
         let hit = match cell {
             Cell::Missing if missing == Missing::Zeros => None,
             Cell::Missing => return Err(CellProblem::Missing),
+            Cell::Number(_) => return Err(CellProblem::UnknownCategory),
             // Exact, not by value: postcodes 01 and 1 are two things.
             Cell::Text(text) => Some(values.iter().position(|v| v == text).ok_or(CellProblem::UnknownCategory)?),
         };
@@ -135,6 +137,7 @@ fn finite(cell: Cell<'_>) -> Result<f64, CellProblem> {
     let value = match cell {
         Cell::Missing => return Err(CellProblem::Missing),
         Cell::Text(text) => text.parse::<f64>().map_err(|_| CellProblem::NotANumber)?,
+        Cell::Number(v) => v,
     };
     if value.is_finite() { Ok(value) } else { Err(CellProblem::NotFinite) }
 }
@@ -159,57 +162,53 @@ fn day(cell: Cell<'_>) -> Result<u32, CellProblem> {
     Ok(value as u32)
 }
 
-/// The inverse of the encoding, for writers: the texts of one row in the order of the contract. Every number is written
-/// in the shortest form that reads back to the same value.
-///
-/// # Errors
-/// The table does not have the features, labels or days of the contract.
+/// The inverse of the encoding, for writers: cells of a table in the order of the contract.
 pub(crate) struct Decoder<'a> {
     schema: &'a Schema,
     table: &'a Table,
+    /// For each declared column where its features start in a row.
+    starts: Vec<usize>,
 }
 
 impl<'a> Decoder<'a> {
+    /// # Errors
+    /// The table does not have the features, labels or days of the contract.
     pub(crate) fn new(schema: &'a Schema, table: &'a Table) -> Result<Self, DataError> {
-        let has =
-            |day| schema.columns().iter().any(|c| matches!(c.kind, Kind::Day) == day && c.feature_names().is_empty());
         let filled = |wanted: bool, len: usize| len == if wanted { table.rows() } else { 0 };
+        let has_day = schema.columns().iter().any(|c| c.kind == Kind::Day);
         let fits = table.names() == schema.feature_names()
             && filled(schema.has_label(), table.labels().len())
-            && filled(has(true), table.days().len());
+            && filled(has_day, table.days().len());
         if !fits {
             return Err(DataError::Shape { what: "the table does not have the columns of the schema" });
         }
-        Ok(Decoder { schema, table })
-    }
-
-    pub(crate) fn header(&self) -> impl Iterator<Item = &'a str> {
-        self.schema.columns().iter().map(|c| c.name.as_str())
-    }
-
-    /// The texts of one row (from 0).
-    pub(crate) fn record(&self, row: usize) -> Vec<String> {
-        let mut features = self.table.row(row);
-        let mut next = |n: usize| {
-            let (head, tail) = features.split_at(n);
-            features = tail;
-            head
+        let mut next = 0;
+        let start = |column: &Column| {
+            let start = next;
+            next += column.feature_names().len();
+            start
         };
-        let text = |column: &Column| match &column.kind {
-            Kind::Number { .. } => next(1)[0].to_string(),
+        Ok(Decoder { schema, table, starts: schema.columns().iter().map(start).collect() })
+    }
+
+    /// The number in a declared number column, rows from 0.
+    pub(crate) fn number(&self, row: usize, column: usize) -> f64 {
+        self.table.row(row)[self.starts[column]]
+    }
+
+    /// The text of a cell; none for a category without a set feature. Every number is written in the shortest form that
+    /// reads back to the same value.
+    pub(crate) fn text(&self, row: usize, column: usize) -> Option<String> {
+        match &self.schema.columns()[column].kind {
+            Kind::Number { .. } => Some(self.number(row, column).to_string()),
             Kind::Category { values } => {
-                let hot = next(values.len()).iter().position(|&v| v == 1.0);
-                hot.map(|i| values[i].clone()).unwrap_or_default()
+                let features = &self.table.row(row)[self.starts[column]..][..values.len()];
+                features.iter().position(|&v| v == 1.0).map(|i| values[i].clone())
             }
             Kind::Label { negative, positive } => {
-                if self.table.labels()[row] == 1.0 {
-                    positive.clone()
-                } else {
-                    negative.clone()
-                }
+                Some(if self.table.labels()[row] == 1.0 { positive.clone() } else { negative.clone() })
             }
-            Kind::Day => self.table.days()[row].to_string(),
-        };
-        self.schema.columns().iter().map(text).collect()
+            Kind::Day => Some(self.table.days()[row].to_string()),
+        }
     }
 }

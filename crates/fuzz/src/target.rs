@@ -1,5 +1,9 @@
 //! The parsers under test.
 
+use privity_job::file::SchemaSource;
+use privity_job::{Job, JobFile};
+use std::path::Path;
+
 /// A parser of untrusted bytes.
 pub struct Target {
     /// Folder of its seeds.
@@ -9,4 +13,32 @@ pub struct Target {
 }
 
 /// Every entry point of the workspace.
-pub const ALL: &[Target] = &[Target { name: "header", entry: privity_net::frame::fuzz_header }];
+pub const ALL: &[Target] = &[
+    Target { name: "header", entry: privity_net::frame::fuzz_header },
+    Target { name: "csv", entry: csv },
+    Target { name: "parquet", entry: parquet },
+    Target { name: "contract", entry: contract },
+    Target { name: "job", entry: job },
+];
+
+fn csv(bytes: &[u8]) {
+    privity_data::fuzz::fuzz_csv(bytes);
+}
+
+fn parquet(bytes: &[u8]) {
+    privity_data::fuzz::fuzz_parquet(bytes);
+}
+
+fn contract(bytes: &[u8]) {
+    privity_data::fuzz::fuzz_contract(bytes);
+}
+
+fn job(bytes: &[u8]) {
+    let Some(file) = std::str::from_utf8(bytes).ok().and_then(|text| JobFile::from_toml(text).ok()) else { return };
+    // Mutated paths must not make the fuzzer read files.
+    let closed = matches!(file.data.schema, SchemaSource::Inline(_))
+        && file.participants.iter().all(|p| p.certificate.is_none());
+    if closed && let Ok(job) = Job::new(file, Path::new("")) {
+        let _ = job.digest();
+    }
+}

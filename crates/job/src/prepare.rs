@@ -3,7 +3,7 @@
 use crate::file::Holdout;
 use crate::program::Encoded;
 use crate::{Job, JobError};
-use privity_data::{Limits, Table, csv, quantise, split};
+use privity_data::{Limits, Table, quantise, split};
 use privity_ring::{Ring, Shape};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub struct Rows {
 /// # Errors
 /// A file that breaks the contract or has other numbers of rows than agreed.
 pub fn load(job: &Job, party: usize, data: &Path, test_data: Option<&Path>) -> Result<Rows, JobError> {
-    let read = |path: &Path| csv::load_csv(path, job.schema(), &Limits::default());
+    let read = |path: &Path| privity_data::load(path, job.schema(), &Limits::default());
     let test = test_data.map(read).transpose()?;
     divide(job, party, read(data)?, test)
 }

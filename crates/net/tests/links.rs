@@ -4,8 +4,9 @@ use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
 use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink, loopback_listener};
 use privity_net::{AbortCause, Link, NetError, Tag};
-use std::io::Write;
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 fn tag(step: u64) -> Tag {
@@ -108,6 +109,64 @@ fn a_dead_party_is_named_by_the_others() {
         assert_eq!(error.about(), Some(1), "party {me} saw {error:?}");
     }
     assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+/// Passes bytes on between whoever dials it and `target` until `cut`; from then on it holds the connections and is silent.
+fn proxy(target: String, cut: Arc<AtomicBool>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (near, _) = listener.accept().unwrap();
+        let far = loop {
+            match std::net::TcpStream::connect(&target) {
+                Ok(far) => break far,
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let pass = |mut from: std::net::TcpStream, mut to: std::net::TcpStream, cut: Arc<AtomicBool>| {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(n @ 1..) = from.read(&mut buffer) {
+                    if cut.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_secs(12));
+                        return;
+                    }
+                    if to.write_all(&buffer[..n]).is_err() {
+                        return;
+                    }
+                }
+            })
+        };
+        pass(near.try_clone().unwrap(), far.try_clone().unwrap(), cut.clone());
+        pass(far, near, cut);
+    });
+    address
+}
+
+#[test]
+fn a_party_that_is_cut_off_is_named_by_the_others() {
+    let cut = Arc::new(AtomicBool::new(false));
+    let mut configs = session(3);
+    for peer in 0..2 {
+        configs[2].peers[peer].address = proxy(configs[2].peers[peer].address.clone(), cut.clone());
+    }
+    let connected = Barrier::new(3);
+    let outcomes = run(configs, |mut link| {
+        exchange(&mut link, 0, 100).unwrap();
+        connected.wait();
+        cut.store(true, Ordering::Relaxed);
+        let started = Instant::now();
+        let error = (1..).find_map(|step| exchange(&mut link, step, 100).err()).unwrap();
+        (error, started.elapsed())
+    });
+    for (me, outcome) in outcomes.into_iter().enumerate() {
+        let (error, took) = outcome.unwrap();
+        assert!(took < Duration::from_secs(10), "party {me} took {took:?}");
+        match me {
+            2 => assert!(error.about().is_some_and(|lost| lost < 2), "{error:?}"),
+            _ => assert_eq!(error.about(), Some(2), "party {me} saw {error:?}"),
+        }
+    }
 }
 
 #[test]

@@ -357,3 +357,27 @@ impl Hello {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_or_session_is_named() {
+        let ours = Hello { party: 0, n: 3, job: [1; 32], nonce: [2; 32] };
+        let from = |change: &dyn Fn(&mut [u8; HELLO])| {
+            let mut bytes = Hello { party: 1, n: 3, job: [1; 32], nonce: [3; 32] }.encode();
+            change(&mut bytes);
+            ours.check(1, &Hello::decode(&bytes))
+        };
+        let field = |result: Result<(), NetError>| match result {
+            Err(NetError::Mismatch { peer: 1, field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        assert!(from(&|_| ()).is_ok());
+        assert_eq!(field(from(&|b| b[0] ^= 2)), "the protocol version");
+        assert_eq!(field(from(&|b| b[4] = 2)), "its own number");
+        assert_eq!(field(from(&|b| b[8] = 2)), "the number of parties");
+        assert_eq!(field(from(&|b| b[12] = 9)), "the job digest");
+    }
+}

@@ -1,6 +1,6 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, BATCH, FIRST, OWNER, Rep3, SECOND, boolean, convert, tiles};
+use super::{ArithmeticShare, BATCH, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert, tiles};
 use crate::protocol::Pending;
 use crate::share::Planes;
 use crate::{By, Inject, Product, Raw, Result, Share, TruncMode};
@@ -43,7 +43,7 @@ fn top_bits(words: &[u64]) -> Vec<u64> {
 struct Flight<'a> {
     job: &'a Product<'a, ArithmeticShare>,
     /// The local part of a matrix product, until its tiles are posted; element-wise products are computed tile by tile.
-    local: Vec<u64>,
+    local: Buffer,
     out: Masked,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn products(p: &mut Rep3, jobs: &[Product<'_, ArithmeticShare>]) -> R
 
 fn take_off<'a>(job: &'a Product<'a, ArithmeticShare>) -> Flight<'a> {
     let shape = job.op.out_shape(job.x.shape(), job.y.shape());
-    Flight { job, local: Vec::new(), out: masked(&shape, job.rescale) }
+    Flight { job, local: Buffer::default(), out: masked(&shape, job.rescale) }
 }
 
 fn masked(shape: &Shape, shift: u32) -> Masked {
@@ -105,7 +105,7 @@ fn masked(shape: &Shape, shift: u32) -> Masked {
 
 /// Spec 4.2: the party's local share of the cross terms of a matrix product.
 /// Owner: `Lx Ly`. First: `A_x l1_y + l1_x A_y`. Second: `A_x A_y - A_x l2_y - l2_x A_y`, in two products.
-fn local_matrix(p: &mut Rep3, job: &Product<'_, ArithmeticShare>) -> Vec<u64> {
+fn local_matrix(p: &mut Rep3, job: &Product<'_, ArithmeticShare>) -> Buffer {
     let mut c = p.buffer(job.op.out_shape(job.x.shape(), job.y.shape()).len());
     match p.party.me() {
         OWNER => job.op.eval_into(Acc::Set, &mut c, &job.x.x.add(&job.x.y), &job.y.x.add(&job.y.y)),

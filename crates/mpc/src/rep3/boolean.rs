@@ -2,12 +2,13 @@
 //! Spec 6 and 7.
 
 use super::arithmetic::batches;
-use super::{ArithmeticShare, BATCH, BooleanShare, FIRST, OWNER, Rep3, SECOND, convert};
+use super::{ArithmeticShare, BATCH, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, convert};
 use crate::share::{Planes, plane_words};
-use crate::{BitShare, Radix, Raw, Result};
+use crate::{BitShare, Raw, Result};
 use privity_circuit::{Comparator, Gate, LEAF_BITS, Mask};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
+use std::sync::Arc;
 
 const R: u8 = 1;
 const Z: u8 = 2;
@@ -145,11 +146,11 @@ struct Walk {
     operand: usize,
     words: Range<usize>,
     /// This party's masked values (online) or both masks' XOR (owner), node after node.
-    values: Vec<u64>,
+    values: Buffer,
     /// `l1` of every node at the owner and party 1, `l2` at party 2.
-    masks: Vec<u64>,
+    masks: Buffer,
     /// `l2` of every node at the owner; this party's shares of the mask products of gates elsewhere.
-    second: Vec<u64>,
+    second: Buffer,
 }
 
 /// Spec 7.2 to 7.5. Operands may differ in bits; all share the exchanges.
@@ -158,11 +159,7 @@ fn compare(
     operands: Vec<Operand>,
     lifts: Vec<Raw<ArithmeticShare>>,
 ) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
-    let radix = match p.config.radix {
-        Radix::Two => 2,
-        Radix::Four => 4,
-    };
-    let circuits: Vec<Comparator> = operands.iter().map(|o| Comparator::new(o.bits, radix)).collect();
+    let circuits: Vec<Arc<Comparator>> = operands.iter().map(|o| p.comparator(o.bits)).collect();
     let mut results: Vec<BooleanShare> = operands
         .iter()
         .map(|o| BooleanShare::new(Planes::zeros(o.planes.len(), 1), Planes::zeros(o.planes.len(), 1)))
@@ -189,6 +186,9 @@ fn compare(
         }
         for walk in walks {
             write_result(p, &circuits[walk.operand], &walk, &mut results[walk.operand]);
+            for buffer in [walk.values, walk.masks, walk.second] {
+                p.recycle(buffer);
+            }
         }
         if batches.peek().is_some() {
             step = p.party.next_step();
@@ -423,7 +423,7 @@ fn select_entries<const W: usize>(
 }
 
 /// Online pair, Spec 7.5: opens the masked leaves to each other, then level after level, one exchange each.
-fn exchange_levels(p: &mut Rep3, circuits: &[Comparator], walks: &mut [Walk], step: u64) -> Result<()> {
+fn exchange_levels(p: &mut Rep3, circuits: &[Arc<Comparator>], walks: &mut [Walk], step: u64) -> Result<()> {
     let tiles = walks.len();
     let deepest = walks.iter().map(|w| circuits[w.operand].levels.len()).max().unwrap_or(0);
     for (tile, walk) in walks.iter_mut().enumerate() {

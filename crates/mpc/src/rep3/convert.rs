@@ -1,7 +1,7 @@
 //! Lifts of truncated values, bits to arithmetic, bit injection, arithmetic to bits, sine series. Spec 5.3, 8, 9 and 10.
 
 use super::arithmetic::{Unit, add_assign, batches};
-use super::{ArithmeticShare, Beta, BooleanShare, FIRST, OWNER, Rep3, SECOND, boolean, tiles};
+use super::{ArithmeticShare, Beta, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, tiles};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
 use crate::share::{Planes, plane_words};
@@ -74,8 +74,8 @@ struct Lifting {
     value: ArithmeticShare,
     pending: Option<Pending>,
     /// This party's half of the product (online), and its output mask; both masks at the owner.
-    half: Vec<u64>,
-    mask: Vec<u64>,
+    half: Buffer,
+    mask: Buffer,
 }
 
 impl Lifting {
@@ -573,7 +573,7 @@ pub(super) fn harmonics(p: &mut Rep3, x: &ArithmeticShare, series: &Series) -> R
             let peer = p.online_peer();
             p.party.recv(peer, step, tile, &mut theirs)?;
             let wide = &mut wide[range.clone()];
-            for ((w, t), a) in wide.iter_mut().zip(&theirs).zip(&mut out.x.data_mut()[range]) {
+            for ((w, t), a) in wide.iter_mut().zip(&*theirs).zip(&mut out.x.data_mut()[range]) {
                 *w = w.wrapping_add(*t).wrapping_add(OFFSET);
                 *a = (*w >> shift).wrapping_sub(OFFSET >> shift);
             }

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod boolean;
+mod buffer;
 mod convert;
 pub mod cost;
 mod input;
@@ -12,9 +13,13 @@ mod input;
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Party};
 use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Product, Protocol, Raw, Recipients, Result, Share, TruncMode};
+use crate::{BitShare, Config, Error, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
+use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use buffer::{Buffer, Pool};
 
 /// Party 0: knows masks, never masked values.
 pub const OWNER: usize = 0;
@@ -104,7 +109,8 @@ impl BitShare for BooleanShare {
 pub struct Rep3 {
     party: Party,
     config: Config,
-    scratch: Vec<Vec<u64>>,
+    pool: Pool,
+    comparators: BTreeMap<usize, Arc<Comparator>>,
 }
 
 impl Rep3 {
@@ -115,7 +121,7 @@ impl Rep3 {
             let problem = format!("needs exactly three parties, got {}", party.n());
             return Err(Error::Parameter { operation: "rep3", problem });
         }
-        Ok(Rep3 { party, config, scratch: Vec::new() })
+        Ok(Rep3 { party, config, pool: Pool::default(), comparators: BTreeMap::new() })
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {
@@ -134,15 +140,19 @@ impl Rep3 {
         FIRST + SECOND - self.party.me()
     }
     /// A buffer of `len` words, contents unspecified, reused between operations.
-    fn buffer(&mut self, len: usize) -> Vec<u64> {
-        let mut buffer = self.scratch.pop().unwrap_or_default();
-        buffer.resize(len, 0);
-        buffer
+    fn buffer(&mut self, len: usize) -> Buffer {
+        self.pool.take(len)
     }
-    fn recycle(&mut self, buffer: Vec<u64>) {
-        if self.scratch.len() < 8 {
-            self.scratch.push(buffer);
-        }
+    fn recycle(&mut self, buffer: Buffer) {
+        self.pool.give(buffer);
+    }
+    /// The comparator of so many bits; each is laid out once.
+    fn comparator(&mut self, bits: usize) -> Arc<Comparator> {
+        let radix = match self.config.radix {
+            Radix::Two => 2,
+            Radix::Four => 4,
+        };
+        self.comparators.entry(bits).or_insert_with(|| Arc::new(Comparator::new(bits, radix))).clone()
     }
     /// Draws a stream shared with `peer`.
     fn mask(&self, peer: usize, step: u64, label: u8, tile: usize, out: &mut [u64]) {

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub enum LinkKind {
     /// Processes over loopback, mutual TLS 1.3.
     Tls,
+    /// Processes over loopback, neither encrypted nor authenticated: what TLS costs is the difference.
+    Tcp,
     /// Threads of one process, queues in memory.
     Memory,
     /// Threads of one process, links with simulated latency and bandwidth.

@@ -77,7 +77,7 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
     for work in works {
         let size = args.size.or(args.batch).unwrap_or(work.default_size());
         let measured = match args.link {
-            LinkKind::Tls => processes(args, work, program)?,
+            LinkKind::Tls | LinkKind::Tcp => processes(args, work, program)?,
             LinkKind::Memory => threads(args, work, size, memory::mesh(3))?,
             LinkKind::Sim => threads(args, work, size, sim::mesh(3, simulated(args)))?,
         };
@@ -106,6 +106,7 @@ pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
         identity: Identity::load(&child.identity)?,
         job: [0; 32],
         limits: Limits::default(),
+        unprotected: child.args.link == LinkKind::Tcp,
     })?;
     let session = link.session();
     let size = child.args.size.or(child.args.batch).unwrap_or(child.work.default_size());

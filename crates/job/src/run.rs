@@ -215,7 +215,8 @@ fn connect(job: &Job, me: usize, identity: Identity, patience: Duration) -> Resu
     };
     let limits = Limits { connect: patience, ..Limits::default() };
     let peers = participants.iter().map(peer).collect();
-    TlsLink::connect(TlsConfig { me, peers, identity, job: job.digest(), limits }).map_err(JobError::Net)
+    TlsLink::connect(TlsConfig { me, peers, identity, job: job.digest(), limits, unprotected: false })
+        .map_err(JobError::Net)
 }
 
 /// What a run came to at this party.

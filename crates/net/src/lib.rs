@@ -45,6 +45,10 @@ pub trait Link: Send {
     /// Queues one frame. Blocks only while more than a fixed bound is queued for `to`, and then only while the peer proves
     /// alive. `depth` is the sender's logical clock.
     fn send(&mut self, to: usize, tag: Tag, depth: u32, payload: &[u8]) -> Result<(), NetError>;
+    /// For a party that sends and never waits for an answer: waits while it is far ahead of `to`. Changes nothing but timing.
+    fn pace(&mut self, _to: usize) -> Result<(), NetError> {
+        Ok(())
+    }
     /// Waits for the next frame of `from`, which must carry `tag` and exactly `into.len()` bytes. Returns its depth.
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError>;
     /// Tells every peer why this party stops, as far as they can still be reached.

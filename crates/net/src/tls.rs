@@ -4,6 +4,7 @@
 //! message. A monitor thread looks in a few times a second: it sends signs of life for a party that computes, flushes what
 //! the kernel did not take at once, and notices peers that died or froze.
 
+mod channel;
 mod connect;
 mod connection;
 mod pin;
@@ -12,7 +13,7 @@ use crate::identity::Identity;
 use crate::{AbortCause, Link, NetError, PeerStats, Tag, frame};
 use connection::Connection;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -34,8 +35,10 @@ pub struct Limits {
     pub silence: Duration,
     /// Longest wait for a message of a peer that is alive.
     pub message: Duration,
-    /// Bytes queued for a peer before `send` waits.
+    /// Bytes queued for a peer before `send` waits. Two peers that both send before they receive need as much as they send.
     pub queue: usize,
+    /// Bytes queued for a peer before `pace` waits: what lies there longer than the cache lasts costs memory traffic.
+    pub run_ahead: usize,
     /// How long a receiver polls without sleeping. Sleeping and waking costs tens of microseconds.
     pub spin: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for Limits {
             silence: Duration::from_secs(5),
             message: Duration::from_secs(600),
             queue: 64 << 20,
+            run_ahead: 1 << 20,
             spin: Duration::from_micros(60),
         }
     }
@@ -64,6 +68,9 @@ pub struct TlsConfig {
     pub job: [u8; 32],
     /// Limits.
     pub limits: Limits,
+    /// Plain TCP in place of TLS: anybody can read and alter what is sent, and be any party. Only for measuring, on one
+    /// machine, what protection costs; no job can ask for it.
+    pub unprotected: bool,
 }
 
 /// A listener on a free loopback port, for parties on one machine: its port lies below those that systems give to outgoing
@@ -81,11 +88,17 @@ pub fn loopback_listener() -> Result<std::net::TcpListener, NetError> {
 
 type Slot = Mutex<Connection>;
 
+/// No peer.
+const NOBODY: usize = usize::MAX;
+
 struct Shared {
     me: usize,
     /// `None` at this party's own index.
     slots: Vec<Option<Slot>>,
     limits: Limits,
+    /// The peer whose frame the computing thread waits for; the monitor must not take its bytes out of the socket, or the
+    /// sleeper would wait for what is here already.
+    awaited: AtomicUsize,
     stop: AtomicBool,
     fault: Mutex<Option<NetError>>,
 }
@@ -113,7 +126,14 @@ impl TlsLink {
         let me = config.me;
         let (connections, session) = connect::establish(config)?;
         let slots = connections.into_iter().map(|c| c.map(Mutex::new)).collect();
-        let shared = Arc::new(Shared { me, slots, limits, stop: AtomicBool::new(false), fault: Mutex::new(None) });
+        let shared = Arc::new(Shared {
+            me,
+            slots,
+            limits,
+            awaited: AtomicUsize::new(NOBODY),
+            stop: AtomicBool::new(false),
+            fault: Mutex::new(None),
+        });
         let watched = shared.clone();
         let monitor = std::thread::Builder::new()
             .name("privity-monitor".into())
@@ -138,14 +158,20 @@ impl TlsLink {
     }
 
     fn try_send(&mut self, to: usize, header: &frame::Header, payload: &[u8]) -> Result<(), NetError> {
+        lock(self.shared.slot(to)).push(header, payload)?;
+        self.drain(to, self.shared.limits.queue)
+    }
+
+    /// Waits until at most `bound` bytes are queued for a peer that proves alive.
+    fn drain(&self, to: usize, bound: usize) -> Result<(), NetError> {
         let slot = self.shared.slot(to);
-        lock(slot).push(header, payload)?;
-        let started = Instant::now();
         let mut last = lock(slot).queued();
-        let mut progress = started;
-        while last > self.shared.limits.queue {
+        let mut progress = Instant::now();
+        while last > bound {
             self.shared.check()?;
-            self.shared.wait(Some(to), Duration::from_millis(100))?;
+            // Behind a data frame nothing can be read: its bytes would only keep the poll from sleeping.
+            let reader = (!lock(slot).has_data()).then_some(to);
+            self.shared.wait(reader, Duration::from_millis(100))?;
             let mut connection = lock(slot);
             connection.flush()?;
             connection.read_control()?;
@@ -231,9 +257,11 @@ impl Shared {
     fn watch(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::park_timeout(Duration::from_millis(250));
-            for (_, slot) in self.peers() {
+            for (peer, slot) in self.peers() {
                 let mut connection = lock(slot);
-                let looked = connection.look_after(self.limits.silence);
+                // Read under the lock: whoever waits has said so before it last looked.
+                let awaited = self.awaited.load(Ordering::SeqCst) == peer;
+                let looked = connection.look_after(self.limits.silence, !awaited);
                 drop(connection);
                 if let Err(error) = looked {
                     lock(&self.fault).get_or_insert(error);
@@ -266,10 +294,20 @@ impl Link for TlsLink {
         }
     }
 
+    fn pace(&mut self, to: usize) -> Result<(), NetError> {
+        match self.drain(to, self.shared.limits.run_ahead) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(error),
+        }
+    }
+
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
         self.stats[from].received += into.len() as u64;
         self.stats[from].frames_received += 1;
-        match self.try_recv(from, tag, into) {
+        self.shared.awaited.store(from, Ordering::SeqCst);
+        let received = self.try_recv(from, tag, into);
+        self.shared.awaited.store(NOBODY, Ordering::SeqCst);
+        match received {
             Ok(depth) => Ok(depth),
             Err(error) => self.fail(error),
         }

@@ -28,7 +28,8 @@ fn session(n: usize) -> Vec<TlsConfig> {
         message: Duration::from_secs(8),
         ..Limits::default()
     };
-    let config = |(me, identity)| TlsConfig { me, peers: peers.clone(), identity, job: [7; 32], limits };
+    let config =
+        |(me, identity)| TlsConfig { me, peers: peers.clone(), identity, job: [7; 32], limits, unprotected: false };
     identities.into_iter().enumerate().map(config).collect()
 }
 
@@ -70,6 +71,23 @@ fn payloads_of_all_sizes_arrive_over_tls() {
     });
     let sessions: Vec<[u8; 32]> = outcomes.into_iter().map(Result::unwrap).collect();
     assert!(sessions.iter().all(|s| *s == sessions[0]), "one session identifier for all");
+}
+
+#[test]
+fn unprotected_links_carry_the_same_frames() {
+    let mut configs = session(3);
+    configs.iter_mut().for_each(|c| c.unprotected = true);
+    let outcomes = run(configs, |mut link| {
+        for (step, len) in [0, 8, 5000, 3 << 20].into_iter().enumerate() {
+            exchange(&mut link, step as u64, len).unwrap();
+        }
+        link.close().unwrap();
+    });
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let mut mixed = session(2);
+    mixed[0].unprotected = true;
+    mixed.iter_mut().for_each(|c| c.limits.connect = Duration::from_secs(2));
+    assert!(run(mixed, drop).iter().all(Result::is_err), "a protected party talks to no unprotected one");
 }
 
 #[test]

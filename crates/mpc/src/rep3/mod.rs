@@ -194,6 +194,10 @@ impl Protocol for Rep3 {
         self.party.me()
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.is_owner() {
+            // Only SECOND is sent what may lie in a queue for long.
+            self.party.link().pace(SECOND)?;
+        }
         self.party.enter(operation);
         let result = f(self);
         self.party.leave();

@@ -1,15 +1,18 @@
 //! Setting up a session: dialling, handshakes, agreement.
 
+use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate};
 use super::pin::Pins;
 use super::{Limits, TlsConfig};
 use crate::NetError;
 use crate::identity::fingerprint;
 use privity_prim::fresh_secret;
+use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
-use rustls::{CipherSuite, ClientConfig, ClientConnection, ServerConfig, ServerConnection, version::TLS13};
-use std::io::{ErrorKind, Read, Write};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{CipherSuite, ClientConfig, ServerConfig, version::TLS13};
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,16 +48,16 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     let hello = Hello { party: me, n, job: config.job, nonce: *nonce.expose() };
     let (client, server) = tls_configs(&config)?;
     let listener = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
-    let mut raw: Vec<Option<(TcpStream, rustls::Connection, [u8; 32])>> = (0..n).map(|_| None).collect();
+    let mut raw: Vec<Option<(TcpStream, Channel, [u8; 32])>> = (0..n).map(|_| None).collect();
     for peer in 0..me {
         let stream = dial(&config, peer, deadline)?;
-        let tls = ClientConnection::new(
-            client[peer].clone().expect("a peer"),
-            ServerName::try_from("privity").expect("a name"),
-        );
-        let tls = tls.map_err(|e| certificate(peer, &e))?;
-        let (stream, tls, theirs) = greet(stream, tls.into(), Some(peer), &config, &hello)?.1;
-        raw[peer] = Some((stream, tls, theirs));
+        let name = ServerName::try_from("privity").expect("a name");
+        let tls = UnbufferedClientConnection::new(client[peer].clone().expect("a peer"), name);
+        let security = match config.unprotected {
+            true => Security::None,
+            false => Security::Client(tls.map_err(|e| certificate(peer, &e))?),
+        };
+        raw[peer] = Some(greet(stream, security, Some(peer), &config, &hello)?.1);
     }
     if let Some(listener) = listener {
         listener.set_nonblocking(true).map_err(io("listening"))?;
@@ -71,8 +74,9 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
                 Err(e) => return Err(io("accepting a connection")(e)),
             };
             stream.set_nonblocking(false).map_err(io("configuring a socket"))?;
-            let tls = ServerConnection::new(server.clone()).map_err(|e| certificate(missing, &e))?;
-            match greet(stream, tls.into(), None, &config, &hello) {
+            let tls = UnbufferedServerConnection::new(server.clone()).map_err(|e| certificate(missing, &e))?;
+            let security = if config.unprotected { Security::None } else { Security::Server(tls) };
+            match greet(stream, security, None, &config, &hello) {
                 Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
                 Ok((peer, _)) => {
                     return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" });
@@ -86,7 +90,7 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     agree(config, raw, hello)
 }
 
-type Greeted = (usize, (TcpStream, rustls::Connection, [u8; 32]));
+type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
 
 enum GreetError {
     /// Not one of the parties.
@@ -106,88 +110,64 @@ impl From<GreetError> for NetError {
 /// Handshake and hello, blocking with a time limit.
 fn greet(
     stream: TcpStream,
-    mut tls: rustls::Connection,
+    security: Security,
     expected: Option<usize>,
     config: &TlsConfig,
     ours: &Hello,
 ) -> Result<Greeted, GreetError> {
-    let mut stream = prepare(stream, config.limits).map_err(GreetError::Known)?;
+    let stream = prepare(stream, config.limits).map_err(GreetError::Known)?;
     let known = |peer: Option<usize>, e: &std::io::Error| match peer {
         Some(peer) => GreetError::Known(handshake_error(peer, e)),
         None => GreetError::Stranger,
     };
     // However slowly a peer drips its bytes, it holds this party up no longer than this.
     let until = Instant::now() + GREETING;
-    handshake(&mut tls, &mut stream, until).map_err(|e| known(expected, &e))?;
-    let presented = tls.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
-    let peer = presented.and_then(|f| config.peers.iter().position(|p| p.fingerprint == f));
-    let Some(peer) = peer.filter(|p| *p != config.me) else { return Err(GreetError::Stranger) };
+    let mut channel = Channel::new(security);
+    channel.handshake(&stream, || before(until)).map_err(|e| known(expected, &e))?;
+    let authenticated = match channel.state() {
+        Some(tls) => {
+            let presented = tls.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
+            let peer = presented.and_then(|f| config.peers.iter().position(|p| p.fingerprint == f));
+            Some(peer.filter(|p| *p != config.me).ok_or(GreetError::Stranger)?)
+        }
+        None => expected,
+    };
     let mut theirs = [0; HELLO];
-    let exchanged = write_all(&mut tls, &mut stream, &ours.encode());
+    let exchanged = write_all(&mut channel, &stream, &ours.encode());
     exchanged
-        .and_then(|()| read_exact(&mut tls, &mut stream, &mut theirs, until))
-        .map_err(|e| known(Some(peer), &e))?;
+        .and_then(|()| read_exact(&mut channel, &stream, &mut theirs, until))
+        .map_err(|e| known(authenticated, &e))?;
     let theirs = Hello::decode(&theirs);
+    let peer = authenticated.unwrap_or(theirs.party as usize);
+    if peer >= config.peers.len() || peer == config.me {
+        return Err(GreetError::Stranger);
+    }
     ours.check(peer, &theirs).map_err(GreetError::Known)?;
-    Ok((peer, (stream, tls, theirs.nonce)))
+    Ok((peer, (stream, channel, theirs.nonce)))
+}
+
+fn before(until: Instant) -> std::io::Result<()> {
+    if Instant::now() > until { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
 
 /// Blocking write of a few bytes.
-fn write_all(tls: &mut rustls::Connection, stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
-    tls.writer().write_all(bytes)?;
-    while tls.wants_write() {
-        tls.write_tls(stream)?;
+fn write_all(channel: &mut Channel, stream: &TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    channel.seal(bytes)?;
+    match channel.flush(stream)? {
+        true => Ok(()),
+        false => Err(ErrorKind::TimedOut.into()),
     }
-    Ok(())
-}
-
-/// The TLS handshake, blocking.
-fn handshake(tls: &mut rustls::Connection, stream: &mut TcpStream, until: Instant) -> std::io::Result<()> {
-    while tls.is_handshaking() {
-        while tls.wants_write() {
-            tls.write_tls(stream)?;
-        }
-        if tls.is_handshaking() {
-            read_some(tls, stream, until)?;
-        }
-    }
-    while tls.wants_write() {
-        tls.write_tls(stream)?;
-    }
-    Ok(())
 }
 
 /// Blocking read of a few bytes.
-fn read_exact(
-    tls: &mut rustls::Connection,
-    stream: &mut TcpStream,
-    into: &mut [u8],
-    until: Instant,
-) -> std::io::Result<()> {
+fn read_exact(channel: &mut Channel, stream: &TcpStream, into: &mut [u8], until: Instant) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < into.len() {
-        match tls.reader().read(&mut into[filled..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => read_some(tls, stream, until)?,
-            Err(e) => return Err(e),
+        before(until)?;
+        match channel.read(stream, &mut into[filled..], || ())? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            n => filled += n,
         }
-    }
-    Ok(())
-}
-
-/// Whatever comes next, within the socket's time limit; on a TLS failure the peer is told.
-fn read_some(tls: &mut rustls::Connection, stream: &mut TcpStream, until: Instant) -> std::io::Result<()> {
-    if Instant::now() > until {
-        return Err(ErrorKind::TimedOut.into());
-    }
-    if tls.read_tls(stream)? == 0 {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    if let Err(error) = tls.process_new_packets() {
-        // The alert is a courtesy; the error stands whether or not it arrives.
-        let _ = tls.write_tls(stream);
-        return Err(std::io::Error::new(ErrorKind::InvalidData, error));
     }
     Ok(())
 }
@@ -205,7 +185,7 @@ fn handshake_error(peer: usize, error: &std::io::Error) -> NetError {
 /// All parties end with the same session identifier, or none does.
 fn agree(
     config: TlsConfig,
-    raw: Vec<Option<(TcpStream, rustls::Connection, [u8; 32])>>,
+    raw: Vec<Option<(TcpStream, Channel, [u8; 32])>>,
     hello: Hello,
 ) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
     let mut hasher = blake3::Hasher::new_derive_key("privity session identifier v1");
@@ -217,8 +197,8 @@ fn agree(
     let session = *hasher.finalize().as_bytes();
     let mut raw = raw;
     for (peer, slot) in raw.iter_mut().enumerate() {
-        if let Some((stream, tls, _)) = slot {
-            write_all(tls, stream, &session).map_err(|e| handshake_error(peer, &e))?;
+        if let Some((stream, channel, _)) = slot {
+            write_all(channel, stream, &session).map_err(|e| handshake_error(peer, &e))?;
         }
     }
     let mut connections = Vec::with_capacity(raw.len());
@@ -226,16 +206,16 @@ fn agree(
     for (peer, slot) in raw.into_iter().enumerate() {
         connections.push(match slot {
             None => None,
-            Some((mut stream, mut tls, _)) => {
+            Some((stream, mut channel, _)) => {
                 let mut theirs = [0; 32];
                 let until = Instant::now() + config.limits.connect;
-                read_exact(&mut tls, &mut stream, &mut theirs, until).map_err(|e| handshake_error(peer, &e))?;
+                read_exact(&mut channel, &stream, &mut theirs, until).map_err(|e| handshake_error(peer, &e))?;
                 if theirs != session {
                     let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
                     let (ours, theirs) = (hex(&session), hex(&theirs));
                     return Err(NetError::Mismatch { peer, field: "the session identifier", ours, theirs });
                 }
-                Some(Connection::new(peer, tag, stream, tls)?)
+                Some(Connection::new(peer, tag, stream, channel)?)
             }
         });
     }

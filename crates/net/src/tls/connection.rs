@@ -1,15 +1,17 @@
 //! One TLS connection after the handshake: frames out, frames in.
 
+use super::channel::Channel;
 use crate::frame::{FrameError, HEADER, Header, Kind, encode, parse_header};
 use crate::{AbortCause, NetError, Tag, check_tag};
-use rustls::Connection as Tls;
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Plaintext handed to the TLS layer at once: its records are then written while still in the cache.
+/// Plaintext encrypted and written at once, while it is still in the cache.
 const CHUNK: usize = 1 << 16;
+/// Up to this size a header travels in one record with its payload.
+const SMALL: usize = 1 << 12;
 /// Idle time after which a sign of life is due.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest reason an abort carries.
@@ -19,8 +21,7 @@ pub(super) struct Connection {
     peer: usize,
     session: u64,
     stream: Arc<TcpStream>,
-    tls: Tls,
-    queued: usize,
+    channel: Channel,
     last_sent: Instant,
     last_heard: Instant,
     header: [u8; HEADER],
@@ -33,17 +34,15 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Takes over an established connection; the socket becomes non-blocking.
-    pub fn new(peer: usize, session: u64, stream: TcpStream, mut tls: Tls) -> Result<Self, NetError> {
+    pub fn new(peer: usize, session: u64, stream: TcpStream, channel: Channel) -> Result<Self, NetError> {
         let nonblocking = stream.set_nonblocking(true);
         nonblocking.map_err(|e| NetError::Io { operation: "configuring a socket", problem: e.to_string() })?;
-        tls.set_buffer_limit(None);
         let now = Instant::now();
         Ok(Connection {
             peer,
             session,
             stream: Arc::new(stream),
-            tls,
-            queued: 0,
+            channel,
             last_sent: now,
             last_heard: now,
             header: [0; HEADER],
@@ -60,7 +59,7 @@ impl Connection {
     }
     /// Encrypted bytes that the kernel has not taken yet.
     pub fn queued(&self) -> usize {
-        self.queued
+        self.channel.waiting()
     }
     /// Whether the peer has ended in order.
     pub fn goodbye(&self) -> bool {
@@ -72,34 +71,30 @@ impl Connection {
         if let Some(error) = &self.ended {
             return Err(error.clone());
         }
-        self.encrypt(&encode(header))?;
-        for chunk in payload.chunks(CHUNK) {
-            self.encrypt(chunk)?;
-            self.flush()?;
+        let header = encode(header);
+        if payload.len() <= SMALL {
+            let mut whole = [0; HEADER + SMALL];
+            whole[..HEADER].copy_from_slice(&header);
+            whole[HEADER..HEADER + payload.len()].copy_from_slice(payload);
+            self.encrypt(&whole[..HEADER + payload.len()])?;
+        } else {
+            self.encrypt(&header)?;
+            for chunk in payload.chunks(CHUNK) {
+                self.encrypt(chunk)?;
+                self.flush()?;
+            }
         }
         self.last_sent = Instant::now();
         self.flush()
     }
 
     fn encrypt(&mut self, plain: &[u8]) -> Result<(), NetError> {
-        self.tls.writer().write_all(plain).map_err(|e| self.broken(e))?;
-        self.queued += plain.len();
-        Ok(())
+        self.channel.seal(plain).map_err(|e| self.broken(e))
     }
 
     /// Writes what the kernel takes.
     pub fn flush(&mut self) -> Result<(), NetError> {
-        while self.tls.wants_write() {
-            match self.tls.write_tls(&mut &*self.stream) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.end(e)),
-            }
-        }
-        self.queued = 0;
-        Ok(())
+        self.channel.flush(&self.stream).map(drop).map_err(|e| self.end(e))
     }
 
     /// A write failed: the peer may have said why before it went.
@@ -213,24 +208,15 @@ impl Connection {
         if let Some(error) = &self.ended {
             return Err(error.clone());
         }
-        loop {
-            match self.tls.reader().read(into) {
-                Ok(0) => return self.eof(),
-                Ok(n) => return Ok(n),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return self.eof(),
-                Err(e) => return Err(self.broken(e)),
-            }
-            match self.tls.read_tls(&mut &*self.stream) {
-                Ok(0) => return self.eof(),
-                Ok(_) => {
-                    self.last_heard = Instant::now();
-                    self.tls.process_new_packets().map_err(|e| certificate(self.peer, &e))?;
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(0),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return self.eof(),
-            }
+        let last_heard = &mut self.last_heard;
+        match self.channel.read(&self.stream, into, || *last_heard = Instant::now()) {
+            Ok(0) => self.eof(),
+            Ok(n) => Ok(n),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(0),
+            Err(e) => match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+                Some(tls) => Err(certificate(self.peer, tls)),
+                None => self.eof(),
+            },
         }
     }
 
@@ -250,8 +236,13 @@ impl Connection {
         Ok(())
     }
 
-    /// The monitor's look: flush, sign of life, control frames, silence.
-    pub fn look_after(&mut self, silence: Duration) -> Result<(), NetError> {
+    /// Whether a data frame waits to be taken.
+    pub fn has_data(&self) -> bool {
+        self.data.is_some()
+    }
+
+    /// The monitor's look: flush, sign of life, and if it may read, control frames and silence.
+    pub fn look_after(&mut self, silence: Duration, read: bool) -> Result<(), NetError> {
         if self.goodbye || self.ended.is_some() {
             return Ok(());
         }
@@ -259,7 +250,7 @@ impl Connection {
         if self.last_sent.elapsed() > HEARTBEAT {
             self.say(Kind::Heartbeat, &[])?;
         }
-        if self.data.is_some() {
+        if !read || self.data.is_some() {
             // Data waits to be taken: the peer was alive when it sent it, and more cannot be seen before it is.
             return Ok(());
         }

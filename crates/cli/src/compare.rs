@@ -50,13 +50,12 @@ pub fn twin(job: &Job, rows: &[Rows]) -> Result<Figures, CliError> {
     Ok(Figures::of(&labels(rows), &predictions))
 }
 
-/// A float model of the training rows of some owners, on everybody's held-out rows.
-pub fn float(job: &Job, owners: &[&Rows], everybody: &[Rows]) -> Result<Figures, CliError> {
+/// A float model of the first `columns` features of some owners' training rows, on everybody's held-out rows.
+pub fn float(job: &Job, owners: &[&Rows], everybody: &[Rows], columns: usize) -> Result<Figures, CliError> {
     let scaling = job.scaling();
-    let mut train = owners.iter().map(|r| scaling.table(&r.train)).collect::<Result<Vec<_>, _>>()?;
-    let mut test = everybody.iter().map(|r| scaling.table(&r.test)).collect::<Result<Vec<_>, _>>()?;
-    let (train, test) = (join(&mut train), join(&mut test));
-    let columns = job.features();
+    let train = owners.iter().map(|r| scaling.table(&r.train)).collect::<Result<Vec<_>, _>>()?;
+    let test = everybody.iter().map(|r| scaling.table(&r.test)).collect::<Result<Vec<_>, _>>()?;
+    let (train, test) = (join(&train, columns), join(&test, columns));
     let moments = moments(&train.0, columns);
     let limit = job.file().training.input_limit;
     let matrix = |features: &[f64]| {
@@ -72,8 +71,9 @@ pub fn float(job: &Job, owners: &[&Rows], everybody: &[Rows]) -> Result<Figures,
     Ok(Figures::of(&test.1, &scores))
 }
 
-fn join(tables: &mut [privity_data::Table]) -> (Vec<f64>, Vec<f64>) {
-    let features = tables.iter().flat_map(|t| t.features()).copied().collect();
+fn join(tables: &[privity_data::Table], columns: usize) -> (Vec<f64>, Vec<f64>) {
+    let rows = tables.iter().flat_map(|t| (0..t.rows()).map(|r| &t.row(r)[..columns]));
+    let features = rows.flatten().copied().collect();
     (features, tables.iter().flat_map(|t| t.labels()).copied().collect())
 }
 

@@ -15,6 +15,9 @@ pub enum CliError {
     /// A directory that holds an identity already.
     #[error("{} holds an identity already; give another directory, or remove it if nobody pins it any more", .0.display())]
     Occupied(PathBuf),
+    /// Choices that do not go together.
+    #[error("{0}")]
+    Choice(&'static str),
     /// Local files or processes of the demonstration.
     #[error("{action}: {problem}; check space and permissions")]
     System {
@@ -67,7 +70,7 @@ impl CliError {
         match self {
             CliError::Job(error) => error.exit_code(),
             CliError::Party { code, .. } => *code,
-            CliError::Occupied(_) => exit::CONFIG,
+            CliError::Occupied(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Net(_) | CliError::System { .. } => exit::OUTPUT,
             CliError::Bench(_) => exit::NETWORK,
         }

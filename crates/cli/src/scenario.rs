@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use clap::ValueEnum;
-use privity_data::{Schema, Table, breast_cancer};
+use privity_data::{Schema, Table, breast_cancer, fraud};
 use privity_job::JobFile;
 use privity_job::file::{
     DataSection, Evaluation, Holdout, LinkSection, Metrics, Numbers, Outputs, Participant, SchemaSource, Truncation,
@@ -18,14 +18,14 @@ const SEED: u64 = 1;
 pub enum Case {
     /// 569 real tumour records (UCI WDBC), three hospitals.
     BreastCancer,
+    /// Made-up payments at three banks, some kinds of fraud visible only across them.
+    Fraud,
 }
 
 impl Case {
     /// Whether positives are so rare that accuracy says nothing.
     pub fn is_rare(self) -> bool {
-        match self {
-            Case::BreastCancer => false,
-        }
+        self == Case::Fraud
     }
 }
 
@@ -34,7 +34,7 @@ impl Case {
 pub enum Family {
     /// Logistic regression.
     Logistic,
-    /// Multi-layer perceptron with 16 hidden neurons.
+    /// Multi-layer perceptron: 16 hidden neurons for breast cancer, 64 and 32 for fraud.
     Mlp,
 }
 
@@ -43,8 +43,10 @@ pub enum Family {
 pub struct Choice {
     /// The case.
     pub case: Case,
-    /// The model.
-    pub model: Family,
+    /// The model, if not the case's own.
+    pub model: Option<Family>,
+    /// Rows to generate, if not the case's own number.
+    pub rows: Option<usize>,
     /// Passes over the rows, if not the case's own number.
     pub epochs: Option<usize>,
     /// Exact rounding.
@@ -57,6 +59,8 @@ pub struct Scenario {
     pub schema: Schema,
     /// One table per party.
     pub tables: Vec<Table>,
+    /// Features that an owner has by itself come first: so many.
+    pub own_features: usize,
     /// The job; addresses and fingerprints are still empty.
     pub file: JobFile,
 }
@@ -66,29 +70,18 @@ impl Scenario {
     pub fn new(choice: Choice) -> Result<Self, CliError> {
         match choice.case {
             Case::BreastCancer => breast_cancer_case(choice),
+            Case::Fraud => fraud_case(choice),
         }
     }
 }
 
 fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
+    if choice.rows.is_some() {
+        return Err(CliError::Choice("--rows is for cases that are generated; there are 569 records of breast cancer"));
+    }
     let tables = breast_cancer::hospitals(SEED)?.to_vec();
-    let names = ["hospital-a", "hospital-b", "hospital-c"];
-    let participant = |(name, table): (&str, &Table)| {
-        let test_rows = table.rows() / 4;
-        Participant {
-            name: name.into(),
-            address: String::new(),
-            fingerprint: None,
-            certificate: None,
-            rows: table.rows() - test_rows,
-            test_rows,
-        }
-    };
-    let participants = names.into_iter().zip(&tables).map(participant).collect();
-    let kind = match choice.model {
-        Family::Logistic => ModelKind::Logistic,
-        Family::Mlp => ModelKind::Mlp { hidden: vec![16] },
-    };
+    let schema = breast_cancer::schema().map_err(privity_data::DataError::from)?;
+    let sizes = tables.iter().map(|t| (t.rows() - t.rows() / 4, t.rows() / 4)).collect::<Vec<_>>();
     let training = TrainSpec {
         epochs: choice.epochs.unwrap_or(20),
         batch: 64,
@@ -97,19 +90,74 @@ fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
         seed: SEED,
         ..TrainSpec::default()
     };
+    let kind = match choice.model.unwrap_or(Family::Logistic) {
+        Family::Logistic => ModelKind::Logistic,
+        Family::Mlp => ModelKind::Mlp { hidden: vec![16] },
+    };
+    let names = ["hospital-a", "hospital-b", "hospital-c"];
+    let file = job(choice, "breast-cancer", names, &sizes, ModelSpec::new(kind), training, Holdout::Random);
+    Ok(Scenario { own_features: schema.feature_names().len(), schema, tables, file })
+}
+
+/// Rows of the fraud case unless asked for others.
+const FRAUD_ROWS: usize = 20_000;
+/// Training rows seen in all, in two to ten passes: enough for the model, however many rows there are.
+const FRAUD_VISITS: usize = 300_000;
+
+fn fraud_case(choice: Choice) -> Result<Scenario, CliError> {
+    let banks = fraud::generate(choice.rows.unwrap_or(FRAUD_ROWS), SEED)?;
+    let tables = banks.map(|bank| bank.table).to_vec();
+    let schema = fraud::schema().map_err(privity_data::DataError::from)?;
+    let early = |t: &Table| t.days().iter().filter(|day| **day < fraud::FIRST_TEST_DAY).count();
+    let sizes = tables.iter().map(|t| (early(t), t.rows() - early(t))).collect::<Vec<_>>();
+    let rows: usize = sizes.iter().map(|(train, _)| train).sum();
+    let training = TrainSpec {
+        epochs: choice.epochs.unwrap_or((FRAUD_VISITS / rows).clamp(2, 10)),
+        batch: 128,
+        learning_rate: 0.05,
+        optimiser: Optimiser::Momentum { decay: 0.9 },
+        seed: SEED,
+        ..TrainSpec::default()
+    };
+    let kind = match choice.model.unwrap_or(Family::Mlp) {
+        Family::Logistic => ModelKind::Logistic,
+        Family::Mlp => ModelKind::Mlp { hidden: vec![64, 32] },
+    };
+    let names = ["bank-a", "bank-b", "bank-c"];
+    let holdout = Holdout::FromDay(fraud::FIRST_TEST_DAY);
+    let file = job(choice, "fraud", names, &sizes, ModelSpec::new(kind), training, holdout);
+    Ok(Scenario { own_features: fraud::OWN, schema, tables, file })
+}
+
+/// The job file of a case; `sizes` are training and test rows of each party.
+fn job(
+    choice: Choice,
+    name: &str,
+    names: [&str; 3],
+    sizes: &[(usize, usize)],
+    model: ModelSpec,
+    training: TrainSpec,
+    holdout: Holdout,
+) -> JobFile {
+    let participant = |(name, &(rows, test_rows)): (&str, &(usize, usize))| Participant {
+        name: name.into(),
+        address: String::new(),
+        fingerprint: None,
+        certificate: None,
+        rows,
+        test_rows,
+    };
     let truncation = if choice.exact { Truncation::Exact } else { Truncation::Fast };
-    let file = JobFile {
-        name: "breast-cancer".into(),
+    JobFile {
+        name: name.into(),
         protocol: "rep3".into(),
-        participants,
+        participants: names.into_iter().zip(sizes).map(participant).collect(),
         data: DataSection { schema: SchemaSource::Path("schema.toml".into()), standardise: true, input_bound: 64.0 },
-        model: ModelSpec::new(kind),
+        model,
         training,
         numbers: Numbers { truncation, ..Numbers::default() },
         link: LinkSection::default(),
-        evaluation: Evaluation { holdout: Holdout::Random, metrics: Metrics::Secure, buckets: 32 },
+        evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
-    };
-    let schema = breast_cancer::schema().map_err(privity_data::DataError::from)?;
-    Ok(Scenario { schema, tables, file })
+    }
 }

@@ -3,8 +3,8 @@
 use assert_cmd::cargo::cargo_bin;
 use std::process::Command;
 
-fn demo(args: &[&str]) -> serde_json::Value {
-    let output = Command::new(cargo_bin("privity")).args(["demo", "breast-cancer", "--json"]).args(args).output();
+fn demo(case: &str, args: &[&str]) -> serde_json::Value {
+    let output = Command::new(cargo_bin("privity")).args(["demo", case, "--json"]).args(args).output();
     let output = output.expect("the program starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
@@ -12,7 +12,7 @@ fn demo(args: &[&str]) -> serde_json::Value {
 
 #[test]
 fn plan_and_reality_agree_to_the_byte() {
-    let summary = demo(&["--epochs", "3"]);
+    let summary = demo("breast-cancer", &["--epochs", "3"]);
     assert_eq!(summary["bytes_sent"], summary["bytes_planned"]);
     assert_eq!(summary["rounds"], summary["rounds_planned"]);
     assert!(summary["secure"]["auc"].as_f64().unwrap() > 0.95);
@@ -20,8 +20,23 @@ fn plan_and_reality_agree_to_the_byte() {
 
 #[test]
 fn exact_mode_equals_the_twin() {
-    let summary = demo(&["--epochs", "2", "--exact", "--model", "mlp"]);
+    let summary = demo("breast-cancer", &["--epochs", "2", "--exact", "--model", "mlp"]);
     assert_eq!(summary["secure"], summary["twin"]);
+}
+
+#[test]
+fn banks_train_on_generated_payments_split_in_time() {
+    let summary = demo("fraud", &["--rows", "3000", "--epochs", "2"]);
+    assert_eq!(summary["bytes_sent"], summary["bytes_planned"]);
+    assert_eq!(summary["rounds"], summary["rounds_planned"]);
+    let figure = |of: &str, name: &str| summary[of][name].as_f64().expect("a number");
+    for name in ["auc", "average_precision"] {
+        assert!((figure("secure", name) - figure("twin", name)).abs() < 0.02, "{name}: {summary}");
+    }
+    assert!(figure("secure", "auc") > figure("pooled", "auc"), "joint counts help: {summary}");
+    assert_eq!(summary["alone"].as_array().map(Vec::len), Some(3));
+    let refused = Command::new(cargo_bin("privity")).args(["demo", "breast-cancer", "--rows", "5"]).output();
+    assert_eq!(refused.expect("the program starts").status.code(), Some(2));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tables in: schema contracts, CSV and Parquet readers, splits, fixed point, and shipped data.
+//! Tables in: schema contracts, CSV and Parquet readers, splits, fixed point, shipped data and a fraud generator.
 //!
 //! Everything here is local and in plain numbers. Cell contents are secret: they appear in no error and no `Debug`.
 #![forbid(unsafe_code)]
@@ -7,6 +7,7 @@ pub mod breast_cancer;
 pub mod csv;
 mod encode;
 mod error;
+pub mod fraud;
 pub mod fuzz;
 mod limits;
 pub mod metrics;

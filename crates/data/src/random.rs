@@ -15,9 +15,35 @@ impl Random {
         Random(ChaCha20Rng::from_seed(*hasher.finalize().as_bytes()))
     }
 
+    /// Uniform in [0, 1), a multiple of 2^-53.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform in [low, high).
+    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
     /// Uniform in 0..n; the bias of the multiplication is below n / 2^64.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.0.next_u64()) * n as u128) >> 64) as usize
+    }
+
+    /// Uniform whole number, both ends included.
+    pub(crate) fn count(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    /// True with this probability.
+    pub(crate) fn chance(&mut self, p: f64) -> bool {
+        self.unit() < p
+    }
+
+    /// Gaussian, by Box and Muller over `libm`: the platform's logarithm may differ in the last bit.
+    pub(crate) fn normal(&mut self, mean: f64, deviation: f64) -> f64 {
+        let radius = (-2.0 * libm::log(1.0 - self.unit())).sqrt();
+        mean + deviation * radius * libm::cos(std::f64::consts::TAU * self.unit())
     }
 
     /// In place, by Fisher and Yates.

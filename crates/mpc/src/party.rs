@@ -3,7 +3,8 @@
 use crate::{Error, Result};
 use privity_net::{Link, Tag};
 use privity_prim::{Context, Prg, Secret, derive, fresh_secret};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Mutex;
 
 /// Traffic of one operation, as this party saw it.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -29,10 +30,12 @@ pub struct Party {
     scopes: Vec<&'static str>,
     traffic: BTreeMap<&'static str, Traffic>,
     sent: Vec<u64>,
+    /// Every draw so far, where a test asked for it.
+    drawn: Option<Mutex<HashSet<(usize, Draw)>>>,
 }
 
 /// Where a mask comes from: step of the program, label of the stream within it, tile. Used once each.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Draw {
     /// Program step, below 2^56.
     pub step: u64,
@@ -71,7 +74,7 @@ impl Party {
     /// A party with given pair keys.
     pub(crate) fn with_keys(link: Box<dyn Link>, keys: Vec<Option<Prg>>, epoch: u32) -> Party {
         let sent = vec![0; link.n()];
-        Party { link, keys, epoch, step: 0, clock: 0, scopes: Vec::new(), traffic: BTreeMap::new(), sent }
+        Party { link, keys, epoch, step: 0, clock: 0, scopes: Vec::new(), traffic: BTreeMap::new(), sent, drawn: None }
     }
 
     /// A party whose mask keys are public constants. Nothing is hidden: for transcript tests only.
@@ -84,6 +87,12 @@ impl Party {
         };
         let keys = (0..n).map(|peer| (peer != me).then(|| key(peer))).collect();
         Self::with_keys(link, keys, 0)
+    }
+
+    /// From now on a mask that is drawn twice ends the program: for tests only, as every draw is remembered.
+    #[doc(hidden)]
+    pub fn audit_masks_for_tests(&mut self) {
+        self.drawn = Some(Mutex::default());
     }
 
     /// This party's index.
@@ -133,6 +142,10 @@ impl Party {
     /// Fills `out` with the pseudo-random stream shared with `peer` for this draw.
     pub fn mask(&self, peer: usize, draw: Draw, out: &mut [u64]) {
         debug_assert!(draw.step < 1 << 56 && draw.tile < 1 << 31, "mask coordinates out of range");
+        if let Some(drawn) = &self.drawn {
+            let fresh = drawn.lock().is_ok_and(|mut drawn| drawn.insert((peer, draw)));
+            assert!(fresh, "the mask {draw:?} shared with {peer} is drawn twice");
+        }
         let key = self.keys[peer].as_ref().expect("masks are shared with other parties");
         key.fill(draw.step << 8 | draw.label as u64, (draw.tile as u64) << 32, out);
     }

@@ -5,8 +5,9 @@ mod common;
 use common::{Data, Losses, SOFTPLUS_ERROR, config, mlp};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
-use privity_mpc::{Config, Party, Protocol, Radix, Recipients, TruncMode};
+use privity_mpc::rep3::cost::Rep3Costs;
+use privity_mpc::{Config, Protocol, Radix, Recipients, TruncMode};
+use privity_mpc_test::World;
 use privity_nn::spec::{Optimiser, Sigmoid};
 use privity_nn::{ModelKind, ModelSpec, OpenModel, TrainSpec, Trainer, iteration, layers, train};
 use privity_ring::{Shape, Tensor, Unit};
@@ -25,16 +26,7 @@ fn job<P: Protocol<R = u64>>(p: &mut P, model: &ModelSpec, spec: &TrainSpec, dat
 }
 
 fn under_rep3(config: Config, model: &ModelSpec, spec: &TrainSpec, data: &Data) -> Vec<(OpenModel, Vec<f64>)> {
-    std::thread::scope(|s| {
-        let party = |link| {
-            s.spawn(move || {
-                let party = Party::connect(Box::new(link), &privity_prim::Context::default()).expect("connects");
-                job(&mut Rep3::new(party, config).expect("a sound format"), model, spec, data)
-            })
-        };
-        let parties: Vec<_> = privity_net::memory::mesh(3).into_iter().map(party).collect();
-        parties.into_iter().map(|h| h.join().expect("a party ends well")).collect()
-    })
+    World::new(config).run(|p| job(p, model, spec, data))
 }
 
 fn largest_difference(a: &OpenModel, b: &OpenModel) -> f64 {

@@ -5,7 +5,6 @@
 
 mod arithmetic;
 mod boolean;
-mod buffer;
 mod convert;
 pub mod cost;
 mod input;
@@ -19,7 +18,7 @@ use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use buffer::{Buffer, Pool};
+use crate::buffer::{Buffer, Pool};
 
 /// Party 0: knows masks, never masked values.
 pub const OWNER: usize = 0;

@@ -7,7 +7,7 @@ const KEPT: usize = 1 << 22;
 
 /// A borrowed buffer of `len` words.
 #[derive(Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     /// A power of two of words, at least `len`; none if empty.
     words: Vec<u64>,
     len: usize,
@@ -28,14 +28,14 @@ impl DerefMut for Buffer {
 
 /// Buffers by the power of two of their size.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(crate) struct Pool {
     free: [Vec<Vec<u64>>; 32],
     kept: usize,
 }
 
 impl Pool {
     /// A buffer of `len` words, contents unspecified.
-    pub(super) fn take(&mut self, len: usize) -> Buffer {
+    pub(crate) fn take(&mut self, len: usize) -> Buffer {
         if len == 0 {
             return Buffer::default();
         }
@@ -51,7 +51,7 @@ impl Pool {
     }
 
     /// Keeps a buffer for the next operation, unless enough are kept.
-    pub(super) fn give(&mut self, buffer: Buffer) {
+    pub(crate) fn give(&mut self, buffer: Buffer) {
         let len = buffer.words.len();
         if len == 0 || self.kept + len > KEPT {
             return;

@@ -1,0 +1,125 @@
+//! One suite for all protocols: a program, its inputs, and what must hold wherever it runs.
+
+use crate::World;
+use privity_mpc::count::Count;
+use privity_mpc::plain::Plain;
+use privity_mpc::rep3::cost::Rep3Costs;
+use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
+use privity_ring::{Ring, Shape, Tensor};
+
+/// A program over inputs of the three data owners.
+pub trait Program: Sync {
+    /// Shapes of the owners' inputs.
+    fn shapes(&self) -> [Shape; 3];
+    /// What is computed; every result is opened to all.
+    fn run<P: Protocol>(&self, p: &mut P, inputs: [P::A; 3]) -> Result<Vec<P::A>>;
+    /// Largest difference from the twin's results in units in the last place, under fast truncation. Exact truncation
+    /// allows none.
+    fn tolerance(&self) -> u64 {
+        1
+    }
+    /// Whether exact truncation supports it.
+    fn exact(&self) -> bool {
+        true
+    }
+}
+
+/// Every combination of truncation and carry tree, on a base.
+pub fn configs(base: Config) -> Vec<Config> {
+    let mut all = Vec::new();
+    for mode in [TruncMode::Fast, TruncMode::Exact] {
+        for radix in [Radix::Two, Radix::Four] {
+            all.push(Config { mode, radix, ..base });
+        }
+    }
+    all
+}
+
+/// Runs a program under every protocol and every configuration on `base`; see [`conforms_in`].
+///
+/// # Panics
+/// If it does not conform.
+pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3]) {
+    for config in configs(base).into_iter().filter(|c| program.exact() || c.mode == TruncMode::Fast) {
+        conforms_in(program, config, values);
+    }
+}
+
+/// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
+/// sent to each other and the rounds it took must be the declared ones.
+///
+/// # Panics
+/// If any of it does not hold.
+pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) {
+    let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
+    let mut twin = Plain::new(config, 3);
+    let inputs = share(&mut twin, &program.shapes(), values, true).expect("the twin takes any input");
+    let want = program.run(&mut twin, inputs).expect("the program runs in the clear");
+    let parties = World::new(config).run(|p| {
+        let inputs = share(p, &program.shapes(), values, false).expect("inputs are shared");
+        let results = program.run(p, inputs).expect("the program runs");
+        let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");
+        let opened: Vec<Tensor<u64>> = results.iter().map(open).collect();
+        (opened, p.party().bytes_sent().to_vec(), p.party().rounds())
+    });
+    let mut count = Count::new(config, Rep3Costs { radix: config.radix }, Default::default());
+    let inputs = share(&mut count, &program.shapes(), values, true).expect("counting needs no input");
+    for z in program.run(&mut count, inputs).expect("the program is counted") {
+        count.open(&z, Recipients::ALL).expect("openings are counted");
+    }
+    for (me, (opened, sent, rounds)) in parties.iter().enumerate() {
+        compare(config, opened, &want, tolerance);
+        let declared: Vec<u64> = (0..3).map(|to| count.clock().bytes(me, to)).collect();
+        assert_eq!(*sent, declared, "{config:?}: bytes sent by {me}");
+        assert_eq!(*rounds, count.clock().rounds_of(me), "{config:?}: rounds of {me}");
+    }
+}
+
+fn compare(config: Config, got: &[Tensor<u64>], want: &[Tensor<u64>], tolerance: u64) {
+    assert_eq!(got.len(), want.len(), "{config:?}: number of results");
+    for (k, (got, want)) in got.iter().zip(want).enumerate() {
+        assert_eq!(got.shape(), want.shape(), "{config:?}: result {k}");
+        for (i, (g, w)) in got.data().iter().zip(want.data()).enumerate() {
+            let off = (g.wrapping_sub(*w) as i64).unsigned_abs();
+            assert!(off <= tolerance, "{config:?} result {k} element {i}: got {} want {}", *g as i64, *w as i64);
+        }
+    }
+}
+
+/// Shares each owner's tensor; `all` at protocols that see everything.
+fn share<P: Protocol>(p: &mut P, shapes: &[Shape; 3], values: &[Tensor<u64>; 3], all: bool) -> Result<[P::A; 3]> {
+    let mut share = |owner: usize| {
+        let data = values[owner].data().iter().map(|v| P::R::from_u64(*v)).collect();
+        let value = Tensor::new(shapes[owner].clone(), data);
+        let given = all || p.me() == owner;
+        p.input(owner, &shapes[owner], given.then_some(&value))
+    };
+    Ok([share(0)?, share(1)?, share(2)?])
+}
+
+/// Reproducible noise for inputs.
+pub struct Noise(pub u64);
+
+impl Noise {
+    /// The next word.
+    pub fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 ^ self.0 >> 33).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+    /// Signed numbers of up to `bits` bits.
+    pub fn tensor(&mut self, shape: &Shape, bits: u32) -> Tensor<u64> {
+        Tensor::new(shape.clone(), (0..shape.len()).map(|_| (self.word() as i64 >> (64 - bits)) as u64).collect())
+    }
+    /// The same, a third of them at or next to the edges `±(2^(bits-1) - 1)`, zero and one.
+    pub fn edges(&mut self, shape: &Shape, bits: u32) -> Tensor<u64> {
+        let top = (1u64 << (bits - 1)) - 1;
+        let edges = [0, 1, u64::MAX, top, top - 1, top.wrapping_neg(), (top - 1).wrapping_neg()];
+        let mut tensor = self.tensor(shape, bits);
+        for (i, v) in tensor.data_mut().iter_mut().enumerate().filter(|(i, _)| i % 3 == 0) {
+            *v = edges[i / 3 % edges.len()];
+        }
+        // What noise alone could exceed by one.
+        tensor.data_mut().iter_mut().for_each(|v| *v = if (*v as i64).unsigned_abs() > top { top } else { *v });
+        tensor
+    }
+}

@@ -1,0 +1,315 @@
+//! Every operation under every protocol and configuration, against the twin and the price list.
+
+use privity_mpc::ops::fourier::Series;
+use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
+use privity_mpc::plain::Plain;
+use privity_mpc::{BitShare, By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
+use privity_mpc_test::World;
+use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
+use privity_ring::{Shape, Tensor};
+
+struct Products(usize, usize, usize);
+impl Program for Products {
+    fn shapes(&self) -> [Shape; 3] {
+        [Shape::matrix(self.0, self.1), Shape::matrix(self.1, self.2), Shape::matrix(self.0, self.1)]
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, z]: [P::A; 3]) -> Result<Vec<P::A>> {
+        let jobs = [
+            Product::matmul(&x, &y, 16),
+            Product::mul(&x, &z, 0),
+            Product::mul(&x, &z, 20),
+            Product::matmul(&x, &y, 0),
+            Product::mul(&x, &x, 40),
+        ];
+        let mut out = p.products_lifted(&jobs)?;
+        let rescaled = p.rescale(&[(&x, 7), (&z, 0)])?;
+        out.extend(p.lift(rescaled)?);
+        Ok(out)
+    }
+}
+
+#[test]
+fn products() {
+    let mut noise = Noise(1);
+    for shape in [(0, 3, 2), (1, 1, 1), (3, 5, 7), (130, 70, 33), (64, 300, 64)] {
+        let program = Products(shape.0, shape.1, shape.2);
+        conforms(&program, Config::default(), &program.shapes().map(|s| noise.edges(&s, 26)));
+    }
+}
+
+struct Comparisons(usize, u32);
+impl Program for Comparisons {
+    fn shapes(&self) -> [Shape; 3] {
+        [0, 1, 2].map(|_| Shape::vector(self.0))
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, z]: [P::A; 3]) -> Result<Vec<P::A>> {
+        let (small_x, small_y) = (x.scale(1), y.scale(1));
+        let (bits, _) = p.signs(&[&x, &y, &z], self.1, Vec::new())?;
+        let armed = p.arm(&bits[0])?;
+        let positive = p.not(&armed);
+        let both = p.and(&[(&bits[0], &bits[1]), (&positive, &bits[2])])?;
+        let different = bits[0].xor(&bits[1]);
+        let exact = Raw::exact(z.clone());
+        let jobs = [
+            Inject { terms: vec![(&positive, By::Value(&exact))], shape: z.shape().clone() },
+            Inject {
+                terms: vec![(&armed, By::Public(1 << 20)), (&bits[2], By::Value(&exact))],
+                shape: z.shape().clone(),
+            },
+            Inject { terms: vec![(&both[0], By::Public(1)), (&both[1], By::Public(2))], shape: z.shape().clone() },
+        ];
+        let mut out = p.inject(&jobs)?;
+        out.push(p.b2a(&different)?);
+        for bit in &bits {
+            out.push(p.b2a(bit)?);
+        }
+        let bits = p.a2b(&small_x, 13)?;
+        for i in 0..13 {
+            out.push(p.b2a(&bits.plane(i))?);
+        }
+        out.extend([small_x, small_y]);
+        Ok(out)
+    }
+}
+
+#[test]
+fn comparisons_and_bits_at_the_edges_of_their_width() {
+    let mut noise = Noise(2);
+    for (len, width) in [(0, 32), (1, 24), (3, 2), (65, 32), (1000, 33), (20_000, 47), (129, 48)] {
+        let program = Comparisons(len, width);
+        conforms(&program, Config::default(), &program.shapes().map(|s| noise.edges(&s, width)));
+    }
+}
+
+/// Comparisons, selections and lifts of values that are raw.
+struct Raws(usize);
+impl Program for Raws {
+    fn shapes(&self) -> [Shape; 3] {
+        [0, 1, 2].map(|_| Shape::vector(self.0))
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, z]: [P::A; 3]) -> Result<Vec<P::A>> {
+        // The product is a multiple of 2^16, so that rounding is exact and so are the signs.
+        let x = x.scale(1 << 16);
+        let raw = p.products(&[Product::mul(&x, &y, 16)])?.remove(0);
+        let (bits, mut out) = p.signs(&[raw.low_bits(), &z], 40, vec![raw.clone()])?;
+        let terms = vec![(&bits[0], By::Value(&raw)), (&bits[1], By::Public(5))];
+        out.extend(p.inject(&[Inject { terms, shape: z.shape().clone() }])?);
+        out.push(p.select(&bits[1], &raw)?);
+        Ok(out)
+    }
+}
+
+#[test]
+fn raw_values_are_compared_selected_and_lifted() {
+    let mut noise = Noise(3);
+    for len in [0, 1, 63, 5000] {
+        let program = Raws(len);
+        conforms(&program, Config::default(), &program.shapes().map(|s| noise.edges(&s, 19)));
+    }
+}
+
+/// One operation of `ops` on the first input.
+struct Operation(Op, usize);
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Relu,
+    Abs,
+    Clip,
+    Max,
+    Less,
+    Sigmoid,
+    Tanh,
+    Softplus,
+    Fourier,
+    Reciprocal,
+    InverseSqrt,
+    Moments,
+    Within,
+    Harmonics,
+}
+
+impl Program for Operation {
+    fn shapes(&self) -> [Shape; 3] {
+        let shape = if matches!(self.0, Op::Moments) { Shape::matrix(self.1, 3) } else { Shape::vector(self.1) };
+        [shape.clone(), shape, Shape::vector(1)]
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, _]: [P::A; 3]) -> Result<Vec<P::A>> {
+        let raw = Raw::exact(x.clone());
+        Ok(match self.0 {
+            Op::Relu => vec![compare::relu(p, raw)?.0],
+            Op::Abs => vec![compare::abs(p, &x)?],
+            Op::Clip => vec![compare::clip(p, &x, -1.5, 2.25)?],
+            Op::Max => vec![compare::max(p, &x, &y)?],
+            Op::Less => {
+                let bits = compare::less(p, &x, &y)?;
+                vec![p.b2a(&bits)?]
+            }
+            Op::Sigmoid => vec![sigmoid::piecewise(p, raw)?],
+            Op::Tanh => vec![sigmoid::tanh(p, &x)?],
+            Op::Softplus => vec![sigmoid::softplus(p, raw)?],
+            Op::Fourier => vec![sigmoid::fourier_clipped(p, &x)?],
+            Op::Reciprocal => vec![reciprocal::reciprocal(p, &x)?],
+            Op::InverseSqrt => vec![inverse_sqrt::inverse_sqrt(p, &x)?],
+            Op::Moments => {
+                let m = statistics::moments(p, &x, 16.0)?;
+                let z = statistics::standardise(p, &x, &m, 1.5)?;
+                vec![m.mean, m.variance, m.inverse_deviation, z]
+            }
+            Op::Within => {
+                range::within(p, &x, 5.0)?;
+                vec![]
+            }
+            Op::Harmonics => {
+                let raw = p.harmonics(&x, &Series::new(20, 16, &[0.5, -0.25, 0.125]))?;
+                p.lift(vec![raw])?
+            }
+        })
+    }
+    /// Rounding errors of several steps add up; what they add up to against the true function is tested in `ops.rs`.
+    fn tolerance(&self) -> u64 {
+        match self.0 {
+            Op::Relu | Op::Abs | Op::Clip | Op::Max | Op::Less | Op::Within => 0,
+            Op::Sigmoid | Op::Fourier | Op::Harmonics => 1,
+            Op::Tanh => 2,
+            Op::Softplus => 4,
+            Op::Reciprocal => 40,
+            Op::InverseSqrt => 8,
+            Op::Moments => 64,
+        }
+    }
+    fn exact(&self) -> bool {
+        !matches!(self.0, Op::Fourier | Op::Harmonics)
+    }
+}
+
+#[test]
+fn operations() {
+    let mut noise = Noise(4);
+    let all = [
+        Op::Relu,
+        Op::Abs,
+        Op::Clip,
+        Op::Max,
+        Op::Less,
+        Op::Sigmoid,
+        Op::Tanh,
+        Op::Softplus,
+        Op::Fourier,
+        Op::Reciprocal,
+        Op::InverseSqrt,
+        Op::Moments,
+        Op::Within,
+        Op::Harmonics,
+    ];
+    for op in all {
+        for len in [1, 3, 130] {
+            let program = Operation(op, len);
+            let mut values = program.shapes().map(|s| noise.edges(&s, 20));
+            if matches!(op, Op::Reciprocal | Op::InverseSqrt) {
+                // Positive values of all magnitudes in the domain.
+                values[0].data_mut().iter_mut().for_each(|v| *v = (1 << 8) + (*v & 0xFFFFF) * 300);
+            }
+            conforms(&program, Config::default(), &values);
+        }
+    }
+}
+
+#[test]
+fn fast_and_exact_answers_of_a_range_check_are_right() {
+    for mode in [TruncMode::Fast, TruncMode::Exact] {
+        let config = Config { mode, ..Config::default() };
+        let values = Noise(5).edges(&Shape::vector(100), 20);
+        let largest = values.data().iter().map(|v| (*v as i64).unsigned_abs()).max().unwrap() as f64 / 65_536.0;
+        let check = |bound: f64| {
+            let answers = World::new(config).run(|p| {
+                let given = (p.me() == 2).then_some(&values);
+                let x = p.input(2, values.shape(), given).unwrap();
+                range::within(p, &x, bound).unwrap()
+            });
+            assert!(answers.iter().all(|a| *a == answers[0]), "all learn the same");
+            answers[0]
+        };
+        assert!(check(largest));
+        assert!(!check(largest - 1.0 / 65_536.0));
+    }
+}
+
+/// More elements than are in flight at once.
+struct Large(usize);
+impl Program for Large {
+    fn shapes(&self) -> [Shape; 3] {
+        [Shape::vector(self.0), Shape::vector(1), Shape::vector(1)]
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, ..]: [P::A; 3]) -> Result<Vec<P::A>> {
+        let raw = p.products(&[Product::mul(&x, &x, 16)])?.remove(0);
+        let (bits, lifted) = p.signs(&[&x], 21, vec![raw])?;
+        let rectified = p.select(&bits[0], &Raw::exact(x))?;
+        let both = p.and(&[(&bits[0], &bits[0])])?.remove(0);
+        Ok(vec![lifted.into_iter().next().expect("one"), rectified, p.b2a(&both)?])
+    }
+}
+
+#[test]
+fn operations_beyond_a_batch() {
+    let program = Large((1 << 22) + 100);
+    let values = program.shapes().map(|s| Noise(6).edges(&s, 21));
+    conforms_in(&program, Config { radix: Radix::Four, ..Config::default() }, &values);
+}
+
+/// Products of up to 2^60, one gross error in which would be a wrong value.
+struct Gross(usize);
+impl Program for Gross {
+    fn shapes(&self) -> [Shape; 3] {
+        [Shape::vector(self.0), Shape::vector(self.0), Shape::vector(1)]
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, _]: [P::A; 3]) -> Result<Vec<P::A>> {
+        p.products_lifted(&[Product::mul(&x, &y, 16)])
+    }
+}
+
+#[test]
+fn no_gross_error_in_truncations_of_large_products() {
+    // 10^7 where there is time: `cargo xtask heavy`.
+    let repetitions = if std::env::var_os("PRIVITY_HEAVY").is_some() { 10 } else { 1 };
+    let mut noise = Noise(7);
+    for _ in 0..repetitions {
+        let program = Gross(if repetitions == 1 { 100_000 } else { 1_000_000 });
+        let values = program.shapes().map(|s| noise.edges(&s, 31));
+        conforms_in(&program, Config::default(), &values);
+    }
+}
+
+#[test]
+fn sine_series_are_refused_in_exact_mode() {
+    let config = Config { mode: TruncMode::Exact, ..Config::default() };
+    let refused = World::new(config).run(|p| {
+        let x = p.public(&Tensor::zeros(&Shape::vector(1)));
+        sigmoid::fourier_clipped(p, &x).is_err()
+    });
+    assert_eq!(refused, [true; 3]);
+}
+
+#[test]
+fn openings_reach_their_recipients_and_nobody_else() {
+    let value = Tensor::fill(&Shape::vector(5), 77u64);
+    for recipients in [vec![0], vec![1], vec![2], vec![0, 2], vec![1, 2], vec![0, 1, 2], vec![]] {
+        let opened = World::new(Config::default()).run(|p| {
+            let x = p.input(1, value.shape(), (p.me() == 1).then_some(&value)).unwrap();
+            p.open(&x, Recipients::of(&recipients)).unwrap()
+        });
+        for (me, opened) in opened.into_iter().enumerate() {
+            assert_eq!(opened, recipients.contains(&me).then(|| value.clone()), "party {me} of {recipients:?}");
+        }
+    }
+}
+
+#[test]
+fn shares_show_no_data() {
+    let planes = privity_mpc::share::Planes::from_values(&[12345], 16);
+    assert!(!format!("{planes:?}").contains("12345"));
+    assert_eq!(format!("{:?}", Tensor::<u64>::fill(&Shape::vector(2), 77)), "Tensor[2]");
+    let twin = Plain::new(Config::default(), 3);
+    assert_eq!(twin.parties(), 3);
+    assert_eq!(<Tensor<u64> as Share>::shape(&Tensor::fill(&Shape::vector(2), 1)).len(), 2);
+}

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffer;
 pub mod cost;
 pub mod count;
 pub mod error;

@@ -26,7 +26,7 @@ pub enum Work {
     W6,
     /// Inference of the perceptron 784-128-128-10 on `batch` rows.
     W7,
-    /// One dependent multiplication of one value.
+    /// One multiplication of one value, each by the last one's result.
     W8,
 }
 
@@ -88,8 +88,12 @@ pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize) -> Result<State<
 pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Result<()> {
     let frac = p.config().fixed.frac;
     match (work, state) {
-        (Work::W1 | Work::W8, State::Pair(x, y)) => {
+        (Work::W1, State::Pair(x, y)) => {
             p.products(&[Product::mul(x, y, 0)])?;
+        }
+        (Work::W8, State::Pair(x, y)) => {
+            let product = p.products(&[Product::mul(x, y, 0)])?;
+            *x = p.lift(product)?.remove(0);
         }
         (Work::W1fixed, State::Pair(x, y)) => {
             p.products_lifted(&[Product::mul(x, y, frac)])?;

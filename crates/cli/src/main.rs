@@ -14,10 +14,6 @@ use error::CliError;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Operations take and return many buffers of tens of kilobytes, on which the system's allocator spends a tenth of the time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train models together over data that none of the parties shows to the others.
 ///
 /// Exit codes: 0 done; 2 command line, job file or identity; 3 the party's data; 4 a peer or the network; 5 values left

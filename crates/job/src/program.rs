@@ -161,12 +161,10 @@ fn standardise<P: Protocol>(
     }
     let limit = job.file().training.input_limit;
     let moments = statistics::moments(p, &train.features, job.scaling().bound)?;
-    let rows = train.features.shape().rows();
-    let all = P::A::concat_rows(&[&train.features, &test.features]);
-    let all = statistics::standardise(p, &all, &moments, limit)?;
-    let total = all.shape().rows();
-    let train = Table { features: all.slice_rows(0, rows), labels: train.labels };
-    let test = Table { features: all.slice_rows(rows, total), labels: test.labels };
+    let mut table = |table: Table<P::A>| -> Result<Table<P::A>, JobError> {
+        Ok(Table { features: statistics::standardise(p, &table.features, &moments, limit)?, labels: table.labels })
+    };
+    let (train, test) = (table(train)?, table(test)?);
     Ok((train, test, Some(moments)))
 }
 

@@ -4,6 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 /// Words kept for reuse in all: 32 MiB.
 const KEPT: usize = 1 << 22;
+/// Classes of sizes that are kept, up to 1 MiB: a few large buffers would leave no room for the many small ones.
+const CLASSES: usize = 18;
 
 /// A borrowed buffer of `len` words.
 #[derive(Default)]
@@ -29,7 +31,7 @@ impl DerefMut for Buffer {
 /// Buffers by the power of two of their size.
 #[derive(Default)]
 pub(crate) struct Pool {
-    free: [Vec<Vec<u64>>; 32],
+    free: [Vec<Vec<u64>>; CLASSES],
     kept: usize,
 }
 
@@ -78,9 +80,12 @@ mod tests {
         assert_eq!((again.as_ptr(), again.len(), again[99]), (place, 128, 7));
         pool.give(again);
         pool.give(Buffer::default());
-        let large: Vec<Buffer> = (0..3).map(|_| pool.take(KEPT / 2)).collect();
-        large.into_iter().for_each(|b| pool.give(b));
-        assert_eq!(pool.kept, KEPT / 2 + 128);
+        let huge = pool.take(1 << CLASSES);
+        pool.give(huge);
+        assert_eq!(pool.kept, 128);
+        let many: Vec<Buffer> = (0..KEPT >> (CLASSES - 2)).map(|_| pool.take(1 << (CLASSES - 1))).collect();
+        many.into_iter().for_each(|b| pool.give(b));
+        assert!(pool.kept <= KEPT && pool.kept > KEPT / 2);
         assert!(pool.take(0).is_empty());
     }
 }

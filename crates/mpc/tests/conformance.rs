@@ -1,8 +1,10 @@
 //! Every operation under every protocol and configuration, against the twin and the price list.
 
+use privity_mpc::count::Count;
 use privity_mpc::ops::fourier::Series;
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
 use privity_mpc::plain::Plain;
+use privity_mpc::rep3::cost::Rep3Costs;
 use privity_mpc::{BitShare, By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
@@ -212,6 +214,34 @@ fn operations() {
             }
             conforms(&program, Config::default(), &values);
         }
+    }
+}
+
+/// Rounds of operations on one value in fast mode at width 32, as docs/protocols/operations.md states them (`less` with the
+/// conversion of its bit).
+#[test]
+fn rounds_are_as_documented() {
+    let documented = [
+        (Op::Less, 4),
+        (Op::Relu, 4),
+        (Op::Abs, 4),
+        (Op::Max, 4),
+        (Op::Clip, 4),
+        (Op::Sigmoid, 5),
+        (Op::Fourier, 6),
+        (Op::Tanh, 5),
+        (Op::Softplus, 9),
+        (Op::Reciprocal, 20),
+        (Op::InverseSqrt, 27),
+        (Op::Within, 9),
+    ];
+    for (op, rounds) in documented {
+        let mut count = Count::new(Config::default(), Rep3Costs { radix: Radix::Four }, Default::default());
+        let shape = Shape::vector(1);
+        let x = count.input(0, &shape, None).unwrap();
+        let before = count.clock().rounds();
+        Operation(op, 1).run(&mut count, [x.clone(), x.clone(), x]).unwrap();
+        assert_eq!(count.clock().rounds() - before, rounds, "{op:?}");
     }
 }
 

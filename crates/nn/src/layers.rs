@@ -21,7 +21,9 @@ pub struct Forward<A, B> {
 
 /// Appends the constant 1 to each row: `[rows, d]` becomes `[rows, d + 1]`. Local.
 pub fn augment<P: Protocol>(p: &mut P, features: &P::A) -> P::A {
-    with_ones(p, &features.transpose()).transpose()
+    let one = 1 << p.config().fixed.frac;
+    let ones = p.public(&Tensor::fill(&Shape::matrix(features.shape().rows(), 1), one));
+    features.zip(&ones, Tensor::concat_cols)
 }
 
 /// Appends a row of ones at scale f to columns.

@@ -169,7 +169,20 @@ impl<R: Ring> Tensor<R> {
     pub fn concat_rows(parts: &[&Self]) -> Self {
         let rows = parts.iter().map(|p| p.rows()).sum();
         let shape = parts.first().map(|p| p.with_rows(rows)).unwrap_or_else(|| Shape::matrix(0, 0));
-        Self::new(shape, parts.iter().flat_map(|p| p.data.iter().copied()).collect())
+        let mut data = Vec::with_capacity(shape.len());
+        parts.iter().for_each(|p| data.extend_from_slice(&p.data));
+        Self::new(shape, data)
+    }
+    /// Matrices of equally many rows side by side.
+    pub fn concat_cols(&self, right: &Self) -> Self {
+        assert_eq!(self.rows(), right.rows(), "matrices side by side have equally many rows");
+        let (a, b) = (self.cols(), right.cols());
+        let mut data = Vec::with_capacity(self.data.len() + right.data.len());
+        for row in 0..self.rows() {
+            data.extend_from_slice(&self.data[row * a..(row + 1) * a]);
+            data.extend_from_slice(&right.data[row * b..(row + 1) * b]);
+        }
+        Tensor { shape: Shape::matrix(self.rows(), a + b), data }
     }
     /// A vector (or one-row matrix) repeated as `rows` rows.
     pub fn broadcast_rows(&self, rows: usize) -> Self {

@@ -23,3 +23,13 @@ pub fn constant<P: Protocol>(p: &mut P, shape: &Shape, c: f64) -> P::A {
     let fixed: Fixed = p.config().fixed;
     p.public(&Tensor::fill(shape, fixed.constant(c)))
 }
+
+/// Elements that operations over whole tables work on at once: they take memory for several copies of what is in work.
+const AT_ONCE: usize = 1 << 20;
+
+/// The rows of `[rows, ..]` (or the elements of `[n]`) in parts of at most [`AT_ONCE`] elements, at least one row each.
+fn parts<A: Share>(x: &A) -> Vec<A> {
+    let rows = x.shape().rows();
+    let step = (AT_ONCE * rows).checked_div(x.shape().len()).unwrap_or(rows).clamp(1, rows.max(1));
+    (0..rows).step_by(step).map(|from| x.slice_rows(from, rows.min(from + step))).collect()
+}

@@ -1,9 +1,9 @@
 //! Statistics over the rows of a shared table.
 
-use super::add_constant;
 use super::compare::clip;
 use super::inverse_sqrt::inverse_sqrt;
-use crate::{Error, Product, Protocol, Raw, Result, Share};
+use super::{add_constant, parts};
+use crate::{Error, Product, Protocol, Result, Share};
 
 /// Means and inverse standard deviations of columns, `[cols]` each.
 pub struct Moments<A> {
@@ -27,7 +27,8 @@ fn divide<P: Protocol>(p: &mut P, x: &P::A, by: usize) -> Result<P::A> {
 
 /// Mean, variance and inverse deviation of each column of `[rows, cols]`, for entries below `bound` in magnitude and up to
 /// 2^22 rows with `rows * bound^2 < 2^(41 - frac)`. Error of the mean: two units in the last place; of the variance: `4 bound`
-/// units. Rounds: two products, two divisions, an inverse square root.
+/// units. Rounds: a product for every 2^20 elements, two divisions, a rescaling,
+/// an inverse square root.
 pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P::A>> {
     let rows = x.shape().rows();
     let frac = p.config().fixed.frac;
@@ -40,10 +41,15 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
         return Err(Error::Parameter { operation: "mean and variance", problem });
     }
     let mean = divide(p, &x.sum_rows(), rows)?;
-    let centred = x.sub(&mean.broadcast_rows(rows));
     // Squares stay unrescaled until summed: one rounding per column instead of one per entry.
-    let squares = p.products(&[Product::mul(&centred, &centred, 0)])?.remove(0);
-    let sums = squares.low_bits().sum_rows();
+    let mut sums: Option<P::A> = None;
+    for part in parts(x) {
+        let centred = part.sub(&mean.broadcast_rows(part.shape().rows()));
+        let squares = p.products(&[Product::mul(&centred, &centred, 0)])?.remove(0);
+        let sum = squares.low_bits().sum_rows();
+        sums = Some(sums.map_or_else(|| sum.clone(), |sums| sums.add(&sum)));
+    }
+    let sums = sums.expect("at least one row");
     let rescaled = p.rescale(&[(&sums, frac)])?;
     let sums = p.lift(rescaled)?.remove(0);
     let variance = divide(p, &sums, rows)?;
@@ -52,12 +58,17 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
     Ok(Moments { mean, inverse_deviation, variance })
 }
 
-/// Rows standardised by given moments and limited to `[-limit, limit]`. Rounds: one product with its lift, and a clip.
+/// Rows standardised by given moments and limited to `[-limit, limit]`. Rounds: one product with its lift, and a clip, for
+/// every 2^20 elements.
 pub fn standardise<P: Protocol>(p: &mut P, x: &P::A, moments: &Moments<P::A>, limit: f64) -> Result<P::A> {
-    let (rows, frac) = (x.shape().rows(), p.config().fixed.frac);
-    let centred = x.sub(&moments.mean.broadcast_rows(rows));
-    let scale = moments.inverse_deviation.broadcast_rows(rows);
-    let z: Vec<Raw<P::A>> = p.products(&[Product::mul(&centred, &scale, frac)])?;
-    let z = p.lift(z)?.remove(0);
-    clip(p, &z, -limit, limit)
+    let frac = p.config().fixed.frac;
+    let mut done = vec![x.slice_rows(0, 0)];
+    for part in parts(x) {
+        let rows = part.shape().rows();
+        let centred = part.sub(&moments.mean.broadcast_rows(rows));
+        let scale = moments.inverse_deviation.broadcast_rows(rows);
+        let z = p.products_lifted(&[Product::mul(&centred, &scale, frac)])?.remove(0);
+        done.push(clip(p, &z, -limit, limit)?);
+    }
+    Ok(P::A::concat_rows(&done.iter().collect::<Vec<_>>()))
 }

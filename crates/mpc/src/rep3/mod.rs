@@ -9,6 +9,7 @@ mod convert;
 pub mod cost;
 mod input;
 
+use crate::buffer::{Buffer, Pool};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Party};
 use crate::share::Planes;
@@ -17,8 +18,6 @@ use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use crate::buffer::{Buffer, Pool};
 
 /// Party 0: knows masks, never masked values.
 pub const OWNER: usize = 0;

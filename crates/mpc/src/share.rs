@@ -58,14 +58,7 @@ pub trait Share: Clone {
     ///
     /// # Panics
     /// If `parts` is empty.
-    fn concat_rows(parts: &[&Self]) -> Self {
-        let first = parts.first().expect("at least one part to concatenate");
-        let mut joined = (*first).clone();
-        for part in &parts[1..] {
-            joined = joined.zip(part, |a, b| Tensor::concat_rows(&[a, b]));
-        }
-        joined
-    }
+    fn concat_rows(parts: &[&Self]) -> Self;
 }
 
 /// One party's part of Boolean sharings: `width` bits for each of `len` elements, plane-major (see `ring::kernels::bits`).
@@ -186,5 +179,8 @@ impl<R: Ring> Share for Tensor<R> {
     }
     fn zip(&self, o: &Self, f: impl Fn(&Tensor<R>, &Tensor<R>) -> Tensor<R>) -> Self {
         f(self, o)
+    }
+    fn concat_rows(parts: &[&Self]) -> Self {
+        Tensor::concat_rows(parts)
     }
 }

@@ -133,7 +133,7 @@ enum Op {
 
 impl Program for Operation {
     fn shapes(&self) -> [Shape; 3] {
-        let shape = if matches!(self.0, Op::Moments) { Shape::matrix(self.1, 3) } else { Shape::vector(self.1) };
+        let shape = if matches!(self.0, Op::Moments) { Shape::matrix(self.1, 9) } else { Shape::vector(self.1) };
         [shape.clone(), shape, Shape::vector(1)]
     }
     fn run<P: Protocol>(&self, p: &mut P, [x, y, _]: [P::A; 3]) -> Result<Vec<P::A>> {
@@ -277,6 +277,16 @@ impl Program for Large {
         let rectified = p.select(&bits[0], &Raw::exact(x))?;
         let both = p.and(&[(&bits[0], &bits[0])])?.remove(0);
         Ok(vec![lifted.into_iter().next().expect("one"), rectified, p.b2a(&both)?])
+    }
+}
+
+#[test]
+fn tables_are_worked_on_in_parts() {
+    let mut noise = Noise(8);
+    for (op, len) in [(Op::Sigmoid, (1 << 18) + 5), (Op::Within, (1 << 20) + 3), (Op::Moments, 120_000)] {
+        let program = Operation(op, len);
+        let bits = if matches!(op, Op::Moments) { 18 } else { 20 };
+        conforms_in(&program, Config::default(), &program.shapes().map(|s| noise.edges(&s, bits)));
     }
 }
 

@@ -27,9 +27,9 @@ pub fn constant<P: Protocol>(p: &mut P, shape: &Shape, c: f64) -> P::A {
 /// Elements that operations over whole tables work on at once: they take memory for several copies of what is in work.
 const AT_ONCE: usize = 1 << 20;
 
-/// The rows of `[rows, ..]` (or the elements of `[n]`) in parts of at most [`AT_ONCE`] elements, at least one row each.
-fn parts<A: Share>(x: &A) -> Vec<A> {
+/// The rows of `[rows, ..]` (or the elements of `[n]`) in parts of at most so many elements, at least one row each.
+fn parts<A: Share>(x: &A, elements: usize) -> Vec<A> {
     let rows = x.shape().rows();
-    let step = (AT_ONCE * rows).checked_div(x.shape().len()).unwrap_or(rows).clamp(1, rows.max(1));
+    let step = (elements * rows).checked_div(x.shape().len()).unwrap_or(rows).clamp(1, rows.max(1));
     (0..rows).step_by(step).map(|from| x.slice_rows(from, rows.min(from + step))).collect()
 }

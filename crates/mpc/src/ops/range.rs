@@ -1,6 +1,6 @@
 //! Secure range check of inputs.
 
-use super::{constant, parts};
+use super::{AT_ONCE, constant, parts};
 use crate::{By, Inject, Protocol, Recipients, Result, Share};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -15,7 +15,7 @@ pub fn within<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<bool> {
         return Ok(true);
     }
     let mut beyond: Option<P::A> = None;
-    for part in parts(x) {
+    for part in parts(x, AT_ONCE) {
         let count = violations(p, &part, bound)?;
         beyond = Some(beyond.map_or_else(|| count.clone(), |sum| sum.add(&count)));
     }

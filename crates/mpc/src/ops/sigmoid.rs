@@ -2,8 +2,9 @@
 
 use super::compare::{at_least, clip};
 use super::fourier::Series;
-use super::{add_constant, constant};
+use super::{AT_ONCE, add_constant, constant, parts};
 use crate::{By, Inject, Product, Protocol, Raw, Result, Share};
+use privity_ring::Shape;
 
 /// Fraction bits of the slopes: results of [`piecewise_wide`] have that many more fraction bits than their argument.
 pub const SLOPE_BITS: u32 = 8;
@@ -59,8 +60,20 @@ pub fn piecewise_wide<P: Protocol>(p: &mut P, z: Raw<P::A>) -> Result<Wide<P::A,
     Ok(Wide { value, z, bits })
 }
 
-/// [`piecewise_wide`] at `frac` fraction bits; one lift more.
+/// Arguments that [`piecewise`] works on at once: each takes the memory of a dozen comparisons.
+const SIGMOIDS: usize = AT_ONCE / 4;
+
+/// [`piecewise_wide`] at `frac` fraction bits; one lift more. More than 2^18 arguments are worked on in parts of so many, one
+/// after the other.
 pub fn piecewise<P: Protocol>(p: &mut P, z: Raw<P::A>) -> Result<P::A> {
+    if z.shape().len() > SIGMOIDS {
+        let z = p.lift(vec![z])?.remove(0);
+        let mut done = Vec::new();
+        for part in parts(&z.reshape(&Shape::vector(z.shape().len())), SIGMOIDS) {
+            done.push(piecewise(p, Raw::exact(part))?);
+        }
+        return Ok(P::A::concat_rows(&done.iter().collect::<Vec<_>>()).reshape(z.shape()));
+    }
     let wide = piecewise_wide(p, z)?;
     let narrow = p.rescale(&[(&wide.value, SLOPE_BITS)])?;
     Ok(p.lift(narrow)?.remove(0))

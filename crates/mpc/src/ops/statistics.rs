@@ -2,7 +2,7 @@
 
 use super::compare::clip;
 use super::inverse_sqrt::inverse_sqrt;
-use super::{add_constant, parts};
+use super::{AT_ONCE, add_constant, parts};
 use crate::{Error, Product, Protocol, Result, Share};
 
 /// Means and inverse standard deviations of columns, `[cols]` each.
@@ -43,7 +43,7 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
     let mean = divide(p, &x.sum_rows(), rows)?;
     // Squares stay unrescaled until summed: one rounding per column instead of one per entry.
     let mut sums: Option<P::A> = None;
-    for part in parts(x) {
+    for part in parts(x, AT_ONCE) {
         let centred = part.sub(&mean.broadcast_rows(part.shape().rows()));
         let squares = p.products(&[Product::mul(&centred, &centred, 0)])?.remove(0);
         let sum = squares.low_bits().sum_rows();
@@ -63,7 +63,7 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
 pub fn standardise<P: Protocol>(p: &mut P, x: &P::A, moments: &Moments<P::A>, limit: f64) -> Result<P::A> {
     let frac = p.config().fixed.frac;
     let mut done = vec![x.slice_rows(0, 0)];
-    for part in parts(x) {
+    for part in parts(x, AT_ONCE) {
         let rows = part.shape().rows();
         let centred = part.sub(&moments.mean.broadcast_rows(rows));
         let scale = moments.inverse_deviation.broadcast_rows(rows);

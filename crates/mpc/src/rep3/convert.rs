@@ -57,9 +57,18 @@ fn lane(words: &[u64], i: usize, shift: u32) -> u64 {
     }
 }
 
-#[inline(always)]
-fn bit(words: &[u64], i: usize) -> u64 {
-    words[i / 64] >> (i % 64) & 1
+/// Bits of a tile as words of all ones or zeros, which loops over elements can use without shifts; `word` gives packed bits.
+fn expand(p: &mut Rep3, range: &Range<usize>, word: impl Fn(usize) -> u64) -> Buffer {
+    debug_assert!(range.start.is_multiple_of(64), "tiles start at whole words");
+    let mut masks = p.buffer(range.len());
+    let first = range.start / 64;
+    vectorise(|| {
+        for (k, chunk) in masks.chunks_mut(64).enumerate() {
+            let bits = word(first + k);
+            chunk.iter_mut().enumerate().for_each(|(i, mask)| *mask = (bits >> i & 1).wrapping_neg());
+        }
+    });
+    masks
 }
 
 /// Lifts on their way: `2^k (1 - am) lm` added to each value, a pair product in words of a few bits (Spec 5.3).
@@ -157,13 +166,13 @@ fn correct(x: &mut Tensor<u64>, lanes: &[u64], shift: u32) {
 fn post_lift(p: &mut Rep3, l: &mut Lifting, range: &Range<usize>, step: u64, tile: usize) -> Result<()> {
     let (shift, words) = l.tile(range);
     let mut q = p.buffer(words.len());
-    let (half, mask) = (&mut l.half[words.clone()], &mut l.mask[words]);
     let bits = &l.pending.as_ref().expect("only pending values have tiles").bits;
-    let known = |i: usize| bit(bits, range.start + i);
+    let known = expand(p, range, |word| bits[word]);
+    let (half, mask) = (&mut l.half[words.clone()], &mut l.mask[words]);
     if p.is_owner() {
         // q = lm, dealt as q1 (drawn) and q2 (sent to party 2); output masks drawn.
         p.mask(FIRST, step, R, tile, &mut q);
-        vectorise(|| for_lanes(&mut q, range.len(), shift, |i, r| known(i).wrapping_sub(r)));
+        vectorise(|| for_lanes(&mut q, range.len(), shift, |i, r| (known[i] & 1).wrapping_sub(r)));
         p.party.send(SECOND, step, tile, &q)?;
         p.mask(FIRST, step, Z, tile, half);
         p.mask(SECOND, step, Z, tile, mask);
@@ -176,13 +185,12 @@ fn post_lift(p: &mut Rep3, l: &mut Lifting, range: &Range<usize>, step: u64, til
         }
         p.mask(OWNER, step, Z, tile, mask);
         half.copy_from_slice(mask);
-        vectorise(|| {
-            for_lanes(half, range.len(), shift, |i, l| l.wrapping_add(lane(&q, i, shift) & known(i).wrapping_sub(1)))
-        });
+        vectorise(|| for_lanes(half, range.len(), shift, |i, l| l.wrapping_add(lane(&q, i, shift) & !known[i])));
         let peer = p.online_peer();
         p.party.send(peer, step, tile, half)?;
     }
     p.recycle(q);
+    p.recycle(known);
     Ok(())
 }
 
@@ -198,9 +206,11 @@ pub(super) fn arm(p: &mut Rep3, x: &BooleanShare) -> Result<BooleanShare> {
         match p.party.me() {
             OWNER => {
                 let mut message = p.buffer(range.len());
-                deal_mask_bit(p, x, range, step, BETA, tile, &mut message);
+                let bits = mask_bits(p, x, &range);
+                deal_mask_bit(p, &bits, step, BETA, tile, &mut message);
                 p.party.send(SECOND, step, tile, &message)?;
                 p.recycle(message);
+                p.recycle(bits);
             }
             FIRST => p.mask(OWNER, step, BETA, tile, &mut beta[range]),
             _ => p.party.recv(OWNER, step, tile, &mut beta[range])?,
@@ -209,15 +219,16 @@ pub(super) fn arm(p: &mut Rep3, x: &BooleanShare) -> Result<BooleanShare> {
     Ok(BooleanShare { x: x.x.clone(), y: x.y.clone(), beta: Some(Arc::new(Beta(beta))) })
 }
 
-/// Owner: `L_b - beta1` for a tile.
-fn deal_mask_bit(p: &Rep3, x: &BooleanShare, range: Range<usize>, step: u64, label: u8, tile: usize, out: &mut [u64]) {
+/// Owner: `L_b - beta1` for a tile, the mask bits given as words of all ones or zeros.
+fn deal_mask_bit(p: &Rep3, mask_bits: &[u64], step: u64, label: u8, tile: usize, out: &mut [u64]) {
     p.mask(FIRST, step, label, tile, out);
-    let (l1, l2, first) = (x.x.words(), x.y.words(), range.start);
-    vectorise(|| {
-        for (i, o) in out.iter_mut().enumerate() {
-            *o = (bit(l1, first + i) ^ bit(l2, first + i)).wrapping_sub(*o);
-        }
-    });
+    vectorise(|| out.iter_mut().zip(mask_bits).for_each(|(o, m)| *o = (m & 1).wrapping_sub(*o)));
+}
+
+/// Owner: the mask bits of a tile.
+fn mask_bits(p: &mut Rep3, b: &BooleanShare, range: &Range<usize>) -> Buffer {
+    let (l1, l2) = (b.x.words(), b.y.words());
+    expand(p, range, |word| l1[word] ^ l2[word])
 }
 
 /// What the mask owner sends for one term and tile, in words, in this order.
@@ -319,31 +330,32 @@ fn deal_terms(
         let (lm, after) = after.split_at_mut(part.lift);
         let (lm_bit, after) = after.split_at_mut(part.lift);
         rest = after;
+        let bits = mask_bits(p, b, &range);
         if !beta.is_empty() {
-            deal_mask_bit(p, b, range.clone(), step, label, tile, beta);
+            deal_mask_bit(p, &bits, step, label, tile, beta);
         }
-        let (l1, l2, first) = (b.x.words(), b.y.words(), range.start);
-        let mask_bit = |i: usize| bit(l1, first + i) ^ bit(l2, first + i);
         if let By::Value(x) = by {
             // Spec 8.3: gamma = L_b L_x
             p.mask(FIRST, step, label + 1, tile, gamma);
             let (m1, m2) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
             vectorise(|| {
-                for (i, g) in gamma.iter_mut().enumerate() {
-                    *g = (m1[i].wrapping_add(m2[i]) & mask_bit(i).wrapping_neg()).wrapping_sub(*g);
+                for ((g, bit), (m1, m2)) in gamma.iter_mut().zip(&*bits).zip(m1.iter().zip(m2)) {
+                    *g = (m1.wrapping_add(*m2) & bit).wrapping_sub(*g);
                 }
             });
             // Spec 8.4: lm and L_b lm, modulo 2^shift
             if let (Some(pending), Some(shift)) = (&x.pending, shift) {
                 p.mask(FIRST, step, label + 2, tile, lm);
                 p.mask(FIRST, step, label + 3, tile, lm_bit);
-                let top = |i: usize| bit(&pending.bits, first + i);
+                let top = expand(p, &range, |word| pending.bits[word]);
                 vectorise(|| {
-                    for_lanes(lm, len, shift, |i, r| top(i).wrapping_sub(r));
-                    for_lanes(lm_bit, len, shift, |i, r| (top(i) & mask_bit(i)).wrapping_sub(r));
+                    for_lanes(lm, len, shift, |i, r| (top[i] & 1).wrapping_sub(r));
+                    for_lanes(lm_bit, len, shift, |i, r| (top[i] & bits[i] & 1).wrapping_sub(r));
                 });
+                p.recycle(top);
             }
         }
+        p.recycle(bits);
     }
     if total > 0 {
         p.party.send(SECOND, step, tile, &message)?;
@@ -390,17 +402,22 @@ fn post_terms(
         let (lm_bit, after) = after.split_at(part.lift);
         rest = after;
         let beta = b.beta.as_ref().map_or(beta, |beta| &beta.0[range.clone()]);
-        let term = Term { masked: b.x.words(), first: range.start, beta };
+        let words = b.x.words();
+        let masked = expand(p, &range, |word| words[word]);
+        let term = Term { masked: &masked, beta };
         match by {
             By::Public(c) => term.add_public(sum, *c, me == SECOND),
             By::Value(x) => {
                 let (a, l) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
                 term.add_secret(sum, a, l, gamma, me == SECOND);
                 if let (Some(pending), Some(shift)) = (&x.pending, shift) {
-                    term.add_lift(sum, &pending.bits, lm, lm_bit, *shift);
+                    let am = expand(p, &range, |word| pending.bits[word]);
+                    term.add_lift(sum, &am, lm, lm_bit, *shift);
+                    p.recycle(am);
                 }
             }
         }
+        p.recycle(masked);
     }
     let peer = p.online_peer();
     p.party.send(peer, step, tile, sum)?;
@@ -408,32 +425,26 @@ fn post_terms(
     Ok(())
 }
 
-/// The online pair's view of one bit sharing over a tile. In all sums `s = 1 - 2 A_b`.
+/// The online pair's view of one bit sharing over a tile, masked bits as words of all ones or zeros. In all sums
+/// `s = 1 - 2 A_b`.
 struct Term<'a> {
     masked: &'a [u64],
-    first: usize,
     beta: &'a [u64],
 }
 
 impl Term<'_> {
-    #[inline(always)]
-    fn masked_bit(&self, i: usize) -> u64 {
-        bit(self.masked, self.first + i)
-    }
     /// `s v`
     #[inline(always)]
     fn signed(b: u64, v: u64) -> u64 {
-        let flip = b.wrapping_neg();
-        (v ^ flip).wrapping_sub(flip)
+        (v ^ b).wrapping_sub(b)
     }
 
     /// Spec 8.2: `c (A_b + s L_b)`; party 2 adds the part without masks.
     fn add_public(&self, sum: &mut [u64], c: u64, constant: bool) {
-        let whole = if constant { u64::MAX } else { 0 };
+        let whole = u64::from(constant);
         vectorise(|| {
-            for (i, s) in sum.iter_mut().enumerate() {
-                let b = self.masked_bit(i);
-                let v = Self::signed(b, self.beta[i]).wrapping_add(b & whole);
+            for (s, (b, beta)) in sum.iter_mut().zip(self.masked.iter().zip(self.beta)) {
+                let v = Self::signed(*b, *beta).wrapping_add(b & whole);
                 *s = s.wrapping_add(c.wrapping_mul(v));
             }
         });
@@ -443,11 +454,11 @@ impl Term<'_> {
     fn add_secret(&self, sum: &mut [u64], a: &[u64], l: &[u64], gamma: &[u64], constant: bool) {
         let whole = if constant { u64::MAX } else { 0 };
         vectorise(|| {
-            for (i, s) in sum.iter_mut().enumerate() {
-                let b = self.masked_bit(i);
-                let own = (a[i] & whole).wrapping_sub(l[i]) & b.wrapping_neg();
-                let cross = a[i].wrapping_mul(self.beta[i]).wrapping_sub(gamma[i]);
-                *s = s.wrapping_add(own).wrapping_add(Self::signed(b, cross));
+            let bits = self.masked.iter().zip(self.beta);
+            for ((s, (b, beta)), ((a, l), gamma)) in sum.iter_mut().zip(bits).zip(a.iter().zip(l).zip(gamma)) {
+                let own = (a & whole).wrapping_sub(*l) & b;
+                let cross = a.wrapping_mul(*beta).wrapping_sub(*gamma);
+                *s = s.wrapping_add(own).wrapping_add(Self::signed(*b, cross));
             }
         });
     }
@@ -455,11 +466,9 @@ impl Term<'_> {
     /// Spec 8.4: `2^k (1 - am) (A_b lm + s L_b lm)`.
     fn add_lift(&self, sum: &mut [u64], am: &[u64], lm: &[u64], lm_bit: &[u64], shift: u32) {
         vectorise(|| {
-            for (i, s) in sum.iter_mut().enumerate() {
-                let b = self.masked_bit(i);
-                let v = (lane(lm, i, shift) & b.wrapping_neg()).wrapping_add(Self::signed(b, lane(lm_bit, i, shift)));
-                let lifted = (v << (64 - shift)) & bit(am, self.first + i).wrapping_sub(1);
-                *s = s.wrapping_add(lifted);
+            for (i, ((s, b), am)) in sum.iter_mut().zip(self.masked).zip(am).enumerate() {
+                let v = (lane(lm, i, shift) & b).wrapping_add(Self::signed(*b, lane(lm_bit, i, shift)));
+                *s = s.wrapping_add((v << (64 - shift)) & !am);
             }
         });
     }

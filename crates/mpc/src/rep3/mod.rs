@@ -58,6 +58,12 @@ impl Share for ArithmeticShare {
     fn zip(&self, o: &Self, f: impl Fn(&Tensor<u64>, &Tensor<u64>) -> Tensor<u64>) -> Self {
         ArithmeticShare { x: f(&self.x, &o.x), y: f(&self.y, &o.y) }
     }
+    fn concat_rows(parts: &[&Self]) -> Self {
+        let component = |pick: fn(&Self) -> &Tensor<u64>| {
+            Tensor::concat_rows(&parts.iter().map(|share| pick(share)).collect::<Vec<_>>())
+        };
+        ArithmeticShare { x: component(|s| &s.x), y: component(|s| &s.y) }
+    }
 }
 
 /// One party's part of a Boolean sharing `b = A ^ l1 ^ l2`, components as in [`ArithmeticShare`].

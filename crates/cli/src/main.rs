@@ -50,6 +50,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    privity_ring::memory::keep_freed();
     match dispatch(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -50,7 +50,7 @@ impl Default for Limits {
             silence: Duration::from_secs(5),
             message: Duration::from_secs(600),
             queue: 64 << 20,
-            run_ahead: 1 << 20,
+            run_ahead: 4 << 20,
             spin: Duration::from_micros(60),
         }
     }

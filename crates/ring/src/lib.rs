@@ -4,6 +4,7 @@
 pub mod element;
 pub mod fixed;
 pub mod kernels;
+pub mod memory;
 pub mod simd;
 pub mod tensor;
 

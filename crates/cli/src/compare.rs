@@ -45,7 +45,7 @@ pub fn labels(rows: &[Rows]) -> Vec<f64> {
 /// The fixed-point twin.
 pub fn twin(job: &Job, rows: &[Rows]) -> Result<Figures, CliError> {
     let encoded = rows.iter().map(|r| prepare::encode(job, r)).collect::<Result<Vec<Encoded<u64>>, _>>()?;
-    let outcome = protocol::twin(job, &Inputs::all(encoded), &mut ())?;
+    let outcome = protocol::twin(job, Inputs::all(encoded), &mut ())?;
     let predictions: Vec<f64> = outcome.predictions.into_iter().flatten().flatten().collect();
     Ok(Figures::of(&labels(rows), &predictions))
 }

@@ -147,13 +147,15 @@ fn openings(job: &Job) -> Vec<OpeningPlan> {
     program::openings(job).into_iter().map(named).collect()
 }
 
-/// Bytes of a party's shares at their peak, while features are limited to their range: raw and standardised features,
-/// margins of both sides, their comparison material and the result, two words of eight bytes each.
+/// Bytes of a party at its peak, about: its shares of all rows with what is standardised or in flight beside them (measured: 2.5
+/// times the shares), and the part of a table that an operation works on.
 fn memory(job: &Job) -> u64 {
-    const COPIES: u64 = 10;
+    const WORDS_IN_WORK: u64 = 30;
     let rows: usize = job.rows().iter().map(|r| r.train + r.test).sum();
     let weights: usize = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
-    COPIES * 16 * (rows * (job.features() + 2) + weights) as u64
+    let elements = (rows * (job.features() + 2) + weights) as u64;
+    let shares = 16 * elements;
+    5 * shares / 2 + 8 * WORDS_IN_WORK * elements.min(privity_mpc::ops::AT_ONCE as u64)
 }
 
 /// Rates of this machine, from a few milliseconds of work.

@@ -83,12 +83,13 @@ struct Table<A> {
 pub fn run<P: Protocol>(
     p: &mut P,
     job: &Job,
-    inputs: &Inputs<P::R>,
+    inputs: Inputs<P::R>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, JobError> {
     let rows = job.rows();
-    let train = share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), inputs)?;
-    let test = share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), inputs)?;
+    let train = share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), &inputs)?;
+    let test = share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), &inputs)?;
+    drop(inputs);
     let (train, test, moments) = booked(p, "standardise", |p| standardise(p, job, train, test))?;
     let spec = &job.file().training;
     let model = privity_nn::train(p, &job.file().model, spec, &train.features, &train.labels, observer)?;

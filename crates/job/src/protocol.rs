@@ -75,7 +75,7 @@ pub struct Measured {
 pub fn execute(
     job: &Job,
     party: Party,
-    inputs: &Inputs<u64>,
+    inputs: Inputs<u64>,
     observer: &mut dyn Observer,
 ) -> (Result<Outcome, JobError>, Measured, Option<Party>) {
     match job.protocol() {
@@ -102,7 +102,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
     let mut p = Count::new(job.config(), costs, speeds);
-    program::run(&mut p, job, &Inputs::none(), &mut ())?;
+    program::run(&mut p, job, Inputs::none(), &mut ())?;
     Ok(p.clock().clone())
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> 
 ///
 /// # Errors
 /// As the program; the inputs of all parties must be there.
-pub fn twin(job: &Job, inputs: &Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
+pub fn twin(job: &Job, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
     program::run(&mut Plain::new(job.config(), crate::job::PARTIES), job, inputs, observer)
 }
 

@@ -175,7 +175,9 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
     let identity = identity(job, me, &options.identity)?;
     let rows = prepare::load(job, me, &options.data, options.test_data.as_deref())?;
     let inputs = Inputs::only(me, prepare::encode(job, &rows)?);
-    write::reserve(&options.out, output_bytes(job, rows.test.rows()))?;
+    let prepare::Rows { train, test } = rows;
+    drop(train);
+    write::reserve(&options.out, output_bytes(job, test.rows()))?;
     let started = Instant::now();
     let link = connect(job, me, identity, options.patience).map_err(|e| e.named(&job.names()))?;
     let session = link.session();
@@ -183,10 +185,10 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
     let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&job.names()))?;
     events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
     let mut reporter = Reporter { events, losses: Vec::new() };
-    let done = compute(job, party, &inputs, &mut reporter).map_err(|e| e.named(&job.names()))?;
-    let mut report = report(job, me, done, reporter.losses, &rows.test);
+    let done = compute(job, party, inputs, &mut reporter).map_err(|e| e.named(&job.names()))?;
+    let mut report = report(job, me, done, reporter.losses, &test);
     report.1.session = hex(&session);
-    write_results(job, options, &rows.test, &report.0, &mut report.1)?;
+    write_results(job, options, &test, &report.0, &mut report.1)?;
     Ok(report.1)
 }
 
@@ -235,7 +237,7 @@ pub struct Done {
 ///
 /// # Errors
 /// As the program.
-pub fn compute(job: &Job, party: Party, inputs: &Inputs<u64>, observer: &mut dyn Observer) -> Result<Done, JobError> {
+pub fn compute(job: &Job, party: Party, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Done, JobError> {
     let me = party.me();
     let started = Instant::now();
     let (outcome, measured, party) = protocol::execute(job, party, inputs, observer);

@@ -23,7 +23,7 @@ fn rep3(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
             s.spawn(move || {
                 let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
                 let me = party.me();
-                compute(job, party, &Inputs::only(me, own), &mut ())
+                compute(job, party, Inputs::only(me, own), &mut ())
             })
         };
         let running: Vec<_> = memory::mesh(3).into_iter().zip(inputs).map(start).collect();
@@ -62,7 +62,7 @@ fn exact_mode_equals_the_twin_bit_for_bit() {
     for model in ["{ mlp = { hidden = [5] } }", "\"logistic\"", "\"linear\""] {
         let text = common::JOB.replace("{ mlp = { hidden = [5] } }", model).replace("\"fast\"", "\"exact\"");
         let job = common::parse(&text).expect("a sound job");
-        let twin = protocol::twin(&job, &Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+        let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
         let done = finished(&job);
         assert!(done[1].outcome.model.is_some());
         assert_eq!(done[1].outcome.model, twin.model);

@@ -8,9 +8,6 @@ use privity_mpc::{By, Inject, Product, Protocol, Raw, Recipients, Share};
 use privity_ring::{Ring, Shape, Tensor};
 use std::ops::Range;
 
-/// Comparisons of one chunk of rows, at most.
-const CHUNK: usize = 1 << 20;
-
 /// How a classifier's scores are distributed, and its loss.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Classification {
@@ -80,7 +77,7 @@ pub fn classification<P: Protocol>(
     let rows = labels.shape().len();
     let mut counts: Option<P::A> = None;
     let mut meter = Meter::default();
-    for chunk in chunks(rows, CHUNK / thresholds.len()) {
+    for chunk in model.chunks(rows, thresholds.len()) {
         let y = labels.slice_rows(chunk.start, chunk.end);
         let logits = measure(p, model, &mut meter, &features.slice_rows(chunk.start, chunk.end), &y)?;
         let counted = histogram(p, &logits, &y, &thresholds)?;
@@ -110,7 +107,7 @@ pub fn mean_squared_error<P: Protocol>(
     check(model, features, labels)?;
     let rows = labels.shape().len();
     let mut total: Option<P::A> = None;
-    for chunk in chunks(rows, CHUNK) {
+    for chunk in model.chunks(rows, 1) {
         let y = labels.slice_rows(chunk.start, chunk.end);
         let predicted = model.predict(p, &features.slice_rows(chunk.start, chunk.end))?;
         let error = predicted.sub(&y).reshape(&Shape::matrix(1, chunk.len()));
@@ -155,11 +152,6 @@ fn check<A: Share>(model: &Model<A>, features: &A, labels: &A) -> Result<(), Tra
     }
     let (expected, got) = (format!("[{}]", rows.max(1)), format!("{:?}", labels.shape().extents()));
     Err(TrainError::Shape { operation: "labels of an evaluation", expected, got })
-}
-
-fn chunks(rows: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let size = size.max(1);
-    (0..rows).step_by(size).map(move |from| from..(from + size).min(rows))
 }
 
 /// Bucket boundaries as logits.

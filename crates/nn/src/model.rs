@@ -5,8 +5,12 @@ use crate::loss;
 use crate::range::Plan;
 use crate::spec::{Loss, ModelSpec, Sigmoid, TrainSpec};
 use crate::{SpecError, TrainError, init, range};
-use privity_mpc::{Protocol, Recipients, Share, TruncMode};
+use privity_mpc::{Protocol, Raw, Recipients, Share, TruncMode};
 use privity_ring::{Fixed, Shape, Tensor};
+use std::ops::Range;
+
+/// Comparisons at once while rows are evaluated.
+const COMPARISONS: usize = 1 << 19;
 
 /// What the output layer's value means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +94,20 @@ impl<A: Share> Model<A> {
         layers::forward(p, self, x)
     }
 
+    /// Parts of so many rows that one takes half a million comparisons, `extra` for each row beside the hidden units': what
+    /// limits memory while many rows are evaluated.
+    pub(crate) fn chunks(&self, rows: usize, extra: usize) -> impl Iterator<Item = Range<usize>> + use<A> {
+        let hidden: usize = self.layers[..self.layers.len() - 1].iter().map(|layer| layer.shape().rows()).sum();
+        let size = (COMPARISONS / (hidden + extra).max(1)).max(1);
+        (0..rows).step_by(size).map(move |from| from..(from + size).min(rows))
+    }
+
     /// Predictions `[rows]` at scale f for features `[rows, d]` at scale f: probabilities, or values of a regression.
     ///
     /// # Errors
     /// Features of another number of columns; protocol failures.
     pub fn predict<P: Protocol<A = A, R = A::R>>(&self, p: &mut P, features: &A) -> Result<A, TrainError> {
-        let logits = self.logits(p, features)?;
-        Ok(loss::probabilities(p, self.head, logits)?)
+        self.by_chunks(p, features, |p, logits| loss::probabilities(p, self.head, logits))
     }
 
     /// Values of the output layer `[rows]` at scale f, before any logistic function.
@@ -104,12 +115,28 @@ impl<A: Share> Model<A> {
     /// # Errors
     /// As [`Model::predict`].
     pub fn scores<P: Protocol<A = A, R = A::R>>(&self, p: &mut P, features: &A) -> Result<A, TrainError> {
-        let logits = self.logits(p, features)?;
-        Ok(p.lift(vec![logits])?.remove(0))
+        self.by_chunks(p, features, |p, logits| Ok(p.lift(vec![logits])?.remove(0)))
     }
 
-    fn logits<P: Protocol<A = A, R = A::R>>(&self, p: &mut P, features: &A) -> Result<privity_mpc::Raw<A>, TrainError> {
+    fn by_chunks<P: Protocol<A = A, R = A::R>>(
+        &self,
+        p: &mut P,
+        features: &A,
+        mut finish: impl FnMut(&mut P, Raw<A>) -> privity_mpc::Result<A>,
+    ) -> Result<A, TrainError> {
         check_columns(self.inputs(), features.shape())?;
+        let mut parts = Vec::new();
+        for chunk in self.chunks(features.shape().rows(), 1) {
+            let logits = self.logits(p, &features.slice_rows(chunk.start, chunk.end))?;
+            parts.push(finish(p, logits)?);
+        }
+        Ok(match parts.is_empty() {
+            true => p.public(&Tensor::zeros(&Shape::vector(0))),
+            false => A::concat_rows(&parts.iter().collect::<Vec<_>>()),
+        })
+    }
+
+    fn logits<P: Protocol<A = A, R = A::R>>(&self, p: &mut P, features: &A) -> privity_mpc::Result<Raw<A>> {
         let rows = features.shape().rows();
         let x = layers::augment(p, features);
         Ok(self.forward(p, &x)?.logits.reshape(&Shape::vector(rows)))

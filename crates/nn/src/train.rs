@@ -174,31 +174,31 @@ pub fn train<P: Protocol>(
     }
     check_labels(rows, labels.shape())?;
     let mut trainer = Trainer::new(p, model, spec, shape.cols())?;
-    let x = layers::augment(p, features);
     for epoch in 0..spec.epochs {
-        let loss = run_epoch(p, &mut trainer, &x, labels, epoch, observer)?;
+        let loss = run_epoch(p, &mut trainer, features, labels, epoch, observer)?;
         observer.epoch(epoch, loss);
     }
     Ok(trainer.model)
 }
 
-/// One epoch over augmented features; the mean loss.
+/// One epoch; the mean loss.
 fn run_epoch<P: Protocol>(
     p: &mut P,
     trainer: &mut Trainer<P::A>,
-    x: &P::A,
+    features: &P::A,
     labels: &P::A,
     epoch: usize,
     observer: &mut dyn Observer,
 ) -> Result<f64, TrainError> {
     let spec = trainer.spec.clone();
-    let batches = batches(spec.seed, epoch, x.shape().rows(), spec.batch, spec.shuffle);
+    let batches = batches(spec.seed, epoch, features.shape().rows(), spec.batch, spec.shuffle);
     let mut meter = Meter::default();
     let mut last = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
         let step = epoch * batches.len() + index;
         let rate = spec.learning_rate * spec.schedule.factor(epoch, step, spec.epochs * batches.len());
-        let outcome = iteration(p, trainer, &x.gather_rows(batch), &labels.gather_rows(batch), rate)?;
+        let x = layers::augment(p, &features.gather_rows(batch));
+        let outcome = iteration(p, trainer, &x, &labels.gather_rows(batch), rate)?;
         last = outcome.pre_activations;
         meter.add(p, trainer.model.head, outcome.output, &outcome.product)?;
         observer.iteration(epoch, index, batches.len());

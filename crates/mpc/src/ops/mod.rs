@@ -25,7 +25,7 @@ pub fn constant<P: Protocol>(p: &mut P, shape: &Shape, c: f64) -> P::A {
 }
 
 /// Elements that operations over whole tables work on at once: they take memory for several copies of what is in work.
-const AT_ONCE: usize = 1 << 20;
+pub const AT_ONCE: usize = 1 << 19;
 
 /// The rows of `[rows, ..]` (or the elements of `[n]`) in parts of at most so many elements, at least one row each.
 fn parts<A: Share>(x: &A, elements: usize) -> Vec<A> {

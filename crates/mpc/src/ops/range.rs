@@ -9,7 +9,7 @@ use privity_ring::{Ring, Shape, Tensor};
 const WIDTH: u32 = 48;
 
 /// Whether all values are within `[-bound, bound]`. Opens one bit to all parties and nothing else: not which value, nor how
-/// many. Rounds: a sign extraction and a selection for every 2^20 values, a sign extraction, a conversion, an opening.
+/// many. Rounds: a sign extraction and a selection for every 2^19 values, a sign extraction, a conversion, an opening.
 pub fn within<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<bool> {
     if x.shape().is_empty() {
         return Ok(true);

@@ -27,7 +27,7 @@ fn divide<P: Protocol>(p: &mut P, x: &P::A, by: usize) -> Result<P::A> {
 
 /// Mean, variance and inverse deviation of each column of `[rows, cols]`, for entries below `bound` in magnitude and up to
 /// 2^22 rows with `rows * bound^2 < 2^(41 - frac)`. Error of the mean: two units in the last place; of the variance: `4 bound`
-/// units. Rounds: a product for every 2^20 elements, two divisions, a rescaling,
+/// units. Rounds: a product for every 2^19 elements, two divisions, a rescaling,
 /// an inverse square root.
 pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P::A>> {
     let rows = x.shape().rows();
@@ -59,7 +59,7 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
 }
 
 /// Rows standardised by given moments and limited to `[-limit, limit]`. Rounds: one product with its lift, and a clip, for
-/// every 2^20 elements.
+/// every 2^19 elements.
 pub fn standardise<P: Protocol>(p: &mut P, x: &P::A, moments: &Moments<P::A>, limit: f64) -> Result<P::A> {
     let frac = p.config().fixed.frac;
     let mut done = vec![x.slice_rows(0, 0)];

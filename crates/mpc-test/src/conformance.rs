@@ -1,9 +1,10 @@
 //! One suite for all protocols: a program, its inputs, and what must hold wherever it runs.
 
-use crate::World;
+use crate::{Shared, World};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::cost::Rep3Costs;
+use privity_mpc::rep3::Rep3;
+use privity_mpc::rep4::Rep4;
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -17,6 +18,10 @@ pub trait Program: Sync {
     /// allows none.
     fn tolerance(&self) -> u64 {
         1
+    }
+    /// Whether actively secure protocols support it.
+    fn active(&self) -> bool {
+        true
     }
     /// Whether exact truncation supports it.
     fn exact(&self) -> bool {
@@ -51,27 +56,35 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 /// # Panics
 /// If any of it does not hold.
 pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) {
-    let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
     let mut twin = Plain::new(config, 3);
     let inputs = share(&mut twin, &program.shapes(), values, true).expect("the twin takes any input");
     let want = program.run(&mut twin, inputs).expect("the program runs in the clear");
-    let parties = World::new(config).run(|p| {
+    conforms_under::<Rep3>(program, config, values, &want);
+    // Its comparisons have one fan-in, whatever the configuration says.
+    if config.radix == Radix::Two && program.active() {
+        conforms_under::<Rep4>(program, config, values, &want);
+    }
+}
+
+fn conforms_under<S: Shared>(program: &impl Program, config: Config, values: &[Tensor<u64>; 3], want: &[Tensor<u64>]) {
+    let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
+    let parties = World::<S>::new(config).run(|p| {
         let inputs = share(p, &program.shapes(), values, false).expect("inputs are shared");
         let results = program.run(p, inputs).expect("the program runs");
         let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");
         let opened: Vec<Tensor<u64>> = results.iter().map(open).collect();
-        (opened, p.party().bytes_sent().to_vec(), p.party().rounds())
+        (opened, p.session().bytes_sent().to_vec(), p.session().rounds())
     });
-    let mut count = Count::new(config, Rep3Costs { radix: config.radix }, Default::default());
+    let mut count = Count::new(config, S::costs(config), Default::default());
     let inputs = share(&mut count, &program.shapes(), values, true).expect("counting needs no input");
     for z in program.run(&mut count, inputs).expect("the program is counted") {
         count.open(&z, Recipients::ALL).expect("openings are counted");
     }
     for (me, (opened, sent, rounds)) in parties.iter().enumerate() {
-        compare(config, opened, &want, tolerance);
-        let declared: Vec<u64> = (0..3).map(|to| count.clock().bytes(me, to)).collect();
-        assert_eq!(*sent, declared, "{config:?}: bytes sent by {me}");
-        assert_eq!(*rounds, count.clock().rounds_of(me), "{config:?}: rounds of {me}");
+        compare(config, opened, want, tolerance);
+        let declared: Vec<u64> = (0..S::PARTIES).map(|to| count.clock().bytes(me, to)).collect();
+        assert_eq!(*sent, declared, "{config:?}: bytes sent by {me} of {}", S::PARTIES);
+        assert_eq!(*rounds, count.clock().rounds_of(me), "{config:?}: rounds of {me} of {}", S::PARTIES);
     }
 }
 

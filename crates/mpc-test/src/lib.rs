@@ -6,4 +6,4 @@ pub mod conformance;
 pub mod statistics;
 mod world;
 
-pub use world::World;
+pub use world::{Shared, World};

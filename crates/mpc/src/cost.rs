@@ -209,8 +209,10 @@ pub trait Costs {
     fn arm(&self, clock: &mut Clock, len: usize);
     /// Injections of `(len, terms)`.
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]);
-    /// Opening of `len` elements.
+    /// Verification of all since the last opening, if anything was done.
+    fn settle(&self, clock: &mut Clock);
+    /// Opening of `len` elements, verification apart.
     fn open(&self, clock: &mut Clock, len: usize, to: crate::Recipients);
-    /// A sine series over `len` values.
-    fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize);
+    /// A sine series over `len` values, or why there is none.
+    fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) -> crate::Result<()>;
 }

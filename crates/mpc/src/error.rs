@@ -14,6 +14,15 @@ pub enum Error {
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system for the mask keys; the session cannot start")]
     Randomness,
+    /// A check of the protocol failed: some party deviated, or a machine computes wrongly. Nothing that depends on it was
+    /// opened. Which party it was cannot be told, so nobody is accused.
+    #[error(
+        "{check} failed: a party deviated from the protocol or a machine is faulty; nothing was opened, and the job must not go on"
+    )]
+    Cheating {
+        /// The check.
+        check: &'static str,
+    },
     /// A parameter no protocol run can honour.
     #[error("{operation}: {problem}")]
     Parameter {

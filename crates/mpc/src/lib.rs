@@ -1,5 +1,5 @@
 //! Shares and protocols. A program is written once, generic in [`Protocol`]; [`plain`] gives it its meaning, [`count`]
-//! its price, [`rep3`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
+//! its price, [`rep3`] and [`rep4`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
 
 #![forbid(unsafe_code)]
 
@@ -7,11 +7,13 @@ mod buffer;
 pub mod cost;
 pub mod count;
 pub mod error;
+mod masked;
 pub mod ops;
 pub mod party;
 pub mod plain;
 pub mod protocol;
 pub mod rep3;
+pub mod rep4;
 pub mod share;
 
 pub use error::{Error, Result};

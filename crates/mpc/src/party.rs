@@ -20,10 +20,48 @@ pub struct Traffic {
 /// Step numbers of the key exchange lie above every program step.
 const KEY_STEP: u64 = u64::MAX;
 
-/// One party in a session: link, pairwise mask keys, program counter, logical clock, statistics.
+/// A set of parties that share a mask key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Holders(u8);
+
+impl Holders {
+    /// These parties.
+    pub const fn of(parties: &[usize]) -> Self {
+        let (mut set, mut i) = (0, 0);
+        while i < parties.len() {
+            set |= 1 << parties[i];
+            i += 1;
+        }
+        Holders(set)
+    }
+    fn contains(self, party: usize) -> bool {
+        self.0 >> party & 1 == 1
+    }
+    fn members(self) -> impl Iterator<Item = usize> {
+        (0..8).filter(move |party| self.contains(*party))
+    }
+    /// The sets of `n` parties that have keys: all pairs, and of four parties all triples.
+    fn all(n: usize) -> impl Iterator<Item = Holders> {
+        let sizes = if n == 4 { 2..=3 } else { 2..=2 };
+        (0..1u8 << n).filter(move |set| sizes.contains(&set.count_ones())).map(Holders)
+    }
+}
+
+impl std::fmt::Display for Holders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut members = self.members().peekable();
+        while let Some(party) = members.next() {
+            write!(f, "{party}{}", if members.peek().is_some() { " and " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// One party in a session: link, mask keys, program counter, logical clock, statistics.
 pub struct Party {
     link: Box<dyn Link>,
-    keys: Vec<Option<Prg>>,
+    keys: BTreeMap<Holders, Prg>,
+    session: [u8; 32],
     epoch: u32,
     step: u64,
     clock: u32,
@@ -31,7 +69,7 @@ pub struct Party {
     traffic: BTreeMap<&'static str, Traffic>,
     sent: Vec<u64>,
     /// Every draw so far, where a test asked for it.
-    drawn: Option<Mutex<HashSet<(usize, Draw)>>>,
+    drawn: Option<Mutex<HashSet<(Holders, Draw)>>>,
 }
 
 /// Where a mask comes from: step of the program, label of the stream within it, tile. Used once each.
@@ -46,47 +84,73 @@ pub struct Draw {
 }
 
 impl Party {
-    /// Exchanges fresh contributions with every peer over the (authenticated) link and derives a mask key per pair, bound
-    /// to session, job, epoch, attempt and lane. One round, 32 bytes to each peer.
+    /// Exchanges fresh contributions with every peer over the (authenticated) link and derives a mask key for every pair and,
+    /// of four parties, for every triple, bound to session, job, epoch, attempt and lane. One round, 32 bytes to each peer
+    /// (three parties); two rounds, 128 bytes to each peer (four), the second to see that all three holders of a triple's key
+    /// have the same.
+    ///
+    /// # Errors
+    /// The network; no randomness; [`Error::Cheating`] if the holders of a key contradict each other.
     pub fn connect(mut link: Box<dyn Link>, context: &Context) -> Result<Party> {
         let (me, n) = (link.me(), link.n());
-        let tag = Tag { epoch: context.epoch, step: KEY_STEP, tile: 0 };
-        let mut mine = Vec::with_capacity(n);
-        for peer in 0..n {
-            mine.push(fresh_secret().map_err(|_| Error::Randomness)?);
-            if peer != me {
-                link.send(peer, tag, 0, mine[peer].expose())?;
+        let sets: Vec<Holders> = Holders::all(n).filter(|set| set.contains(me)).collect();
+        let shared = |peer: usize| sets.iter().enumerate().filter(move |(_, set)| set.contains(peer) && peer != me);
+        let mut contributions: Vec<[Secret; 8]> = Vec::with_capacity(sets.len());
+        for _ in &sets {
+            let mut all: [Secret; 8] = std::array::from_fn(|_| Secret::new([0; 32]));
+            all[me] = fresh_secret().map_err(|_| Error::Randomness)?;
+            contributions.push(all);
+        }
+        let tag = |tile| Tag { epoch: context.epoch, step: KEY_STEP, tile };
+        for peer in (0..n).filter(|peer| *peer != me) {
+            let mine: Vec<u8> = shared(peer).flat_map(|(i, _)| *contributions[i][me].expose()).collect();
+            link.send(peer, tag(0), 0, &mine)?;
+        }
+        for peer in (0..n).filter(|peer| *peer != me) {
+            let mut theirs = vec![0; 32 * shared(peer).count()];
+            link.recv(peer, tag(0), &mut theirs)?;
+            for ((i, _), bytes) in shared(peer).zip(theirs.chunks_exact(32)) {
+                contributions[i][peer] = Secret::new(bytes.try_into().expect("chunks of 32 bytes"));
             }
         }
-        let mut keys = Vec::with_capacity(n);
-        for peer in 0..n {
-            keys.push(if peer == me {
-                None
-            } else {
-                let mut theirs = [0; 32];
-                link.recv(peer, tag, &mut theirs)?;
-                Some(pair_key(context, (me, &mine[peer]), (peer, &Secret::new(theirs))))
-            });
+        let derived = |i: usize, purpose: &str| {
+            let parts: Vec<[u8; 32]> = sets[i].members().map(|party| *contributions[i][party].expose()).collect();
+            derive(&parts, context, &format!("{purpose} of parties {}", sets[i]))
+        };
+        if n == 4 {
+            let triples = |peer: usize| shared(peer).filter(|(_, set)| set.0.count_ones() == 3);
+            for peer in (0..n).filter(|peer| *peer != me) {
+                let digests: Vec<u8> = triples(peer).flat_map(|(i, _)| derived(i, "confirmation")).collect();
+                link.send(peer, tag(1), 0, &digests)?;
+            }
+            let mut same = true;
+            for peer in (0..n).filter(|peer| *peer != me) {
+                let mut theirs = vec![0; 16 * triples(peer).count()];
+                link.recv(peer, tag(1), &mut theirs)?;
+                same &= triples(peer).zip(theirs.chunks_exact(16)).all(|((i, _), d)| derived(i, "confirmation") == d);
+            }
+            if !same {
+                return Err(Error::Cheating { check: "agreement on mask keys" });
+            }
         }
-        Ok(Self::with_keys(link, keys, context.epoch))
+        let keys = (0..sets.len()).map(|i| (sets[i], Prg::new(derived(i, "mask key")))).collect();
+        Ok(Self::with_keys(link, keys, context.epoch, context.session))
     }
 
-    /// A party with given pair keys.
-    pub(crate) fn with_keys(link: Box<dyn Link>, keys: Vec<Option<Prg>>, epoch: u32) -> Party {
+    /// A party with given keys.
+    fn with_keys(link: Box<dyn Link>, keys: BTreeMap<Holders, Prg>, epoch: u32, session: [u8; 32]) -> Party {
         let sent = vec![0; link.n()];
-        Party { link, keys, epoch, step: 0, clock: 0, scopes: Vec::new(), traffic: BTreeMap::new(), sent, drawn: None }
+        let (scopes, traffic) = (Vec::new(), BTreeMap::new());
+        Party { link, keys, session, epoch, step: 0, clock: 0, scopes, traffic, sent, drawn: None }
     }
 
     /// A party whose mask keys are public constants. Nothing is hidden: for transcript tests only.
     #[doc(hidden)]
     pub fn with_fixed_keys_for_tests(link: Box<dyn Link>, seed: u8) -> Party {
         let (me, n) = (link.me(), link.n());
-        let key = |peer: usize| {
-            let (low, high) = (me.min(peer) as u8, me.max(peer) as u8);
-            Prg::new([seed, low, high, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-        };
-        let keys = (0..n).map(|peer| (peer != me).then(|| key(peer))).collect();
-        Self::with_keys(link, keys, 0)
+        let key = |set: Holders| (set, Prg::new([seed, set.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let keys = Holders::all(n).filter(|set| set.contains(me)).map(key).collect();
+        Self::with_keys(link, keys, 0, [0; 32])
     }
 
     /// From now on a mask that is drawn twice ends the program: for tests only, as every draw is remembered.
@@ -133,20 +197,25 @@ impl Party {
         self.scopes.pop();
     }
 
+    /// Identifier of the session.
+    pub fn session(&self) -> &[u8; 32] {
+        &self.session
+    }
+
     /// The next program step: same program, same steps, at every party.
     pub fn next_step(&mut self) -> u64 {
         self.step += 1;
         self.step
     }
 
-    /// Fills `out` with the pseudo-random stream shared with `peer` for this draw.
-    pub fn mask(&self, peer: usize, draw: Draw, out: &mut [u64]) {
+    /// Fills `out` with the pseudo-random stream shared by these parties, this one among them, for this draw.
+    pub fn mask(&self, holders: Holders, draw: Draw, out: &mut [u64]) {
         debug_assert!(draw.step < 1 << 56 && draw.tile < 1 << 31, "mask coordinates out of range");
         if let Some(drawn) = &self.drawn {
-            let fresh = drawn.lock().is_ok_and(|mut drawn| drawn.insert((peer, draw)));
-            assert!(fresh, "the mask {draw:?} shared with {peer} is drawn twice");
+            let fresh = drawn.lock().is_ok_and(|mut drawn| drawn.insert((holders, draw)));
+            assert!(fresh, "the mask {draw:?} of parties {holders} is drawn twice");
         }
-        let key = self.keys[peer].as_ref().expect("masks are shared with other parties");
+        let key = self.keys.get(&holders).expect("masks are drawn by those who hold the key");
         key.fill(draw.step << 8 | draw.label as u64, (draw.tile as u64) << 32, out);
     }
 
@@ -175,11 +244,4 @@ impl Party {
     fn booked(&mut self) -> &mut Traffic {
         self.traffic.entry(self.scopes.last().copied().unwrap_or("other")).or_default()
     }
-}
-
-/// The key of a pair, the same at both ends.
-fn pair_key(context: &Context, a: (usize, &Secret), b: (usize, &Secret)) -> Prg {
-    let (low, high) = if a.0 < b.0 { (a, b) } else { (b, a) };
-    let label = format!("mask key of parties {} and {}", low.0, high.0);
-    Prg::new(derive(&[*low.1.expose(), *high.1.expose()], context, &label))
 }

@@ -1,7 +1,7 @@
 //! The arithmetic black box: what a protocol must offer. A method is here only if protocols need their own way of doing
 //! it; everything else is a free function in [`crate::ops`].
 
-use crate::{BitShare, Result, Share};
+use crate::{BitShare, Error, Result, Share};
 use privity_ring::{Bilinear, Fixed, Ring, Shape, Tensor};
 
 /// How products are brought back to scale.
@@ -146,6 +146,22 @@ impl Recipients {
     }
 }
 
+/// Whether exactly the owner gave its input, in the declared shape.
+pub(crate) fn check_input<'a, R: Ring>(
+    owner: usize,
+    me: usize,
+    shape: &Shape,
+    x: Option<&'a Tensor<R>>,
+) -> Result<Option<&'a Tensor<R>>> {
+    match (x, me == owner) {
+        (Some(x), true) if x.shape() == shape => Ok(Some(x)),
+        (Some(_), true) => Err(Error::Input { owner, problem: "its tensor has not the declared shape" }),
+        (None, true) => Err(Error::Input { owner, problem: "it gave no tensor" }),
+        (Some(_), false) => Err(Error::Input { owner, problem: "another party gave a tensor in its place" }),
+        (None, false) => Ok(None),
+    }
+}
+
 /// One party's side of a protocol. The same straight-line program runs at every party.
 pub trait Protocol {
     /// The ring of values.
@@ -188,7 +204,8 @@ pub trait Protocol {
     fn and(&mut self, jobs: &[(&Self::B, &Self::B)]) -> Result<Vec<Self::B>>;
     /// Bitwise NOT. Local.
     fn not(&mut self, x: &Self::B) -> Self::B;
-    /// Prepares a one-bit sharing for several [`Protocol::inject`]s: its mask material is sent once. No round.
+    /// Prepares a one-bit sharing for several [`Protocol::inject`]s. In rep3 its mask material is sent once and no round is taken;
+    /// in rep4 it is converted to 0 or 1 in the ring, in one round.
     fn arm(&mut self, x: &Self::B) -> Result<Self::B>;
     /// Sums of bits times values, all in one round. Raw operands are lifted on the way.
     fn inject(&mut self, jobs: &[Inject<'_, Self::A, Self::B>]) -> Result<Vec<Self::A>>;

@@ -2,6 +2,7 @@
 
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
 use privity_mpc::plain::Plain;
+use privity_mpc::rep3::Rep3;
 use privity_mpc::{Config, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_mpc_test::World;
 use privity_ring::{Fixed, Shape, Tensor};
@@ -12,7 +13,7 @@ fn check(config: Config, values: &[f64], want: impl Fn(f64) -> f64, error: impl 
     let values: &[f64] =
         &values.iter().map(|v| config.fixed.decode(config.fixed.encode(*v).unwrap())).collect::<Vec<_>>();
     let mut results = vec![run(&mut Plain::new(config, 3), values, op).unwrap()];
-    results.extend(World::new(config).run(|p| run(p, values, op).unwrap()));
+    results.extend(World::<Rep3>::new(config).run(|p| run(p, values, op).unwrap()));
     for (k, result) in results.iter().enumerate() {
         for (x, got) in values.iter().zip(result) {
             let (want, bound) = (want(*x), error(*x));

@@ -54,7 +54,7 @@ fn inputs() -> [[Tensor<u64>; 3]; 3] {
     ]
 }
 
-fn record(world: World, inputs: &[Tensor<u64>; 3]) -> Vec<Frame> {
+fn record(world: World<Rep3>, inputs: &[Tensor<u64>; 3]) -> Vec<Frame> {
     let (results, frames) = world.record(|p| program(p, inputs));
     results.into_iter().for_each(|r| r.expect("the program runs"));
     frames
@@ -74,7 +74,7 @@ fn every_message_looks_uniform_whatever_the_inputs() {
     for config in modes() {
         for inputs in &inputs() {
             let mut by_step: BTreeMap<(usize, usize, u64), Vec<u8>> = BTreeMap::new();
-            for frame in record(World::new(config), inputs) {
+            for frame in record(World::<Rep3>::new(config), inputs) {
                 by_step.entry((frame.from, frame.to, frame.tag.step)).or_default().extend(body(&frame));
             }
             assert!(by_step.len() > 20, "most steps send something");
@@ -92,7 +92,7 @@ fn no_masked_block_ever_recurs() {
         let inputs = &inputs()[0];
         let mut seen = HashSet::new();
         for run in 0..2 {
-            for frame in record(World::new(config), inputs) {
+            for frame in record(World::<Rep3>::new(config), inputs) {
                 // An input's masked value goes to both its holders: once to each is once.
                 if frame.tag.step <= 3 && frame.to == 2 && frame.from == 0 {
                     continue;
@@ -116,9 +116,9 @@ fn the_shape_of_traffic_does_not_depend_on_data_and_fixed_keys_repeat_it() {
         let shape = |frames: Vec<Frame>| -> Vec<_> {
             frames.iter().map(|f| (f.from, f.to, f.tag, f.depth, f.payload.len())).collect()
         };
-        let shapes = inputs().map(|inputs| shape(record(World::new(config), &inputs)));
+        let shapes = inputs().map(|inputs| shape(record(World::<Rep3>::new(config), &inputs)));
         assert!(shapes.iter().all(|s| *s == shapes[0]), "{config:?}");
-        let fixed = World::with_fixed_keys(config, 9);
+        let fixed = World::<Rep3>::with_fixed_keys(config, 9);
         assert_eq!(record(fixed, &inputs()[2]), record(fixed, &inputs()[2]), "{config:?}");
     }
 }
@@ -127,7 +127,7 @@ fn the_shape_of_traffic_does_not_depend_on_data_and_fixed_keys_repeat_it() {
 fn a_frame_that_is_not_due_is_a_typed_error_at_its_receiver() {
     let config = Config::default();
     let inputs = inputs()[2].clone();
-    let frames = record(World::new(config), &inputs);
+    let frames = record(World::<Rep3>::new(config), &inputs);
     let changes: [fn(Frame) -> Vec<Frame>; 6] = [
         |f| vec![Frame { tag: privity_net::Tag { step: f.tag.step + 1, ..f.tag }, ..f }],
         |f| vec![Frame { tag: privity_net::Tag { epoch: f.tag.epoch + 1, ..f.tag }, ..f }],
@@ -148,7 +148,7 @@ fn a_frame_that_is_not_due_is_a_typed_error_at_its_receiver() {
                 true => change(f),
                 false => vec![f],
             });
-            let ends = World::new(config).tampered(hook, |p| {
+            let ends = World::<Rep3>::new(config).tampered(hook, |p| {
                 let ended = program(p, &inputs).and_then(|()| {
                     let zero = p.public(&Tensor::zeros(&Shape::vector(1)));
                     p.open(&zero, Recipients::ALL).map(drop)

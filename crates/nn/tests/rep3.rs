@@ -5,6 +5,7 @@ mod common;
 use common::{Data, Losses, SOFTPLUS_ERROR, config, mlp};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
+use privity_mpc::rep3::Rep3;
 use privity_mpc::rep3::cost::Rep3Costs;
 use privity_mpc::{Config, Protocol, Radix, Recipients, TruncMode};
 use privity_mpc_test::World;
@@ -26,7 +27,7 @@ fn job<P: Protocol<R = u64>>(p: &mut P, model: &ModelSpec, spec: &TrainSpec, dat
 }
 
 fn under_rep3(config: Config, model: &ModelSpec, spec: &TrainSpec, data: &Data) -> Vec<(OpenModel, Vec<f64>)> {
-    World::new(config).run(|p| job(p, model, spec, data))
+    World::<Rep3>::new(config).run(|p| job(p, model, spec, data))
 }
 
 fn largest_difference(a: &OpenModel, b: &OpenModel) -> f64 {

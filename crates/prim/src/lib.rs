@@ -8,5 +8,5 @@ mod transcript;
 
 pub use aes_ctr::Prg;
 pub use keys::{Context, PrimError, Secret, derive, fresh_secret};
-pub use tag::Tag;
+pub use tag::{Tag, multiply};
 pub use transcript::Transcript;

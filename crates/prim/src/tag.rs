@@ -70,6 +70,13 @@ impl Tag {
     }
 }
 
+/// `a b x^-128` in the field of [`Tag`]: for a uniform, secret `a` it hides which `b` it was made of, zero apart.
+pub fn multiply(a: &[u8; 16], b: &[u8; 16]) -> [u8; 16] {
+    let mut hash = Polyval::new(&(*a).into());
+    hash.update(&[(*b).into()]);
+    hash.finalize().into()
+}
+
 fn block(low: u64, high: u64) -> Block {
     bytemuck::cast::<[u64; 2], [u8; 16]>([low, high]).into()
 }
@@ -104,6 +111,15 @@ mod tests {
     #[test]
     fn padded_vector() {
         assert_eq!(tag(bytes("d9b360279694941ac5dbc6987ada7377"), &[1]), bytes("eb93b7740962c5e49d2a90a7dc5cec74"));
+    }
+
+    #[test]
+    fn products_are_bilinear() {
+        let xor = |a: [u8; 16], b: [u8; 16]| std::array::from_fn(|i| a[i] ^ b[i]);
+        let (a, b, c) = ([7; 16], [9; 16], [200; 16]);
+        assert_eq!(multiply(&a, &xor(b, c)), xor(multiply(&a, &b), multiply(&a, &c)));
+        assert_eq!(multiply(&a, &b), multiply(&b, &a));
+        assert_eq!(multiply(&a, &[0; 16]), [0; 16]);
     }
 
     #[test]

@@ -11,13 +11,15 @@ pub struct Count<C> {
     config: Config,
     costs: C,
     clock: Clock,
+    /// Whether anything was done since the last verification.
+    owed: bool,
 }
 
 impl<C: Costs> Count<C> {
     /// A counter at zero.
     pub fn new(config: Config, costs: C, speeds: crate::cost::Speeds) -> Self {
         let clock = Clock::new(costs.parties(), speeds);
-        Count { config, costs, clock }
+        Count { config, costs, clock, owed: false }
     }
     /// Bytes, rounds and predicted time so far.
     pub fn clock(&self) -> &Clock {
@@ -40,10 +42,12 @@ impl<C: Costs> Count<C> {
         shapes.into_iter().map(raw).collect()
     }
 
-    fn booked(&mut self, operation: &'static str, f: impl FnOnce(&C, &mut Clock)) {
+    fn booked<T>(&mut self, operation: &'static str, f: impl FnOnce(&C, &mut Clock) -> T) -> T {
+        self.owed = true;
         self.clock.enter(operation);
-        f(&self.costs, &mut self.clock);
+        let result = f(&self.costs, &mut self.clock);
         self.clock.leave();
+        result
     }
 }
 
@@ -89,6 +93,7 @@ impl<C: Costs> Protocol for Count<C> {
         0
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.owed = true;
         self.clock.enter(operation);
         let result = f(self);
         self.clock.leave();
@@ -146,6 +151,7 @@ impl<C: Costs> Protocol for Count<C> {
         x.clone()
     }
     fn arm(&mut self, x: &CountBits) -> Result<CountBits> {
+        self.owed = true;
         if !x.armed {
             self.booked("select", |c, clock| c.arm(clock, x.len));
         }
@@ -165,12 +171,23 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("select", |c, clock| c.inject(clock, &costs));
         Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
     }
+    fn settle(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.owed) {
+            self.clock.enter("verification");
+            self.costs.settle(&mut self.clock);
+            self.clock.leave();
+        }
+        Ok(())
+    }
     fn open(&mut self, x: &Tensor<Unit>, to: Recipients) -> Result<Option<Tensor<Unit>>> {
-        self.booked("open", |c, clock| c.open(clock, x.len(), to));
+        self.settle()?;
+        self.clock.enter("open");
+        self.costs.open(&mut self.clock, x.len(), to);
+        self.clock.leave();
         Ok(Some(Tensor::zeros(x.shape())))
     }
     fn harmonics(&mut self, x: &Tensor<Unit>, series: &Series) -> Result<Raw<Tensor<Unit>>> {
-        self.booked("harmonics", |c, clock| c.harmonics(clock, x.len(), series.harmonics()));
+        self.booked("harmonics", |c, clock| c.harmonics(clock, x.len(), series.harmonics()))?;
         let pending = Some(Pending { shift: series.rescale(), bits: Vec::new() });
         Ok(Raw { value: Tensor::zeros(x.shape()), pending })
     }

@@ -1,18 +1,16 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, BATCH, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert, tiles};
+use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert};
+use crate::masked::{OFFSET, add_assign, batches, fuse, offset, tiles, top_bits};
 use crate::protocol::Pending;
 use crate::share::Planes;
-use crate::{By, Inject, Product, Raw, Result, Share, TruncMode};
+use crate::{By, Inject, Product, Raw, Result, Share};
 use privity_ring::kernels::gemm::Acc;
 use privity_ring::{Bilinear, Shape, Tensor, simd::vectorise};
 use std::ops::Range;
 
 const R: u8 = 1;
 const Z: u8 = 2;
-
-/// Keeps the masked value in `[0, 2^63)` for magnitudes below 2^62, so that at most one wrap can happen (Spec 5.2).
-const OFFSET: u64 = 1 << 62;
 
 /// A truncated value together with what rounding left over.
 pub(super) struct Masked {
@@ -31,41 +29,12 @@ impl Masked {
     }
 }
 
-/// Packs the top bit of each word.
-fn top_bits(words: &[u64]) -> Vec<u64> {
-    vectorise(|| {
-        let pack = |chunk: &[u64]| chunk.iter().enumerate().fold(0, |word, (i, w)| word | (w >> 63) << i);
-        words.chunks(64).map(pack).collect()
-    })
-}
-
 /// A product on its way.
 struct Flight<'a> {
     job: &'a Product<'a, ArithmeticShare>,
     /// The local part of a matrix product, until its tiles are posted; element-wise products are computed tile by tile.
     local: Buffer,
     out: Masked,
-}
-
-/// A tile of a job: job index, tile number (unique in the step), element range.
-pub(super) type Unit = (usize, usize, Range<usize>);
-
-/// Groups the tiles of results of the given sizes into batches of at most [`BATCH`] elements (at least one tile).
-pub(super) fn batches(sizes: impl Iterator<Item = usize>) -> Vec<Vec<Unit>> {
-    let (mut all, mut batch, mut elements, mut number) = (Vec::new(), Vec::new(), 0, 0);
-    for (job, len) in sizes.enumerate() {
-        for (_, range) in tiles(len) {
-            if elements + range.len() > BATCH {
-                all.push(std::mem::take(&mut batch));
-                elements = 0;
-            }
-            elements += range.len();
-            batch.push((job, number, range));
-            number += 1;
-        }
-    }
-    all.push(batch);
-    all
 }
 
 /// Spec 4 and 5.1 for every job: one round per batch.
@@ -135,13 +104,6 @@ fn local_elements(me: usize, job: &Product<'_, ArithmeticShare>, range: Range<us
         _ => vectorise(|| {
             fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(b.wrapping_sub(m)).wrapping_sub(l.wrapping_mul(b)));
         }),
-    }
-}
-
-#[inline(always)]
-fn fuse(o: &mut [u64], a: &[u64], b: &[u64], c: &[u64], d: &[u64], f: impl Fn(u64, u64, u64, u64) -> u64) {
-    for (o, (((a, b), c), d)) in o.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
-        *o = f(*a, *b, *c, *d);
     }
 }
 
@@ -311,14 +273,6 @@ fn shift_masked(p: &Rep3, out: &mut Masked, range: Range<usize>) {
     });
 }
 
-/// Exact mode adds half a unit, so that the floor rounds half up.
-fn offset(mode: TruncMode, shift: u32) -> u64 {
-    match mode {
-        TruncMode::Fast => OFFSET,
-        TruncMode::Exact => OFFSET + (1 << (shift - 1)),
-    }
-}
-
 /// Spec 5.5: truncates existing shares. `A` and `L` are each shifted where they are known: nothing online, one element
 /// run-ahead.
 pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<Vec<Masked>> {
@@ -376,9 +330,4 @@ pub(super) fn round_exactly(p: &mut Rep3, raw: Vec<Masked>) -> Result<Vec<Raw<Ar
         _ => Raw::exact(v.sub(&borrowed.next().expect("one borrow per truncated value"))),
     };
     Ok(values.into_iter().zip(shifts).map(subtract).collect())
-}
-
-/// `x += y`.
-pub(super) fn add_assign(x: &mut [u64], y: &[u64]) {
-    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = x.wrapping_add(*y)));
 }

@@ -1,11 +1,11 @@
 //! Bit-packed Boolean shares: AND, and comparisons of a value the online pair knows with one the mask owner knows.
 //! Spec 6 and 7.
 
-use super::arithmetic::batches;
-use super::{ArithmeticShare, BATCH, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, convert};
+use super::{ArithmeticShare, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, convert};
+use crate::masked::{Operand, batches, fold_linear, lookup, plane, plane_batches, thermometer, xor_assign};
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, Raw, Result};
-use privity_circuit::{Comparator, Gate, LEAF_BITS, Mask};
+use privity_circuit::{Comparator, Gate, Mask};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,9 +14,6 @@ const R: u8 = 1;
 const Z: u8 = 2;
 const DEALT: u8 = 3;
 const NODES: u8 = 4;
-
-/// Words of a plane per tile: what is dealt for it stays within the second-level cache.
-pub(super) const TILE_WORDS: usize = 128;
 
 /// Spec 6: bitwise AND, one round per batch of words.
 pub(super) fn and(p: &mut Rep3, jobs: &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>> {
@@ -94,10 +91,6 @@ fn post_and(
     Ok(())
 }
 
-fn xor_assign(x: &mut [u64], y: &[u64]) {
-    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x ^= *y));
-}
-
 /// Spec 7.1: `x < 0` is bit `w-1` of `A - L`, that is `A_{w-1} ^ L_{w-1} ^ [A mod 2^{w-1} < L mod 2^{w-1}]`.
 pub(super) fn signs(
     p: &mut Rep3,
@@ -106,7 +99,7 @@ pub(super) fn signs(
     lifts: Vec<Raw<ArithmeticShare>>,
 ) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
     assert!((2..=48).contains(&width), "comparisons read 2 to 48 bits, asked for {width}");
-    let operands: Vec<Operand> = xs.iter().map(|x| Operand::new(p, x, width as usize)).collect();
+    let operands: Vec<Operand> = xs.iter().map(|x| operand(p, x, width as usize)).collect();
     compare(p, operands, lifts)
 }
 
@@ -120,25 +113,14 @@ pub(super) fn less_than_dealt(
     compare(p, operands, lifts)
 }
 
-/// One comparison operand of this party: the low `bits` planes are compared; if `sign`, the next plane is added.
-struct Operand {
-    planes: Planes,
-    bits: usize,
-    sign: bool,
-}
-
-impl Operand {
-    fn new(p: &Rep3, x: &ArithmeticShare, width: usize) -> Self {
-        let planes = if p.is_owner() {
-            Planes::from_values(x.x.add(&x.y).data(), width)
-        } else {
-            Planes::from_values(x.x.data(), width)
-        };
-        Operand { planes, bits: width - 1, sign: true }
-    }
-    fn words(&self) -> usize {
-        plane_words(self.planes.len())
-    }
+/// What this party knows of a comparison of the low `width` bits.
+fn operand(p: &Rep3, x: &ArithmeticShare, width: usize) -> Operand {
+    let planes = if p.is_owner() {
+        Planes::from_values(x.x.add(&x.y).data(), width)
+    } else {
+        Planes::from_values(x.x.data(), width)
+    };
+    Operand { planes, bits: width - 1, sign: true }
 }
 
 /// A tile of one operand: which words, and the state of the walk over the comparator.
@@ -167,7 +149,7 @@ fn compare(
     let mut lift = Some(convert::Lift::post(p, lifts)?);
     let mut lifted = Vec::new();
     let mut step = p.party.next_step();
-    let mut batches = tile_batches(&operands).into_iter().peekable();
+    let mut batches = plane_batches(operands.iter().map(|o| plane_words(o.planes.len()))).into_iter().peekable();
     while let Some(batch) = batches.next() {
         let mut walks = Vec::with_capacity(batch.len());
         for (tile, (operand, words)) in batch.into_iter().enumerate() {
@@ -195,28 +177,6 @@ fn compare(
         }
     }
     Ok((results, lifted))
-}
-
-/// Tiles of all operands in batches of bounded size; at least one batch, possibly empty.
-fn tile_batches(operands: &[Operand]) -> Vec<Vec<(usize, Range<usize>)>> {
-    let (mut all, mut batch, mut words) = (Vec::new(), Vec::new(), 0);
-    for (index, operand) in operands.iter().enumerate() {
-        for start in (0..operand.words()).step_by(TILE_WORDS) {
-            if words + TILE_WORDS > BATCH / 64 {
-                all.push(std::mem::take(&mut batch));
-                words = 0;
-            }
-            words += TILE_WORDS;
-            batch.push((index, start..operand.words().min(start + TILE_WORDS)));
-        }
-    }
-    all.push(batch);
-    all
-}
-
-/// Plane `i` of a buffer of planes of `n` words.
-fn plane(words: &[u64], i: usize, n: usize) -> &[u64] {
-    &words[i * n..(i + 1) * n]
 }
 
 /// Words dealt for one tile: thermometer bits, sign bit, mask products.
@@ -281,33 +241,11 @@ fn xor_into(values: &mut [u64], node: usize, n: usize, masks: &[u64], second: &[
     vectorise(|| out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = a ^ b));
 }
 
-/// `planes[out] ^= planes[linear]`; `linear` comes before `out`.
-fn fold_linear(planes: &mut [u64], out: usize, linear: usize, n: usize) {
-    let (before, after) = planes.split_at_mut(out * n);
-    xor_assign(&mut after[..n], plane(before, linear, n));
-}
-
 fn product_of_planes(values: &[u64], nodes: &[usize], n: usize, out: &mut [u64]) {
     out.copy_from_slice(plane(values, nodes[0], n));
     for &node in &nodes[1..] {
         let factor = plane(values, node, n);
         vectorise(|| out.iter_mut().zip(factor).for_each(|(o, f)| *o &= *f));
-    }
-}
-
-/// `out` plane `j - 1` becomes `[r >= j]` for `j = 1..2^bits`, `r` given as bit planes, lowest first.
-fn thermometer(bits: &[&[u64]], out: &mut [u64]) {
-    let n = bits[0].len();
-    for (j, out) in out.chunks_exact_mut(n.max(1)).enumerate().take((1 << bits.len()) - 1) {
-        let j = j + 1;
-        out.fill(u64::MAX);
-        for (i, bit) in bits.iter().enumerate() {
-            if j >> i & 1 == 1 {
-                vectorise(|| out.iter_mut().zip(*bit).for_each(|(o, b)| *o &= *b));
-            } else {
-                vectorise(|| out.iter_mut().zip(*bit).for_each(|(o, b)| *o |= *b));
-            }
-        }
     }
 }
 
@@ -356,70 +294,6 @@ fn leaves(
     second.copy_from_slice(&dealt[first_product * n..]);
     p.recycle(dealt);
     Ok(Walk { operand, words, values, masks, second })
-}
-
-/// `g ^= [r >= c + 1]`, `eq ^= [r >= c] ^ [r >= c + 1]`, entries of the shared thermometer `steps` selected by the public `c`.
-fn lookup(c: &[&[u64]], steps: &[u64], one: u64, g: &mut [u64], eq: Option<&mut [u64]>) {
-    let n = g.len();
-    let (whole, tail) = (n / LANES * LANES, n % LANES);
-    let mut unused = [0u64; TILE_WORDS];
-    let eq = match eq {
-        Some(eq) => eq,
-        None => &mut unused[..n],
-    };
-    vectorise(|| {
-        for at in (0..whole).step_by(LANES) {
-            select_entries::<LANES>(c, steps, one, n, at, g, eq);
-        }
-        for at in whole..whole + tail {
-            select_entries::<1>(c, steps, one, n, at, g, eq);
-        }
-    });
-}
-
-/// Words handled at once by a table look-up: the table's entries then fill vector registers.
-const LANES: usize = 4;
-
-#[inline(always)]
-fn select_entries<const W: usize>(
-    c: &[&[u64]],
-    steps: &[u64],
-    one: u64,
-    n: usize,
-    at: usize,
-    g: &mut [u64],
-    eq: &mut [u64],
-) {
-    const ENTRIES: usize = 1 << LEAF_BITS;
-    let size = 1 << c.len();
-    // next[v] = [r >= v + 1], same[v] = [r = v]
-    let mut next = [[0u64; W]; ENTRIES];
-    let mut same = [[0u64; W]; ENTRIES];
-    let mut below = [one; W];
-    for v in 0..size {
-        if v + 1 < size {
-            next[v].copy_from_slice(&steps[v * n + at..v * n + at + W]);
-        }
-        for i in 0..W {
-            same[v][i] = below[i] ^ next[v][i];
-        }
-        below = next[v];
-    }
-    let mut entries = size;
-    for bit in c.iter().rev() {
-        entries /= 2;
-        for v in 0..entries {
-            for i in 0..W {
-                let choose = bit[at + i];
-                next[v][i] ^= (next[v][i] ^ next[v + entries][i]) & choose;
-                same[v][i] ^= (same[v][i] ^ same[v + entries][i]) & choose;
-            }
-        }
-    }
-    for i in 0..W {
-        g[at + i] ^= next[0][i];
-        eq[at + i] ^= same[0][i];
-    }
 }
 
 /// Online pair, Spec 7.5: opens the masked leaves to each other, then level after level, one exchange each.

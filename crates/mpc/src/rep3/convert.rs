@@ -1,10 +1,10 @@
 //! Lifts of truncated values, bits to arithmetic, bit injection, arithmetic to bits, sine series. Spec 5.3, 8, 9 and 10.
 
-use super::arithmetic::{Unit, add_assign, batches};
-use super::{ArithmeticShare, Beta, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, tiles};
+use super::{ArithmeticShare, Beta, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean};
+use crate::masked::{Unit, add_assign, batches, correct, expand, for_lanes, lane, lane_words, shift_up, tiles};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
-use crate::share::{Planes, plane_words};
+use crate::share::Planes;
 use crate::{BitShare, By, Error, Inject, Raw, Result, Share, TruncMode};
 use privity_ring::{Tensor, simd::vectorise};
 use std::ops::Range;
@@ -17,59 +17,6 @@ const BETA: u8 = 5;
 const TERM: u8 = 16;
 /// Terms per injection: what is dealt for a tile of as many fits a frame, and stream labels fit a byte.
 pub(super) const MAX_TERMS: usize = 32;
-
-/// Width of the words a lift travels in, for values shifted by `shift` bits: only `2^shift` residues matter.
-pub(super) fn lane_bits(shift: u32) -> usize {
-    match shift {
-        0..=16 => 16,
-        17..=32 => 32,
-        _ => 64,
-    }
-}
-
-/// 64-bit words that carry `len` lanes.
-pub(super) fn lane_words(len: usize, shift: u32) -> usize {
-    (len * lane_bits(shift)).div_ceil(64)
-}
-
-/// Applies `f(i, lane)` to each of the first `len` lanes.
-#[inline(always)]
-fn for_lanes(words: &mut [u64], len: usize, shift: u32, f: impl Fn(usize, u64) -> u64) {
-    match lane_bits(shift) {
-        16 => {
-            let lanes: &mut [u16] = bytemuck::cast_slice_mut(words);
-            lanes[..len].iter_mut().enumerate().for_each(|(i, v)| *v = f(i, *v as u64) as u16);
-        }
-        32 => {
-            let lanes: &mut [u32] = bytemuck::cast_slice_mut(words);
-            lanes[..len].iter_mut().enumerate().for_each(|(i, v)| *v = f(i, *v as u64) as u32);
-        }
-        _ => words[..len].iter_mut().enumerate().for_each(|(i, v)| *v = f(i, *v)),
-    }
-}
-
-#[inline(always)]
-fn lane(words: &[u64], i: usize, shift: u32) -> u64 {
-    match lane_bits(shift) {
-        16 => bytemuck::cast_slice::<u64, u16>(words)[i] as u64,
-        32 => bytemuck::cast_slice::<u64, u32>(words)[i] as u64,
-        _ => words[i],
-    }
-}
-
-/// Bits of a tile as words of all ones or zeros, which loops over elements can use without shifts; `word` gives packed bits.
-fn expand(p: &mut Rep3, range: &Range<usize>, word: impl Fn(usize) -> u64) -> Buffer {
-    debug_assert!(range.start.is_multiple_of(64), "tiles start at whole words");
-    let mut masks = p.buffer(range.len());
-    let first = range.start / 64;
-    vectorise(|| {
-        for (k, chunk) in masks.chunks_mut(64).enumerate() {
-            let bits = word(first + k);
-            chunk.iter_mut().enumerate().for_each(|(i, mask)| *mask = (bits >> i & 1).wrapping_neg());
-        }
-    });
-    masks
-}
 
 /// Lifts on their way: `2^k (1 - am) lm` added to each value, a pair product in words of a few bits (Spec 5.3).
 pub(super) struct Lift {
@@ -154,20 +101,11 @@ impl Lift {
     }
 }
 
-/// `x += 2^(64 - shift) * lanes`; the multiplication discards what a lane holds above `shift` bits.
-fn correct(x: &mut Tensor<u64>, lanes: &[u64], shift: u32) {
-    vectorise(|| {
-        for (i, x) in x.data_mut().iter_mut().enumerate() {
-            *x = x.wrapping_add(lane(lanes, i, shift) << (64 - shift));
-        }
-    });
-}
-
 fn post_lift(p: &mut Rep3, l: &mut Lifting, range: &Range<usize>, step: u64, tile: usize) -> Result<()> {
     let (shift, words) = l.tile(range);
     let mut q = p.buffer(words.len());
     let bits = &l.pending.as_ref().expect("only pending values have tiles").bits;
-    let known = expand(p, range, |word| bits[word]);
+    let known = expand(&mut p.pool, range, |word| bits[word]);
     let (half, mask) = (&mut l.half[words.clone()], &mut l.mask[words]);
     if p.is_owner() {
         // q = lm, dealt as q1 (drawn) and q2 (sent to party 2); output masks drawn.
@@ -228,7 +166,7 @@ fn deal_mask_bit(p: &Rep3, mask_bits: &[u64], step: u64, label: u8, tile: usize,
 /// Owner: the mask bits of a tile.
 fn mask_bits(p: &mut Rep3, b: &BooleanShare, range: &Range<usize>) -> Buffer {
     let (l1, l2) = (b.x.words(), b.y.words());
-    expand(p, range, |word| l1[word] ^ l2[word])
+    expand(&mut p.pool, range, |word| l1[word] ^ l2[word])
 }
 
 /// What the mask owner sends for one term and tile, in words, in this order.
@@ -347,7 +285,7 @@ fn deal_terms(
             if let (Some(pending), Some(shift)) = (&x.pending, shift) {
                 p.mask(FIRST, step, label + 2, tile, lm);
                 p.mask(FIRST, step, label + 3, tile, lm_bit);
-                let top = expand(p, &range, |word| pending.bits[word]);
+                let top = expand(&mut p.pool, &range, |word| pending.bits[word]);
                 vectorise(|| {
                     for_lanes(lm, len, shift, |i, r| (top[i] & 1).wrapping_sub(r));
                     for_lanes(lm_bit, len, shift, |i, r| (top[i] & bits[i] & 1).wrapping_sub(r));
@@ -403,7 +341,7 @@ fn post_terms(
         rest = after;
         let beta = b.beta.as_ref().map_or(beta, |beta| &beta.0[range.clone()]);
         let words = b.x.words();
-        let masked = expand(p, &range, |word| words[word]);
+        let masked = expand(&mut p.pool, &range, |word| words[word]);
         let term = Term { masked: &masked, beta };
         match by {
             By::Public(c) => term.add_public(sum, *c, me == SECOND),
@@ -411,7 +349,7 @@ fn post_terms(
                 let (a, l) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
                 term.add_secret(sum, a, l, gamma, me == SECOND);
                 if let (Some(pending), Some(shift)) = (&x.pending, shift) {
-                    let am = expand(p, &range, |word| pending.bits[word]);
+                    let am = expand(&mut p.pool, &range, |word| pending.bits[word]);
                     term.add_lift(sum, &am, lm, lm_bit, *shift);
                     p.recycle(am);
                 }
@@ -507,26 +445,17 @@ pub(super) fn a2b(p: &mut Rep3, x: &ArithmeticShare, width: u32) -> Result<Boole
     let mut borrow = boolean::and(p, &[(&inverse, &subtrahend)])?.remove(0);
     let mut distance = 1;
     while distance < width {
-        let (moved_borrow, moved_propagate) = (shift_up(&borrow, distance), shift_up(&propagate, distance));
+        let (moved_borrow, moved_propagate) = (shifted(&borrow, distance), shifted(&propagate, distance));
         let mut joined = boolean::and(p, &[(&propagate, &moved_borrow), (&propagate, &moved_propagate)])?;
         propagate = joined.pop().expect("two products");
         borrow = borrow.xor(&joined.pop().expect("two products"));
         distance *= 2;
     }
-    Ok(difference.xor(&shift_up(&borrow, 1)))
+    Ok(difference.xor(&shifted(&borrow, 1)))
 }
 
-/// Bit `i` becomes bit `i + by`; zeros enter below.
-fn shift_up(x: &BooleanShare, by: usize) -> BooleanShare {
-    let shifted = |p: &Planes| {
-        let words = plane_words(p.len());
-        let mut moved = Planes::zeros(p.len(), p.width());
-        let keep = p.width().saturating_sub(by) * words;
-        let start = p.words().len() - keep;
-        moved.words_mut()[start..].copy_from_slice(&p.words()[..keep]);
-        moved
-    };
-    BooleanShare::new(shifted(&x.x), shifted(&x.y))
+fn shifted(x: &BooleanShare, by: usize) -> BooleanShare {
+    BooleanShare::new(shift_up(&x.x, by), shift_up(&x.y, by))
 }
 
 /// Spec 10: a sine series. The owner deals the sines and cosines of its masks, the pair multiplies by those of `A`; all

@@ -1,11 +1,10 @@
 //! Declared messages of every operation, in the order in which the code sends and awaits them. Tests hold measured traffic
 //! against these, to the byte and to the round.
 
-use super::arithmetic::batches;
-use super::boolean::TILE_WORDS;
-use super::convert::{TermParts, lane_words};
-use super::{BATCH, FIRST, OWNER, SECOND, tiles};
+use super::convert::TermParts;
+use super::{FIRST, OWNER, SECOND};
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::masked::{batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
 use crate::{Radix, Recipients};
 use privity_circuit::Comparator;
@@ -51,9 +50,10 @@ impl Rep3Costs {
             }
         }
         let circuits: Vec<Comparator> = operands.iter().map(|o| self.comparator(o.1)).collect();
-        for batch in operand_tiles(operands) {
+        for batch in plane_batches(operands.iter().map(|(len, _, _)| plane_words(*len))) {
             let mut posted = Vec::new();
-            for (operand, n) in &batch {
+            for (operand, words) in &batch {
+                let n = words.len();
                 let c = &circuits[*operand];
                 let planes = c.leaf_dealt + usize::from(operands[*operand].2) + c.gate_dealt;
                 let dealt = ahead(clock, planes * n);
@@ -65,7 +65,8 @@ impl Rep3Costs {
             let deepest = batch.iter().map(|(o, _)| circuits[*o].levels.len()).max().unwrap_or(0);
             for depth in 0..deepest {
                 let mut posted = Vec::new();
-                for (operand, n) in &batch {
+                for (operand, words) in &batch {
+                    let n = words.len();
                     if let Some(level) = circuits[*operand].levels.get(depth) {
                         posted.extend(exchange(clock, level.nodes.len() * n));
                     }
@@ -74,24 +75,6 @@ impl Rep3Costs {
             }
         }
     }
-}
-
-/// Tiles of operands, in batches: operand and words of a plane.
-fn operand_tiles(operands: &[(usize, usize, bool)]) -> Vec<Vec<(usize, usize)>> {
-    let (mut all, mut batch, mut words) = (Vec::new(), Vec::new(), 0);
-    for (index, (len, _, _)) in operands.iter().enumerate() {
-        let total = plane_words(*len);
-        for start in (0..total).step_by(TILE_WORDS) {
-            if words + TILE_WORDS > BATCH / 64 {
-                all.push(std::mem::take(&mut batch));
-                words = 0;
-            }
-            words += TILE_WORDS;
-            batch.push((index, TILE_WORDS.min(total - start)));
-        }
-    }
-    all.push(batch);
-    all
 }
 
 impl Costs for Rep3Costs {
@@ -219,7 +202,11 @@ impl Costs for Rep3Costs {
         receive(clock, arrivals);
     }
 
-    fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) {
+    fn settle(&self, _: &mut Clock) {
+        // Passive: nothing is owed.
+    }
+
+    fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) -> crate::Result<()> {
         let mut posted = Vec::new();
         for (_, range) in tiles(len) {
             let dealt = [ahead(clock, 2 * harmonics * range.len()), ahead(clock, range.len())];
@@ -227,5 +214,6 @@ impl Costs for Rep3Costs {
             posted.extend(exchange(clock, range.len()));
         }
         receive(clock, posted);
+        Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Sharing inputs and opening results. Spec 2 and 3.
 
-use super::{ArithmeticShare, FIRST, OWNER, Rep3, SECOND, tiles};
-use crate::{Error, Recipients, Result};
+use super::{ArithmeticShare, FIRST, OWNER, Rep3, SECOND};
+use crate::masked::tiles;
+use crate::protocol::check_input;
+use crate::{Recipients, Result};
 use privity_ring::{Shape, Tensor, simd::vectorise};
 
 const MASK: u8 = 1;
@@ -9,13 +11,7 @@ const MASK: u8 = 1;
 /// Spec 2: the owner's unknown mask is zero, known masks come from the pair keys; `A` goes to its holders.
 pub(super) fn input(p: &mut Rep3, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
     let me = p.party.me();
-    let given = match (x, me == owner) {
-        (Some(x), true) if x.shape() == shape => Some(x),
-        (Some(_), true) => return Err(Error::Input { owner, problem: "its tensor has not the declared shape" }),
-        (None, true) => return Err(Error::Input { owner, problem: "it gave no tensor" }),
-        (Some(_), false) => return Err(Error::Input { owner, problem: "another party gave a tensor in its place" }),
-        (None, false) => None,
-    };
+    let given = check_input(owner, me, shape, x)?;
     let step = p.party.next_step();
     let mut share = ArithmeticShare { x: Tensor::zeros(shape), y: Tensor::zeros(shape) };
     for (tile, range) in tiles(shape.len()) {

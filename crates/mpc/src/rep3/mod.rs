@@ -10,10 +10,11 @@ pub mod cost;
 mod input;
 
 use crate::buffer::{Buffer, Pool};
+pub use crate::masked::ArithmeticShare;
 use crate::ops::fourier::Series;
-use crate::party::{Draw, Party};
+use crate::party::{Draw, Holders, Party};
 use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
+use crate::{BitShare, Config, Error, Inject, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
@@ -25,46 +26,6 @@ pub const OWNER: usize = 0;
 pub const FIRST: usize = 1;
 /// Party 2 of the online pair; the mask owner's messages go to it.
 pub const SECOND: usize = 2;
-
-/// Elements per frame of word-sized data: 128 KiB.
-pub(crate) const TILE: usize = 1 << 14;
-/// Elements whose messages are posted before the first is awaited. Larger operations run in batches of this size, one
-/// after the other, so that memory in flight is bounded.
-pub(crate) const BATCH: usize = 1 << 22;
-
-/// One party's part of an arithmetic sharing.
-#[derive(Clone)]
-pub struct ArithmeticShare {
-    /// `l1` at the mask owner, `A` elsewhere.
-    pub(crate) x: Tensor<u64>,
-    /// `l2` at the mask owner, `l1` at party 1, `l2` at party 2.
-    pub(crate) y: Tensor<u64>,
-}
-
-impl std::fmt::Debug for ArithmeticShare {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ArithmeticShare{:?}", self.x.shape().extents())
-    }
-}
-
-impl Share for ArithmeticShare {
-    type R = u64;
-    fn shape(&self) -> &Shape {
-        self.x.shape()
-    }
-    fn map(&self, f: impl Fn(&Tensor<u64>) -> Tensor<u64>) -> Self {
-        ArithmeticShare { x: f(&self.x), y: f(&self.y) }
-    }
-    fn zip(&self, o: &Self, f: impl Fn(&Tensor<u64>, &Tensor<u64>) -> Tensor<u64>) -> Self {
-        ArithmeticShare { x: f(&self.x, &o.x), y: f(&self.y, &o.y) }
-    }
-    fn concat_rows(parts: &[&Self]) -> Self {
-        let component = |pick: fn(&Self) -> &Tensor<u64>| {
-            Tensor::concat_rows(&parts.iter().map(|share| pick(share)).collect::<Vec<_>>())
-        };
-        ArithmeticShare { x: component(|s| &s.x), y: component(|s| &s.y) }
-    }
-}
 
 /// One party's part of a Boolean sharing `b = A ^ l1 ^ l2`, components as in [`ArithmeticShare`].
 #[derive(Clone, Debug)]
@@ -120,7 +81,7 @@ pub struct Rep3 {
 impl Rep3 {
     /// A protocol instance over an established session of three parties.
     pub fn new(party: Party, config: Config) -> Result<Rep3> {
-        check_config(&config)?;
+        crate::masked::check_config(&config)?;
         if party.n() != 3 {
             let problem = format!("needs exactly three parties, got {}", party.n());
             return Err(Error::Parameter { operation: "rep3", problem });
@@ -160,27 +121,8 @@ impl Rep3 {
     }
     /// Draws a stream shared with `peer`.
     fn mask(&self, peer: usize, step: u64, label: u8, tile: usize, out: &mut [u64]) {
-        self.party.mask(peer, Draw { step, label, tile }, out);
+        self.party.mask(Holders::of(&[self.party.me(), peer]), Draw { step, label, tile }, out);
     }
-}
-
-/// Refuses formats that the truncation and comparison arguments do not cover.
-pub(crate) fn check_config(config: &Config) -> Result<()> {
-    let (frac, width) = (config.fixed.frac, config.width);
-    if !(1..=30).contains(&frac) {
-        let problem = format!("{frac} fraction bits; rep3 supports 1 to 30");
-        return Err(Error::Parameter { operation: "fixed-point format", problem });
-    }
-    if !(2..=48).contains(&width) {
-        let problem = format!("width {width}; comparisons read 2 to 48 bits");
-        return Err(Error::Parameter { operation: "comparison width", problem });
-    }
-    Ok(())
-}
-
-/// The tiles of `len` elements: index and range.
-pub(crate) fn tiles(len: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
-    (0..len.div_ceil(TILE)).map(move |t| (t, t * TILE..len.min((t + 1) * TILE)))
 }
 
 impl Protocol for Rep3 {

@@ -1,0 +1,132 @@
+//! What masked sharings of any number of parties compute locally: tiles, lanes, shifts, look-ups over bit planes.
+
+mod lanes;
+mod leaves;
+
+pub(crate) use lanes::*;
+pub(crate) use leaves::*;
+
+use crate::{Config, Error, Result, Share, TruncMode};
+use privity_ring::{Shape, Tensor, simd::vectorise};
+use std::ops::Range;
+
+/// Elements per frame of word-sized data: 128 KiB.
+pub(crate) const TILE: usize = 1 << 14;
+/// Elements whose messages are posted before the first is awaited. Larger operations run in batches of this size, one
+/// after the other, so that memory in flight is bounded.
+pub(crate) const BATCH: usize = 1 << 22;
+
+/// One party's part of an arithmetic sharing: two tensors, whose meaning is that of the protocol and the party (`rep3`:
+/// `(l1, l2)`, `(A, l1)`, `(A, l2)`; `rep4`: `(B, L)`, `(A, l1)`, `(A, l2)`, `(L, U)`).
+#[derive(Clone)]
+pub struct ArithmeticShare {
+    pub(crate) x: Tensor<u64>,
+    pub(crate) y: Tensor<u64>,
+}
+
+impl ArithmeticShare {
+    pub(crate) fn zeros(shape: &Shape) -> Self {
+        ArithmeticShare { x: Tensor::zeros(shape), y: Tensor::zeros(shape) }
+    }
+}
+
+impl std::fmt::Debug for ArithmeticShare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ArithmeticShare{:?}", self.x.shape().extents())
+    }
+}
+
+impl Share for ArithmeticShare {
+    type R = u64;
+    fn shape(&self) -> &Shape {
+        self.x.shape()
+    }
+    fn map(&self, f: impl Fn(&Tensor<u64>) -> Tensor<u64>) -> Self {
+        ArithmeticShare { x: f(&self.x), y: f(&self.y) }
+    }
+    fn zip(&self, o: &Self, f: impl Fn(&Tensor<u64>, &Tensor<u64>) -> Tensor<u64>) -> Self {
+        ArithmeticShare { x: f(&self.x, &o.x), y: f(&self.y, &o.y) }
+    }
+    fn concat_rows(parts: &[&Self]) -> Self {
+        let component = |pick: fn(&Self) -> &Tensor<u64>| {
+            Tensor::concat_rows(&parts.iter().map(|share| pick(share)).collect::<Vec<_>>())
+        };
+        ArithmeticShare { x: component(|s| &s.x), y: component(|s| &s.y) }
+    }
+}
+
+/// A tile of a job: job index, tile number (unique in the step), element range.
+pub(crate) type Unit = (usize, usize, Range<usize>);
+
+/// Groups the tiles of results of the given sizes into batches of at most [`BATCH`] elements (at least one tile).
+pub(crate) fn batches(sizes: impl Iterator<Item = usize>) -> Vec<Vec<Unit>> {
+    let (mut all, mut batch, mut elements, mut number) = (Vec::new(), Vec::new(), 0, 0);
+    for (job, len) in sizes.enumerate() {
+        for (_, range) in tiles(len) {
+            if elements + range.len() > BATCH {
+                all.push(std::mem::take(&mut batch));
+                elements = 0;
+            }
+            elements += range.len();
+            batch.push((job, number, range));
+            number += 1;
+        }
+    }
+    all.push(batch);
+    all
+}
+
+/// The tiles of `len` elements: index and range.
+pub(crate) fn tiles(len: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
+    (0..len.div_ceil(TILE)).map(move |t| (t, t * TILE..len.min((t + 1) * TILE)))
+}
+
+/// Keeps the masked value in `[0, 2^63)` for magnitudes below 2^62, so that at most one wrap can happen (Spec 5.2).
+pub(crate) const OFFSET: u64 = 1 << 62;
+
+/// Exact mode adds half a unit, so that the floor rounds half up.
+pub(crate) fn offset(mode: TruncMode, shift: u32) -> u64 {
+    match mode {
+        TruncMode::Fast => OFFSET,
+        TruncMode::Exact => OFFSET + (1 << (shift - 1)),
+    }
+}
+
+/// Packs the top bit of each word.
+pub(crate) fn top_bits(words: &[u64]) -> Vec<u64> {
+    vectorise(|| {
+        let pack = |chunk: &[u64]| chunk.iter().enumerate().fold(0, |word, (i, w)| word | (w >> 63) << i);
+        words.chunks(64).map(pack).collect()
+    })
+}
+
+#[inline(always)]
+pub(crate) fn fuse(o: &mut [u64], a: &[u64], b: &[u64], c: &[u64], d: &[u64], f: impl Fn(u64, u64, u64, u64) -> u64) {
+    for (o, (((a, b), c), d)) in o.iter_mut().zip(a.iter().zip(b).zip(c).zip(d)) {
+        *o = f(*a, *b, *c, *d);
+    }
+}
+
+/// `x += y`.
+pub(crate) fn add_assign(x: &mut [u64], y: &[u64]) {
+    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = x.wrapping_add(*y)));
+}
+
+/// `x -= y`.
+pub(crate) fn sub_assign(x: &mut [u64], y: &[u64]) {
+    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = x.wrapping_sub(*y)));
+}
+
+/// Refuses formats that the truncation and comparison arguments do not cover.
+pub(crate) fn check_config(config: &Config) -> Result<()> {
+    let (frac, width) = (config.fixed.frac, config.width);
+    if !(1..=30).contains(&frac) {
+        let problem = format!("{frac} fraction bits; 1 to 30 are supported");
+        return Err(Error::Parameter { operation: "fixed-point format", problem });
+    }
+    if !(2..=48).contains(&width) {
+        let problem = format!("width {width}; comparisons read 2 to 48 bits");
+        return Err(Error::Parameter { operation: "comparison width", problem });
+    }
+    Ok(())
+}

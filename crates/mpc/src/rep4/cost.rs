@@ -1,0 +1,233 @@
+//! Declared messages of every operation, in the order in which the code sends and awaits them. Tests hold measured traffic
+//! against these, to the byte and to the round.
+
+use super::{CHECKER, DEALER, FIRST, SECOND, input};
+use crate::cost::{Arrival, Clock, Costs, ProductCost, TermCost};
+use crate::masked::{Unit, batches, lane_words, plane_batches, tiles};
+use crate::share::plane_words;
+use crate::{Error, Recipients, Result};
+use privity_circuit::Comparator;
+use privity_ring::Bilinear;
+
+/// The price list of rep4.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rep4Costs;
+
+/// What of a tile is under way between the two halves of an operation.
+struct Posted {
+    helper: Arrival,
+    exchanged: [Arrival; 2],
+    words: usize,
+}
+
+fn send(clock: &mut Clock, from: usize, to: usize, words: usize) -> Arrival {
+    clock.send(from, to, 8 * words as u64)
+}
+
+/// Words the dealer sends second, awaited where they are used.
+fn deal(clock: &mut Clock, words: usize) {
+    let dealt = send(clock, DEALER, SECOND, words);
+    clock.recv(dealt);
+}
+
+/// Words the online pair send each other.
+fn exchange(clock: &mut Clock, words: usize) -> [Arrival; 2] {
+    [send(clock, FIRST, SECOND, words), send(clock, SECOND, FIRST, words)]
+}
+
+/// Words second sends the checker, awaited in their turn.
+fn tell(clock: &mut Clock, words: usize) {
+    let told = send(clock, SECOND, CHECKER, words);
+    clock.recv(told);
+}
+
+/// First half of a tile of a bilinear operation.
+fn post(clock: &mut Clock, words: usize) -> Posted {
+    deal(clock, words);
+    let helper = send(clock, DEALER, CHECKER, words);
+    Posted { helper, exchanged: exchange(clock, words), words }
+}
+
+/// Its second half.
+fn complete(clock: &mut Clock, posted: impl IntoIterator<Item = Posted>) {
+    for tile in posted {
+        tile.exchanged.into_iter().for_each(|a| clock.recv(a));
+        clock.recv(tile.helper);
+        tell(clock, tile.words);
+    }
+}
+
+/// Batches of bilinear operations; the last one is left posted.
+fn post_batches(clock: &mut Clock, batches: Vec<Vec<Unit>>, words: impl Fn(&Unit) -> usize) -> Vec<Posted> {
+    let mut posted: Vec<Posted> = Vec::new();
+    for batch in batches {
+        complete(clock, posted.drain(..));
+        posted.extend(batch.iter().map(|unit| post(clock, words(unit))));
+    }
+    posted
+}
+
+fn post_lifts(clock: &mut Clock, lifts: &[(usize, u32)]) -> Vec<Posted> {
+    let words = |(lift, _, range): &Unit| lane_words(range.len(), lifts[*lift].1);
+    post_batches(clock, batches(lifts.iter().map(|(len, _)| *len)), words)
+}
+
+fn post_bits(clock: &mut Clock, lens: &[usize]) -> Vec<Posted> {
+    post_batches(clock, batches(lens.iter().copied()), |(_, _, range)| range.len())
+}
+
+/// Comparisons of operands `(len, bits, sign)` with lifts riding along.
+fn compare(clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
+    let mut lifting = post_lifts(clock, lifts);
+    let circuits: Vec<Comparator> = operands.iter().map(|o| Comparator::new(o.1, 2)).collect();
+    for batch in plane_batches(operands.iter().map(|(len, _, _)| plane_words(*len))) {
+        let told = |operand: usize| {
+            let c = &circuits[operand];
+            c.leaf_dealt + usize::from(operands[operand].2) + c.nodes - c.leaf_nodes
+        };
+        let mut posted = Vec::new();
+        for (operand, words) in &batch {
+            let (c, n) = (&circuits[*operand], words.len());
+            deal(clock, told(*operand) * n);
+            let helper = send(clock, DEALER, CHECKER, c.nodes * n);
+            posted.push(Posted { helper, exchanged: exchange(clock, c.leaf_nodes * n), words: told(*operand) * n });
+        }
+        complete(clock, lifting.drain(..));
+        posted.iter().flat_map(|tile| tile.exchanged).for_each(|a| clock.recv(a));
+        let deepest = batch.iter().map(|(o, _)| circuits[*o].levels.len()).max().unwrap_or(0);
+        for depth in 0..deepest {
+            let mut exchanged = Vec::new();
+            for (operand, words) in &batch {
+                if let Some(level) = circuits[*operand].levels.get(depth) {
+                    exchanged.extend(exchange(clock, level.nodes.len() * words.len()));
+                }
+            }
+            exchanged.into_iter().for_each(|a| clock.recv(a));
+        }
+        for tile in posted {
+            clock.recv(tile.helper);
+            tell(clock, tile.words);
+        }
+    }
+}
+
+/// All parties send each other so many words, then await them.
+fn exchange_all(clock: &mut Clock, words: usize) {
+    let pairs = (0..4).flat_map(|from| (0..4).map(move |to| (from, to))).filter(|(from, to)| from != to);
+    let sent: Vec<Arrival> = pairs.map(|(from, to)| send(clock, from, to, words)).collect();
+    sent.into_iter().for_each(|a| clock.recv(a));
+}
+
+impl Costs for Rep4Costs {
+    fn parties(&self) -> usize {
+        4
+    }
+
+    fn input(&self, clock: &mut Clock, owner: usize, len: usize) {
+        for (_, range) in tiles(len) {
+            let sent = input::receivers(owner).map(|to| send(clock, owner, to, range.len()));
+            sent.into_iter().for_each(|a| clock.recv(a));
+        }
+    }
+
+    fn products(&self, clock: &mut Clock, jobs: &[ProductCost]) {
+        for batch in batches(jobs.iter().map(|j| j.len)) {
+            let mut posted = Vec::new();
+            for (job, _, range) in batch {
+                let j = &jobs[job];
+                if range.start == 0 || j.op == Bilinear::Mul {
+                    let macs = if j.op == Bilinear::Mul { range.len() as u64 } else { j.macs };
+                    (0..4).for_each(|party| clock.work(party, 3 * macs));
+                }
+                posted.push(post(clock, range.len()));
+            }
+            complete(clock, posted);
+        }
+    }
+
+    fn rescale(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        for (len, _) in jobs.iter().filter(|(_, shift)| *shift > 0) {
+            for (_, range) in tiles(*len) {
+                deal(clock, range.len());
+                tell(clock, range.len());
+            }
+        }
+    }
+
+    fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        let shifted: Vec<(usize, u32)> = jobs.iter().copied().filter(|(_, shift)| *shift > 0).collect();
+        let operands: Vec<(usize, usize, bool)> = shifted.iter().map(|(len, s)| (*len, *s as usize, false)).collect();
+        compare(clock, &operands, &shifted);
+        let lens: Vec<usize> = shifted.iter().map(|(len, _)| *len).collect();
+        let bits = post_bits(clock, &lens);
+        complete(clock, bits);
+    }
+
+    fn signs(&self, clock: &mut Clock, lens: &[usize], width: u32, lifts: &[(usize, u32)]) {
+        let operands: Vec<(usize, usize, bool)> = lens.iter().map(|len| (*len, width as usize - 1, true)).collect();
+        compare(clock, &operands, lifts);
+    }
+
+    fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
+        let width = width as usize;
+        for (_, range) in tiles(width * plane_words(len)) {
+            deal(clock, range.len());
+            tell(clock, range.len());
+        }
+        self.and(clock, &[(len, width)]);
+        let mut distance = 1;
+        while distance < width {
+            self.and(clock, &[(len, width), (len, width)]);
+            distance *= 2;
+        }
+    }
+
+    fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]) {
+        for batch in batches(jobs.iter().map(|(len, width)| width * plane_words(*len))) {
+            let posted: Vec<Posted> = batch.iter().map(|(_, _, range)| post(clock, range.len())).collect();
+            complete(clock, posted);
+        }
+    }
+
+    fn arm(&self, clock: &mut Clock, len: usize) {
+        let bits = post_bits(clock, &[len]);
+        complete(clock, bits);
+    }
+
+    fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
+        let terms = || jobs.iter().flat_map(|(len, terms)| terms.iter().map(move |term| (*len, term)));
+        let lifts: Vec<(usize, u32)> = terms().filter_map(|(len, t)| t.lift.map(|shift| (len, shift))).collect();
+        let unarmed: Vec<usize> = terms().filter(|(_, t)| !t.armed).map(|(len, _)| len).collect();
+        let lifting = post_lifts(clock, &lifts);
+        let bits = post_bits(clock, &unarmed);
+        complete(clock, lifting);
+        complete(clock, bits);
+        let secret = |(len, terms): &(usize, Vec<TermCost>)| {
+            let factors = terms.iter().filter(|t| t.secret).count();
+            let macs = (factors * len) as u64;
+            (factors > 0).then_some(ProductCost { op: Bilinear::Mul, len: *len, macs, shift: 0 })
+        };
+        let sums: Vec<ProductCost> = jobs.iter().filter_map(secret).collect();
+        if !sums.is_empty() {
+            self.products(clock, &sums);
+        }
+    }
+
+    fn settle(&self, clock: &mut Clock) {
+        [4, 6, 1, 1].iter().for_each(|words| exchange_all(clock, *words));
+    }
+
+    fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
+        let mut sent = Vec::new();
+        for recipient in (0..4).filter(|party| to.contains(*party)) {
+            for from in (0..4).filter(|from| *from != recipient) {
+                sent.extend(tiles(len).map(|(_, range)| send(clock, from, recipient, range.len())));
+            }
+        }
+        sent.into_iter().for_each(|a| clock.recv(a));
+    }
+
+    fn harmonics(&self, _: &mut Clock, _: usize, _: usize) -> Result<()> {
+        Err(Error::Parameter { operation: "harmonics", problem: super::NO_HARMONICS.into() })
+    }
+}

@@ -1,0 +1,236 @@
+//! Four parties, one active corruption: 3-out-of-4 replicated sharing over Z_2^64 and bits, in its masked form.
+//! Spec: docs/protocols/rep4.md.
+//!
+//! `x = A - L = B - U` with `L = l1 + l2`. The online pair, parties 1 and 2, hold `(A, l1)` and `(A, l2)`; the checker, party
+//! 0, holds `(B, L)`; the dealer, party 3, holds `(L, U)`. The dealer is sent nothing, so it runs ahead by itself; the checker
+//! sends nothing and follows. Whatever one party sends, another can vouch for: the two compare tags before anything is opened.
+
+mod arithmetic;
+mod boolean;
+mod convert;
+pub mod cost;
+mod input;
+mod verify;
+
+use crate::buffer::{Buffer, Pool};
+pub use crate::masked::ArithmeticShare;
+use crate::ops::fourier::Series;
+use crate::party::{Draw, Holders, Party};
+use crate::share::Planes;
+use crate::{BitShare, Config, Error, Inject, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use privity_circuit::Comparator;
+use privity_ring::{Shape, Tensor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Party 0 holds `(B, L)`: knows the masks of the online pair, recomputes their results under the dealer's mask.
+pub const CHECKER: usize = 0;
+/// Party 1 of the online pair.
+pub const FIRST: usize = 1;
+/// Party 2 of the online pair; dealt values go to it, and it sends to the checker.
+pub const SECOND: usize = 2;
+/// Party 3 holds `(L, U)`: deals, and learns nothing masked.
+pub const DEALER: usize = 3;
+
+/// Holders of `l1`.
+const ONE: Holders = Holders::of(&[CHECKER, FIRST, DEALER]);
+/// Holders of `l2`.
+const TWO: Holders = Holders::of(&[CHECKER, SECOND, DEALER]);
+/// Holders of `U`.
+const OTHER: Holders = Holders::of(&[FIRST, SECOND, DEALER]);
+
+const NO_HARMONICS: &str = "rep4 has no sine series; choose the piecewise sigmoid";
+
+/// One party's part of a Boolean sharing `b = A ^ L = B ^ U`, components as in [`ArithmeticShare`].
+#[derive(Clone, Debug)]
+pub struct BooleanShare {
+    pub(crate) x: Planes,
+    pub(crate) y: Planes,
+    /// The same bit as 0 or 1 in the ring, once the sharing is armed (Spec 8.2).
+    pub(crate) armed: Option<Arc<ArithmeticShare>>,
+}
+
+impl BooleanShare {
+    fn new(x: Planes, y: Planes) -> Self {
+        BooleanShare { x, y, armed: None }
+    }
+    fn zeros(len: usize, width: usize) -> Self {
+        BooleanShare::new(Planes::zeros(len, width), Planes::zeros(len, width))
+    }
+}
+
+impl BitShare for BooleanShare {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+    fn width(&self) -> usize {
+        self.x.width()
+    }
+    fn xor(&self, o: &Self) -> Self {
+        BooleanShare::new(self.x.xor(&o.x), self.y.xor(&o.y))
+    }
+    fn plane(&self, i: usize) -> Self {
+        BooleanShare::new(self.x.plane(i), self.y.plane(i))
+    }
+    fn stack(planes: &[&Self]) -> Self {
+        let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
+        BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
+    }
+}
+
+/// One party's side of the protocol.
+pub struct Rep4 {
+    party: Party,
+    config: Config,
+    pool: Pool,
+    comparators: BTreeMap<usize, Arc<Comparator>>,
+    window: verify::Window,
+}
+
+impl Rep4 {
+    /// A protocol instance over an established session of four parties.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for another number of parties, and for formats that no argument covers.
+    pub fn new(mut party: Party, config: Config) -> Result<Rep4> {
+        crate::masked::check_config(&config)?;
+        if party.n() != 4 {
+            let problem = format!("needs exactly four parties, got {}", party.n());
+            return Err(Error::Parameter { operation: "rep4", problem });
+        }
+        let window = verify::Window::open(&mut party);
+        Ok(Rep4 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), window })
+    }
+    /// The session: statistics, control messages.
+    pub fn party(&mut self) -> &mut Party {
+        &mut self.party
+    }
+    /// Ends the protocol and gives the session back.
+    pub fn into_party(self) -> Party {
+        self.party
+    }
+
+    /// The other member of the online pair.
+    fn online_peer(&self) -> usize {
+        FIRST + SECOND - self.party.me()
+    }
+    /// A buffer of `len` words, contents unspecified, reused between operations.
+    fn buffer(&mut self, len: usize) -> Buffer {
+        self.pool.take(len)
+    }
+    fn recycle(&mut self, buffers: impl IntoIterator<Item = Buffer>) {
+        buffers.into_iter().for_each(|buffer| self.pool.give(buffer));
+    }
+    /// The comparator of so many bits; each is laid out once. Joins have two inputs whatever the configured fan-in: wider ones
+    /// need the helper check (Spec 7.6).
+    fn comparator(&mut self, bits: usize) -> Arc<Comparator> {
+        self.comparators.entry(bits).or_insert_with(|| Arc::new(Comparator::new(bits, 2))).clone()
+    }
+    /// Draws a stream shared by three parties.
+    fn mask(&self, holders: Holders, step: u64, label: u8, tile: usize, out: &mut [u64]) {
+        self.party.mask(holders, Draw { step, label, tile }, out);
+    }
+    /// A buffer filled with such a stream.
+    fn drawn(&mut self, holders: Holders, step: u64, label: u8, tile: usize, len: usize) -> Buffer {
+        let mut buffer = self.buffer(len);
+        self.mask(holders, step, label, tile, &mut buffer);
+        buffer
+    }
+}
+
+impl Protocol for Rep4 {
+    type R = u64;
+    type A = ArithmeticShare;
+    type B = BooleanShare;
+
+    fn config(&self) -> &Config {
+        &self.config
+    }
+    fn parties(&self) -> usize {
+        4
+    }
+    fn me(&self) -> usize {
+        self.party.me()
+    }
+    fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // Those who are not answered must not run too far ahead. Only between operations: within one, the checker may wait
+        // for what the dealer has yet to send.
+        match self.party.me() {
+            DEALER => [CHECKER, SECOND].iter().try_for_each(|peer| self.party.link().pace(*peer))?,
+            SECOND => self.party.link().pace(CHECKER)?,
+            _ => {}
+        }
+        self.window.owe();
+        self.party.enter(operation);
+        let result = f(self);
+        self.party.leave();
+        result
+    }
+    fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
+        self.scope("input", |p| input::input(p, owner, shape, x))
+    }
+    fn public(&mut self, x: &Tensor<u64>) -> ArithmeticShare {
+        let zero = Tensor::zeros(x.shape());
+        ArithmeticShare { x: if self.me() == DEALER { zero.clone() } else { x.clone() }, y: zero }
+    }
+    fn products(&mut self, jobs: &[Product<'_, ArithmeticShare>]) -> Result<Vec<Raw<ArithmeticShare>>> {
+        let sums: Vec<arithmetic::Sum<'_>> = jobs.iter().map(arithmetic::Sum::of).collect();
+        let raw = self.scope("product", |p| arithmetic::products(p, &sums))?;
+        self.rounded(raw)
+    }
+    fn rescale(&mut self, jobs: &[(&ArithmeticShare, u32)]) -> Result<Vec<Raw<ArithmeticShare>>> {
+        let raw = self.scope("rescale", |p| arithmetic::rescale(p, jobs))?;
+        self.rounded(raw)
+    }
+    fn signs(
+        &mut self,
+        xs: &[&ArithmeticShare],
+        width: u32,
+        lifts: Vec<Raw<ArithmeticShare>>,
+    ) -> Result<(Vec<BooleanShare>, Vec<ArithmeticShare>)> {
+        self.scope("comparison", |p| boolean::signs(p, xs, width, lifts))
+    }
+    fn a2b(&mut self, x: &ArithmeticShare, width: u32) -> Result<BooleanShare> {
+        self.scope("bits of", |p| convert::a2b(p, x, width))
+    }
+    fn and(&mut self, jobs: &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>> {
+        self.scope("and", |p| boolean::and(p, jobs))
+    }
+    fn not(&mut self, x: &BooleanShare) -> BooleanShare {
+        let masked = if self.me() == DEALER { x.x.clone() } else { x.x.map(|w| !w) };
+        let armed = x.armed.as_ref().map(|bit| {
+            let one = self.public(&Tensor::fill(bit.x.shape(), 1));
+            Arc::new(crate::Share::sub(&one, bit))
+        });
+        BooleanShare { x: masked, y: x.y.clone(), armed }
+    }
+    fn arm(&mut self, x: &BooleanShare) -> Result<BooleanShare> {
+        self.scope("select", |p| convert::arm(p, x))
+    }
+    fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
+        self.scope("select", |p| convert::inject(p, jobs))
+    }
+    fn settle(&mut self) -> Result<()> {
+        verify::settle(self)
+    }
+    fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
+        self.settle()?;
+        self.party.enter("open");
+        let opened = input::open(self, x, to);
+        self.party.leave();
+        opened
+    }
+    fn harmonics(&mut self, _: &ArithmeticShare, _: &Series) -> Result<Raw<ArithmeticShare>> {
+        Err(Error::Parameter { operation: "harmonics", problem: NO_HARMONICS.into() })
+    }
+}
+
+impl Rep4 {
+    /// Rounds what was truncated, as the configured mode has it.
+    fn rounded(&mut self, raw: Vec<arithmetic::Masked>) -> Result<Vec<Raw<ArithmeticShare>>> {
+        match self.config.mode {
+            TruncMode::Fast => Ok(raw.into_iter().map(arithmetic::Masked::into_raw).collect()),
+            TruncMode::Exact => self.scope("exact rounding", |p| arithmetic::round_exactly(p, raw)),
+        }
+    }
+}

@@ -63,6 +63,14 @@ pub struct World<P> {
     protocol: PhantomData<fn() -> P>,
 }
 
+impl<P> Clone for World<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for World<P> {}
+
 impl<P: Shared> World<P> {
     /// Parties with fresh keys.
     pub fn new(config: Config) -> Self {

@@ -49,6 +49,9 @@ pub trait Link: Send {
     fn pace(&mut self, _to: usize) -> Result<(), NetError> {
         Ok(())
     }
+    /// While on, trouble with one peer fails only what is exchanged with that peer, and is not told to the others: for openings
+    /// that no single party may block.
+    fn tolerate(&mut self, on: bool);
     /// Waits for the next frame of `from`, which must carry `tag` and exactly `into.len()` bytes. Returns its depth.
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError>;
     /// Tells every peer why this party stops, as far as they can still be reached.

@@ -100,7 +100,10 @@ struct Shared {
     /// sleeper would wait for what is here already.
     awaited: AtomicUsize,
     stop: AtomicBool,
-    fault: Mutex<Option<NetError>>,
+    /// The first trouble that the monitor found, and with which peer.
+    fault: Mutex<Option<(usize, NetError)>>,
+    /// Whether trouble with one peer is no trouble for the others.
+    tolerant: AtomicBool,
 }
 
 /// One party's connections.
@@ -133,6 +136,7 @@ impl TlsLink {
             awaited: AtomicUsize::new(NOBODY),
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
+            tolerant: AtomicBool::new(false),
         });
         let watched = shared.clone();
         let monitor = std::thread::Builder::new()
@@ -150,7 +154,7 @@ impl TlsLink {
 
     /// Tells the others, once, and passes the error on.
     fn fail<T>(&mut self, error: NetError) -> Result<T, NetError> {
-        if let Some(about) = error.about() {
+        if let Some(about) = error.about().filter(|_| !self.shared.tolerant()) {
             let cause = AbortCause { about, reason: error.to_string() };
             self.abort(&cause);
         }
@@ -168,7 +172,7 @@ impl TlsLink {
         let mut last = lock(slot).queued();
         let mut progress = Instant::now();
         while last > bound {
-            self.shared.check()?;
+            self.shared.check(to)?;
             // Behind a data frame nothing can be read: its bytes would only keep the poll from sleeping.
             let reader = (!lock(slot).has_data()).then_some(to);
             self.shared.wait(reader, Duration::from_millis(100))?;
@@ -205,12 +209,12 @@ impl TlsLink {
                 continue;
             }
             spinning = false;
-            self.shared.check()?;
+            self.shared.check(from)?;
             if started.elapsed() > self.shared.limits.message {
                 return Err(NetError::Timeout { peer: from, waited: started.elapsed() });
             }
             self.shared.wait(Some(from), Duration::from_millis(100))?;
-            self.shared.flush_all()?;
+            self.shared.flush_all(from)?;
         }
     }
 }
@@ -224,9 +228,16 @@ impl Shared {
         self.slots.iter().enumerate().filter_map(|(i, slot)| slot.as_ref().map(|s| (i, s)))
     }
 
-    /// What the monitor found, if anything.
-    fn check(&self) -> Result<(), NetError> {
-        lock(&self.fault).clone().map_or(Ok(()), Err)
+    fn tolerant(&self) -> bool {
+        self.tolerant.load(Ordering::Relaxed)
+    }
+
+    /// What the monitor found, if anything; while tolerant, with this peer.
+    fn check(&self, peer: usize) -> Result<(), NetError> {
+        match &*lock(&self.fault) {
+            Some((with, error)) if *with == peer || !self.tolerant() => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// Sleeps until `reader` has bytes for us, some connection takes more of ours, or the time is over.
@@ -249,8 +260,13 @@ impl Shared {
         }
     }
 
-    fn flush_all(&self) -> Result<(), NetError> {
-        self.peers().filter(|(_, slot)| lock(slot).queued() > 0).try_for_each(|(_, slot)| lock(slot).flush())
+    /// Trouble counts as in [`Shared::check`].
+    fn flush_all(&self, peer: usize) -> Result<(), NetError> {
+        let mut queued = self.peers().filter(|(_, slot)| lock(slot).queued() > 0);
+        queued.try_for_each(|(with, slot)| match lock(slot).flush() {
+            Err(error) if with == peer || !self.tolerant() => Err(error),
+            _ => Ok(()),
+        })
     }
 
     /// The monitor thread.
@@ -264,7 +280,7 @@ impl Shared {
                 let looked = connection.look_after(self.limits.silence, !awaited);
                 drop(connection);
                 if let Err(error) = looked {
-                    lock(&self.fault).get_or_insert(error);
+                    lock(&self.fault).get_or_insert((peer, error));
                 }
             }
         }
@@ -313,6 +329,10 @@ impl Link for TlsLink {
         }
     }
 
+    fn tolerate(&mut self, on: bool) {
+        self.shared.tolerant.store(on, Ordering::Relaxed);
+    }
+
     fn abort(&mut self, cause: &AbortCause) {
         if std::mem::replace(&mut self.aborted, true) {
             return;
@@ -323,7 +343,7 @@ impl Link for TlsLink {
         }
         let until = Instant::now() + Duration::from_secs(1);
         while self.shared.peers().any(|(_, s)| lock(s).queued() > 0) && Instant::now() < until {
-            if self.shared.wait(None, Duration::from_millis(50)).is_err() || self.shared.flush_all().is_err() {
+            if self.shared.wait(None, Duration::from_millis(50)).is_err() || self.shared.flush_all(NOBODY).is_err() {
                 break;
             }
         }

@@ -68,8 +68,14 @@ pub(crate) fn correct(x: &mut Tensor<u64>, lanes: &[u64], shift: u32) {
 
 /// Zeros the unused lanes of the last word: what is compared must not depend on what a buffer held before.
 pub(crate) fn clear_unused(words: &mut [u64], len: usize, shift: u32) {
+    copy_unused(words, &[0], len, shift);
+}
+
+/// Takes the unused lanes of the last word from those of `from`: in what is compared, they show whether somebody set them.
+pub(crate) fn copy_unused(words: &mut [u64], from: &[u64], len: usize, shift: u32) {
     let used = len * lane_bits(shift) % 64;
-    if let (Some(last), true) = (words.last_mut(), used > 0) {
-        *last &= (1 << used) - 1;
+    if let (Some(last), Some(from), true) = (words.last_mut(), from.last(), used > 0) {
+        let kept = (1 << used) - 1;
+        *last = *last & kept | from & !kept;
     }
 }

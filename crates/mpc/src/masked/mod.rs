@@ -81,7 +81,7 @@ pub(crate) fn tiles(len: usize) -> impl Iterator<Item = (usize, std::ops::Range<
     (0..len.div_ceil(TILE)).map(move |t| (t, t * TILE..len.min((t + 1) * TILE)))
 }
 
-/// Keeps the masked value in `[0, 2^63)` for magnitudes below 2^62, so that at most one wrap can happen (Spec 5.2).
+/// Keeps the masked value in `[0, 2^63)` for magnitudes below 2^62, so that at most one wrap can happen.
 pub(crate) const OFFSET: u64 = 1 << 62;
 
 /// Exact mode adds half a unit, so that the floor rounds half up.

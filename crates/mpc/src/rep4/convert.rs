@@ -3,7 +3,8 @@
 use super::arithmetic::{Sum, products};
 use super::{ArithmeticShare, BooleanShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, TWO, boolean};
 use crate::masked::{
-    Unit, add_assign, batches, clear_unused, correct, expand, for_lanes, lane, lane_words, shift_up, tiles, xor_assign,
+    Unit, add_assign, batches, clear_unused, copy_unused, correct, expand, for_lanes, lane, lane_words, shift_up,
+    tiles, xor_assign,
 };
 use crate::protocol::Pending;
 use crate::share::Planes;
@@ -164,7 +165,7 @@ fn finish_lift(p: &mut Rep4, l: &mut Lifting, range: &Range<usize>, step: u64, t
     p.tell_checker(step, tile, &told)?;
     p.mask(OTHER, step, Z, tile, &mut told);
     vectorise(|| for_lanes(&mut told, range.len(), shift, |i, u| u.wrapping_add(lane(a, i, shift))));
-    clear_unused(&mut told, range.len(), shift);
+    copy_unused(&mut told, &theirs, range.len(), shift);
     p.agree(&told);
     p.recycle([known, theirs, told]);
     Ok(())
@@ -183,7 +184,7 @@ fn check_lift(p: &mut Rep4, l: &mut Lifting, range: &Range<usize>, step: u64, ti
     vectorise(|| {
         for_lanes(&mut e, range.len(), shift, |i, _| lane(b, i, shift).wrapping_add(lane(mask, i, shift)));
     });
-    clear_unused(&mut e, range.len(), shift);
+    // Unused lanes stay as the dealer sent them: zero.
     p.agree(&e);
     p.recycle([known, e]);
     Ok(())

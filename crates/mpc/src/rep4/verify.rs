@@ -122,18 +122,24 @@ pub(super) fn settle(p: &mut Rep4) -> Result<()> {
         return Ok(());
     }
     p.party.enter("verification");
+    // Whoever is lost now is missed by all in the same way: it is for the agreement to say what follows.
+    p.party.link().tolerate(true);
     let verdict = verdict(p);
+    p.party.link().tolerate(false);
     p.party.leave();
     p.window = Window::open(&mut p.party);
     verdict
 }
 
+/// The first trouble with each peer: nothing more is awaited from it.
+type Lost = [Option<NetError>; PARTIES];
+
 fn verdict(p: &mut Rep4) -> Result<()> {
     let step = p.party.next_step();
-    let mut trouble = None;
-    let good = sum_is_zero(p, step, &mut trouble)?;
-    let agreed = broadcast(p, step, good, &mut trouble)?.iter().all(|ok| *ok);
-    match (agreed, trouble) {
+    let mut lost = Lost::default();
+    let good = sum_is_zero(p, step, &mut lost)?;
+    let agreed = broadcast(p, step, good, &mut lost)?.iter().all(|ok| *ok);
+    match (agreed, lost.into_iter().flatten().next()) {
         (true, _) => Ok(()),
         (false, Some(net)) => Err(Error::Net(net)),
         (false, None) => Err(Error::Cheating { check: "verification of everything since the last opening" }),
@@ -141,7 +147,7 @@ fn verdict(p: &mut Rep4) -> Result<()> {
 }
 
 /// Spec 10.2 and 10.5: commit to the summand, open it once all commitments are here. A missing or wrong opening is a failure.
-fn sum_is_zero(p: &mut Rep4, step: u64, trouble: &mut Option<NetError>) -> Result<bool> {
+fn sum_is_zero(p: &mut Rep4, step: u64, lost: &mut Lost) -> Result<bool> {
     let me = p.me();
     let mine = p.window.close();
     let nonce = fresh_secret().map_err(|_| Error::Randomness)?;
@@ -155,7 +161,7 @@ fn sum_is_zero(p: &mut Rep4, step: u64, trouble: &mut Option<NetError>) -> Resul
         bytemuck::cast::<[u8; 32], [u64; 4]>(transcript.digest())
     };
     let session = *p.party.session();
-    let commitments = exchange(p, step, 0, &[digest(me, &mine, &nonce, &session); PARTIES], trouble)?;
+    let commitments = exchange(p, step, 0, &[digest(me, &mine, &nonce, &session); PARTIES], lost)?;
     // Opened only to complete commitments; else what is sent opens nothing, and the others see a failure without waiting.
     let complete = (0..PARTIES).all(|peer| peer == me || commitments[peer].is_some());
     let mut opening = [0; 6];
@@ -163,7 +169,7 @@ fn sum_is_zero(p: &mut Rep4, step: u64, trouble: &mut Option<NetError>) -> Resul
         opening[..2].copy_from_slice(&bytemuck::cast::<[u8; 16], [u64; 2]>(mine));
         opening[2..].copy_from_slice(&bytemuck::cast::<[u8; 32], [u64; 4]>(*nonce.expose()));
     }
-    let openings = exchange(p, step, 1, &[opening; PARTIES], trouble)?;
+    let openings = exchange(p, step, 1, &[opening; PARTIES], lost)?;
     let (mut sum, mut good) = (mine, true);
     for peer in (0..PARTIES).filter(|peer| *peer != me) {
         let (Some(commitment), Some(opening)) = (commitments[peer], openings[peer]) else {
@@ -179,14 +185,14 @@ fn sum_is_zero(p: &mut Rep4, step: u64, trouble: &mut Option<NetError>) -> Resul
 }
 
 /// Spec 10.6: every party broadcasts its bit by OM(1), all four in parallel: send, echo, majority. Missing counts as "not OK".
-fn broadcast(p: &mut Rep4, step: u64, good: bool, trouble: &mut Option<NetError>) -> Result<[bool; PARTIES]> {
+fn broadcast(p: &mut Rep4, step: u64, good: bool, lost: &mut Lost) -> Result<[bool; PARTIES]> {
     let me = p.me();
-    let said = exchange(p, step, 2, &[[u64::from(good)]; PARTIES], trouble)?.map(|word| word == Some([1]));
+    let said = exchange(p, step, 2, &[[u64::from(good)]; PARTIES], lost)?.map(|word| word == Some([1]));
     // What this party heard from each commander, for everyone but the commander itself.
     let heard = |to: usize| {
         (0..PARTIES).filter(|c| *c != me && *c != to && said[*c]).fold(0, |word, commander| word | 1u64 << commander)
     };
-    let echoes = exchange(p, step, 3, &std::array::from_fn(|to| [heard(to)]), trouble)?;
+    let echoes = exchange(p, step, 3, &std::array::from_fn(|to| [heard(to)]), lost)?;
     Ok(std::array::from_fn(|commander| {
         if commander == me {
             return good;
@@ -198,32 +204,109 @@ fn broadcast(p: &mut Rep4, step: u64, good: bool, trouble: &mut Option<NetError>
     }))
 }
 
-/// Sends each peer its words and takes theirs; `None` where nothing valid came, with the first trouble noted.
+/// Sends each peer its words and takes theirs; `None` where nothing valid came, or comes any more.
 fn exchange<const N: usize>(
     p: &mut Rep4,
     step: u64,
     tile: usize,
     words: &[[u64; N]; PARTIES],
-    trouble: &mut Option<NetError>,
+    lost: &mut Lost,
 ) -> Result<[Option<[u64; N]>; PARTIES]> {
     let me = p.me();
-    let mut note = |result: Result<()>| match result {
-        Ok(()) => Ok(true),
-        Err(Error::Net(net)) => {
-            trouble.get_or_insert(net);
-            Ok(false)
-        }
-        Err(other) => Err(other),
-    };
     for peer in (0..PARTIES).filter(|peer| *peer != me) {
-        note(p.party.send(peer, step, tile, &words[peer]))?;
+        let sent = p.party.send(peer, step, tile, &words[peer]);
+        note(sent, &mut lost[peer])?;
     }
     let mut theirs = [None; PARTIES];
     for peer in (0..PARTIES).filter(|peer| *peer != me) {
         let mut received = [0; N];
-        if note(p.party.recv(peer, step, tile, &mut received))? {
+        if lost[peer].is_none() && note(p.party.recv(peer, step, tile, &mut received), &mut lost[peer])? {
             theirs[peer] = Some(received);
         }
     }
     Ok(theirs)
+}
+
+/// Whether a message passed; trouble with a peer is noted.
+fn note(passed: Result<()>, lost: &mut Option<NetError>) -> Result<bool> {
+    match passed {
+        Ok(()) => Ok(true),
+        Err(Error::Net(net)) => {
+            lost.get_or_insert(net);
+            Ok(false)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use privity_net::memory;
+
+    /// Windows of the four parties of one session.
+    fn windows() -> [Window; PARTIES] {
+        let party = |link| Window::open(&mut Party::with_fixed_keys_for_tests(Box::new(link), 3));
+        let windows: Vec<Window> = memory::mesh(PARTIES).into_iter().map(party).collect();
+        windows.try_into().unwrap_or_else(|_| unreachable!("four parties"))
+    }
+
+    /// What parties compare after second told the checker a value one too large: a product that the checker then
+    /// multiplies by a mask in `0..256` that second does not know. Each pair has two copies.
+    fn absorb(windows: &mut [Window; PARTIES], mask: u64) {
+        let (right, wrong) = ([1000, 7_000_000], [1001, 7_000_000u64.wrapping_sub(mask)]);
+        for peer in [FIRST, SECOND] {
+            windows[CHECKER].absorb(peer, &wrong);
+            windows[peer].absorb(CHECKER, &right);
+        }
+    }
+
+    /// The masks that explain what second saw, given what it makes of a candidate for the checker's tag.
+    fn explained_by(seen: [u8; 16], view: impl Fn([u8; 16]) -> [u8; 16]) -> Vec<u64> {
+        let tag = |mask: u64| {
+            let [_, _, mut second, _] = windows();
+            second.absorb(CHECKER, &[1001, 7_000_000u64.wrapping_sub(mask)]);
+            second.pairs[CHECKER].take().map(|pair| pair.tag.finish()).unwrap_or_default()
+        };
+        (0..256).filter(|mask| view(tag(*mask)) == seen).collect()
+    }
+
+    #[test]
+    fn a_single_tag_gives_a_mask_away_and_the_sum_does_not() {
+        for mask in [0, 77, 255] {
+            let mut all = windows();
+            absorb(&mut all, mask);
+            // Naive: the checker shows second its tag of their pair, whose key second knows.
+            let tag = all[CHECKER].pairs[SECOND].take().map(|pair| pair.tag.finish()).unwrap_or_default();
+            assert_eq!(explained_by(tag, |tag| tag), [mask], "the naive scheme leaks");
+
+            // Ours: second sees the sum of the others' summands. All that it knows of them is its own pairs' part.
+            let mut all = windows();
+            absorb(&mut all, mask);
+            let mut sum = [0; 16];
+            for party in [CHECKER, FIRST, super::super::DEALER] {
+                add(&mut sum, &all[party].close());
+            }
+            let view = |tag: [u8; 16]| {
+                let [_, _, mut second, _] = windows();
+                let pair = second.pairs[CHECKER].take().expect("second and checker are a pair");
+                let mut known = second.close();
+                add(&mut known, &pair.pad);
+                add(&mut known, &multiply(&pair.factor, &tag));
+                known
+            };
+            assert_eq!(explained_by(sum, view), [0; 0], "no mask explains the sum: another pair differs, too");
+
+            // Which is why every error must reach a pair of two honest parties: without first's check it would leak again.
+            let mut all = windows();
+            absorb(&mut all, mask);
+            all[FIRST] = windows().into_iter().nth(FIRST).expect("four parties");
+            all[FIRST].absorb(CHECKER, &[1001, 7_000_000u64.wrapping_sub(mask)]);
+            let mut sum = [0; 16];
+            for party in [CHECKER, FIRST, super::super::DEALER] {
+                add(&mut sum, &all[party].close());
+            }
+            assert_eq!(explained_by(sum, view), [mask]);
+        }
+    }
 }

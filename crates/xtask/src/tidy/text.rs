@@ -10,8 +10,8 @@ const LONGEST: usize = 900;
 const PROTOCOL_FILES: &[&str] =
     &["mod.rs", "arithmetic.rs", "boolean.rs", "convert.rs", "input.rs", "verify.rs", "cost.rs"];
 
-/// Folder of operations that are generic in the protocol.
-const OPERATIONS: &str = "ops";
+/// Folders that are no protocols: operations generic in the protocol, and local parts that protocols have in common.
+const COMMON: &[&str] = &["ops", "masked"];
 
 pub fn check(file: &File, root: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -23,7 +23,7 @@ pub fn check(file: &File, root: &Path) -> Vec<String> {
         found.push(format!("{}: names {path}, a path of one machine; make it relative", file.path));
     }
     if let Some((protocol, name)) = file.path.strip_prefix("crates/mpc/src/").and_then(|rest| rest.split_once('/'))
-        && protocol != OPERATIONS
+        && !COMMON.contains(&protocol)
         && !PROTOCOL_FILES.contains(&name)
     {
         found.push(format!("{}: a protocol's files are named {}", file.path, PROTOCOL_FILES.join(", ")));

@@ -28,19 +28,37 @@ pub enum LinkKind {
     Sim,
 }
 
-/// Protocols that have works.
+/// What the protocol withstands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-pub enum ProtocolKind {
-    /// Three parties, one passive corruption.
-    Rep3,
+#[serde(rename_all = "snake_case")]
+pub enum Adversary {
+    /// One of three parties is curious: `rep3`.
+    Passive,
+    /// One of four parties deviates as it likes: `rep4`.
+    Active,
+}
+
+impl Adversary {
+    fn protocol(self) -> &'static str {
+        match self {
+            Adversary::Passive => "rep3",
+            Adversary::Active => "rep4",
+        }
+    }
+    fn parties(self) -> usize {
+        match self {
+            Adversary::Passive => 3,
+            Adversary::Active => 4,
+        }
+    }
 }
 
 /// Arguments of `privity bench`.
 #[derive(Clone, Debug, Serialize, Deserialize, ClapArgs)]
 pub struct Args {
-    /// Protocol.
-    #[arg(long, value_enum, default_value = "rep3")]
-    pub protocol: ProtocolKind,
+    /// What the protocol withstands.
+    #[arg(long, value_enum, default_value = "passive")]
+    pub adversary: Adversary,
     /// Work; all of them if not given.
     #[arg(long, value_enum)]
     pub work: Option<Work>,
@@ -68,7 +86,7 @@ pub struct Args {
     /// Round half up exactly instead of stochastic rounding.
     #[arg(long)]
     pub exact: bool,
-    /// Carry-tree fan-in of comparisons.
+    /// Carry-tree fan-in of comparisons; with an active adversary always two.
     #[arg(long, value_enum, default_value = "four")]
     pub radix: RadixKind,
     /// One JSON object a line instead of a table.
@@ -93,11 +111,11 @@ pub struct Line {
     /// Its size: values, extent or rows.
     pub size: usize,
     /// Protocol.
-    pub protocol: ProtocolKind,
+    pub protocol: &'static str,
     /// Number of parties.
     pub parties: usize,
     /// What the protocol withstands.
-    pub adversary: &'static str,
+    pub adversary: Adversary,
     /// Link.
     pub link: LinkKind,
     /// Median seconds of a repetition.

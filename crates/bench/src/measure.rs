@@ -1,8 +1,7 @@
 //! The clock around a work, at one party.
 
 use crate::works::{self, Work};
-use privity_mpc::rep3::Rep3;
-use privity_mpc::{Protocol, Recipients, Result};
+use privity_mpc::{Party, Protocol, Recipients, Result};
 use privity_ring::{Shape, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -22,8 +21,16 @@ pub struct Measurement {
 
 /// Runs a work until `runs` repetitions are done; `max_seconds` bounds long ones (at least 5 are made). Everything a
 /// repetition needs is made inside the clock, masks and their sending included: before the first one all parties meet, and
-/// the last is over when all have met again.
-pub fn measure(p: &mut Rep3, work: Work, size: usize, runs: usize, max_seconds: f64) -> Result<Measurement> {
+/// the last is over when all have met again, with what was computed verified where the protocol verifies. `session` is the
+/// protocol's way to its session.
+pub fn measure<P: Protocol<R = u64>>(
+    p: &mut P,
+    session: fn(&mut P) -> &mut Party,
+    work: Work,
+    size: usize,
+    runs: usize,
+    max_seconds: f64,
+) -> Result<Measurement> {
     let mut state = works::prepare(p, work, size)?;
     meet(p)?;
     let first = Instant::now();
@@ -35,14 +42,14 @@ pub fn measure(p: &mut Rep3, work: Work, size: usize, runs: usize, max_seconds: 
         works::step(p, work, &mut state)?;
     }
     meet(p)?;
-    let (sent, rounds) = (p.party().bytes_sent().iter().sum::<u64>(), p.party().rounds());
+    let (sent, rounds) = (session(p).bytes_sent().iter().sum::<u64>(), session(p).rounds());
     let mut seconds = Vec::with_capacity(runs);
     let mut traffic = (0, 0);
     let mut last = Instant::now();
     for run in 0..runs {
         works::step(p, work, &mut state)?;
         if run + 1 == runs {
-            traffic = (p.party().bytes_sent().iter().sum::<u64>() - sent, p.party().rounds() - rounds);
+            traffic = (session(p).bytes_sent().iter().sum::<u64>() - sent, session(p).rounds() - rounds);
             meet(p)?;
         }
         let now = Instant::now();
@@ -54,17 +61,17 @@ pub fn measure(p: &mut Rep3, work: Work, size: usize, runs: usize, max_seconds: 
 }
 
 /// All parties wait for each other: an opening to all.
-fn meet(p: &mut Rep3) -> Result<()> {
+fn meet<P: Protocol<R = u64>>(p: &mut P) -> Result<()> {
     let shape = Shape::vector(1);
     let zero = p.public(&Tensor::zeros(&shape));
     p.open(&zero, Recipients::ALL).map(|_| ())
 }
 
 /// The longest of the parties' durations, agreed by sharing and opening them (they are no secret).
-fn agreed(p: &mut Rep3, mine: Duration) -> Result<Duration> {
+fn agreed<P: Protocol<R = u64>>(p: &mut P, mine: Duration) -> Result<Duration> {
     let shape = Shape::vector(1);
     let mut longest = 0;
-    for owner in 0..3 {
+    for owner in 0..p.parties() {
         let nanos = Tensor::fill(&shape, mine.as_nanos() as u64);
         let shared = p.input(owner, &shape, (p.me() == owner).then_some(&nanos))?;
         longest = longest.max(p.open(&shared, Recipients::ALL)?.expect("opened to all").data()[0]);

@@ -2,10 +2,11 @@
 
 use crate::measure::{Measurement, measure};
 use crate::works::Work;
-use crate::{Args, Line, LinkKind, RadixKind, plain};
-use privity_mpc::cost::Speeds;
+use crate::{Adversary, Args, Line, LinkKind, RadixKind, plain};
+use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
@@ -78,8 +79,8 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
         let size = args.size.or(args.batch).unwrap_or(work.default_size());
         let measured = match args.link {
             LinkKind::Tls | LinkKind::Tcp => processes(args, work, program)?,
-            LinkKind::Memory => threads(args, work, size, memory::mesh(3))?,
-            LinkKind::Sim => threads(args, work, size, sim::mesh(3, simulated(args)))?,
+            LinkKind::Memory => threads(args, work, size, memory::mesh(args.adversary.parties()))?,
+            LinkKind::Sim => threads(args, work, size, sim::mesh(args.adversary.parties(), simulated(args)))?,
         };
         let line = summarise(args, work, size, &measured)?;
         if args.json {
@@ -132,9 +133,18 @@ fn party(
 ) -> Result<Measurement, BenchError> {
     privity_ring::kernels::gemm::set_threads(args.threads.into());
     let party = Party::connect(link, &Context { session, ..Context::default() })?;
-    let mut p = Rep3::new(party, config(args))?;
-    let measured = measure(&mut p, work, size, args.runs as usize, MAX_SECONDS)?;
-    p.into_party().into_link().close()?;
+    let runs = args.runs as usize;
+    let (measured, party) = match args.adversary {
+        Adversary::Passive => {
+            let mut p = Rep3::new(party, config(args))?;
+            (measure(&mut p, Rep3::party, work, size, runs, MAX_SECONDS)?, p.into_party())
+        }
+        Adversary::Active => {
+            let mut p = Rep4::new(party, config(args))?;
+            (measure(&mut p, Rep4::party, work, size, runs, MAX_SECONDS)?, p.into_party())
+        }
+    };
+    party.into_link().close()?;
     Ok(measured)
 }
 
@@ -185,10 +195,10 @@ impl Drop for Scratch {
 fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>, BenchError> {
     let scratch = Scratch::new()?;
     let (mut peers, mut listeners) = (Vec::new(), Vec::new());
-    for party in 0..3 {
+    for party in 0..args.adversary.parties() {
         let identity = Identity::generate(&format!("party-{party}"))?;
         identity.save(&scratch.0.join(party.to_string()))?;
-        // Kept until all three are known, so that they differ.
+        // Kept until all are known, so that they differ.
         let listener = loopback_listener()?;
         let address = listener.local_addr().map_err(io("finding a free port"))?.to_string();
         listeners.push(listener);
@@ -196,7 +206,7 @@ fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>
     }
     drop(listeners);
     let mut running = Vec::new();
-    for party in 0..3 {
+    for party in 0..args.adversary.parties() {
         let identity = scratch.0.join(party.to_string());
         let file = scratch.0.join(format!("{party}.json"));
         let child = Child { args: args.clone(), work, party, identity, peers: peers.clone() };
@@ -226,15 +236,15 @@ fn summarise(args: &Args, work: Work, size: usize, measured: &[Measurement]) -> 
     Ok(Line {
         work,
         size,
-        protocol: args.protocol,
-        parties: 3,
-        adversary: "passive",
+        protocol: args.adversary.protocol(),
+        parties: args.adversary.parties(),
+        adversary: args.adversary,
         link: args.link,
         seconds_median: sorted[sorted.len() / 2],
         seconds_min: sorted[0],
         seconds_max: sorted[sorted.len() - 1],
         seconds_mean: sorted.iter().sum::<f64>() / sorted.len() as f64,
-        bytes_per_party: sent.iter().sum::<u64>() / 3,
+        bytes_per_party: sent.iter().sum::<u64>() / sent.len() as u64,
         bytes_sent: sent,
         rounds: online.rounds,
         rounds_declared: price.rounds,
@@ -262,7 +272,13 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
         overhead: FRAME_OVERHEAD as f64,
         ..Speeds::default()
     };
-    let mut count = Count::new(config, Rep3Costs { radix: config.radix }, speeds);
+    match args.adversary {
+        Adversary::Passive => steady_price(Count::new(config, Rep3Costs { radix: config.radix }, speeds), work, size),
+        Adversary::Active => steady_price(Count::new(config, Rep4Costs, speeds), work, size),
+    }
+}
+
+fn steady_price<C: Costs>(mut count: Count<C>, work: Work, size: usize) -> Result<Price, BenchError> {
     let mut state = crate::works::prepare(&mut count, work, size)?;
     let warm = 5;
     for _ in 0..warm {

@@ -1,4 +1,4 @@
-//! The parties of a demonstration: three processes of this program, each with its own identity and rows.
+//! The parties of a demonstration: processes of this program, each with its own identity and rows.
 
 use crate::error::CliError;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -60,11 +60,14 @@ fn outcome(
 
 fn start(program: &Path, folder: &Path, name: &str) -> Result<Child, CliError> {
     let own = folder.join(name);
-    Command::new(program)
-        .arg("run")
-        .arg(folder.join("job.toml"))
-        .args(["--party", name, "--json", "--data"])
-        .arg(own.join("data.csv"))
+    let data = own.join("data.csv");
+    let mut command = Command::new(program);
+    command.arg("run").arg(folder.join("job.toml")).args(["--party", name, "--json"]);
+    // A helper has none.
+    if data.exists() {
+        command.arg("--data").arg(data);
+    }
+    command
         .arg("--identity")
         .arg(own.join("identity"))
         .arg("--out")

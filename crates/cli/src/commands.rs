@@ -56,9 +56,9 @@ pub struct RunArgs {
     /// This party's name in the job file.
     #[arg(long)]
     party: String,
-    /// This party's rows, a CSV file under the job's schema.
+    /// This party's rows, a CSV or Parquet file under the job's schema. A helper has none.
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// This party's rows for evaluation, where the job says `holdout = "file"`.
     #[arg(long)]
     test_data: Option<PathBuf>,

@@ -5,7 +5,7 @@
 use crate::commands::json;
 use crate::compare::{self, Figures};
 use crate::error::CliError;
-use crate::scenario::{Case, Choice, Family, Scenario};
+use crate::scenario::{Adversary, Case, Choice, Family, Scenario};
 use crate::{children, show};
 use clap::Args as ClapArgs;
 use privity_data::csv as tables;
@@ -32,6 +32,10 @@ pub struct Args {
     /// Passes over the rows.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     epochs: Option<u32>,
+    /// What the parties are protected against: one of three that is curious, or one of four, the fourth a helper without
+    /// rows, that deviates as it likes.
+    #[arg(long, value_enum, default_value = "passive")]
+    adversary: Adversary,
     /// Round exactly: results equal the plaintext twin's bit for bit.
     #[arg(long)]
     exact: bool,
@@ -72,8 +76,9 @@ struct Summary {
 pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let started = Instant::now();
     let epochs = args.epochs.map(|e| e as usize);
+    let (active, exact) = (args.adversary == Adversary::Active, args.exact);
     let scenario =
-        Scenario::new(Choice { case: args.case, model: args.model, rows: args.rows, epochs, exact: args.exact })?;
+        Scenario::new(Choice { case: args.case, model: args.model, rows: args.rows, epochs, active, exact })?;
     let own = scenario.own_features;
     let scratch = tempfile::tempdir().map_err(CliError::system("making a scratch directory"))?;
     let folder = match &args.keep {
@@ -92,13 +97,13 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let summary = Summary {
         parties: job.names(),
         protocol: job.protocol().name(),
-        adversary: "passive",
+        adversary: job.protocol().adversary(),
         digest: job.digest_hex(),
         secure: secure(&job, folder, &rows)?,
         twin: compare::twin(&job, &rows)?,
         float: compare::float(&job, &everybody, &rows, job.features())?,
         pooled: (own < job.features()).then(|| compare::float(&job, &everybody, &rows, own)).transpose()?,
-        alone: rows.iter().map(|r| compare::float(&job, &[r], &rows, own)).collect::<Result<_, _>>()?,
+        alone: rows[..job.owners()].iter().map(|r| compare::float(&job, &[r], &rows, own)).collect::<Result<_, _>>()?,
         bytes_sent: reports.iter().map(|r| r.bytes_sent.iter().sum()).collect(),
         bytes_planned: plan.parties.iter().map(|p| p.bytes_sent.iter().sum()).collect(),
         rounds: reports.iter().map(|r| r.rounds).collect(),
@@ -132,11 +137,13 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
     std::fs::write(folder.join("schema.toml"), scenario.schema.to_toml()).map_err(&failed)?;
     // All ports are held at once, so that they differ; each party takes its own over a moment later.
     let mut ports = Vec::new();
-    for (participant, table) in scenario.file.participants.iter_mut().zip(&scenario.tables) {
+    for (i, participant) in scenario.file.participants.iter_mut().enumerate() {
         let own = folder.join(&participant.name);
         let identity = Identity::generate(&participant.name)?;
         identity.save(&own.join("identity"))?;
-        tables::save_csv(&own.join("data.csv"), &scenario.schema, table)?;
+        if let Some(table) = scenario.tables.get(i) {
+            tables::save_csv(&own.join("data.csv"), &scenario.schema, table)?;
+        }
         let port = loopback_listener()?;
         participant.address = port.local_addr().map_err(CliError::system("finding a free port"))?.to_string();
         participant.fingerprint = Some(identity.fingerprint());
@@ -147,14 +154,17 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
 }
 
 fn rows(job: &Job, folder: &Path) -> Result<Vec<Rows>, CliError> {
-    let load = |(party, name): (usize, &String)| prepare::load(job, party, &folder.join(name).join("data.csv"), None);
+    let load = |(party, name): (usize, &String)| {
+        let data = folder.join(name).join("data.csv");
+        prepare::load(job, party, data.exists().then_some(data.as_path()), None)
+    };
     Ok(job.names().iter().enumerate().map(load).collect::<Result<_, _>>()?)
 }
 
 /// Figures over what each party learned about its own held-out rows, taken together.
 fn secure(job: &Job, folder: &Path, rows: &[Rows]) -> Result<Figures, CliError> {
     let mut predictions = Vec::new();
-    for name in job.names() {
+    for name in &job.names()[..job.owners()] {
         predictions.extend(read_predictions(&folder.join(name).join("out/predictions.csv"))?);
     }
     Ok(Figures::of(&compare::labels(rows), &predictions))
@@ -203,7 +213,7 @@ fn print(s: &Summary, case: Case) {
         println!("{name}: sent {sent} bytes (planned {planned}) in {rounds} rounds (planned {})", s.rounds_planned[i]);
     }
     println!(
-        "secure part {:.2} s (predicted {:.2} s for three machines), everything {:.1} s",
+        "secure part {:.2} s (predicted {:.2} s for a machine each), everything {:.1} s",
         s.seconds_secure, s.seconds_predicted, s.seconds
     );
     match &s.kept {

@@ -38,6 +38,15 @@ pub enum Family {
     Mlp,
 }
 
+/// What the parties are protected against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Adversary {
+    /// A party that follows the protocol and is curious: three parties, `rep3`.
+    Passive,
+    /// A party that deviates as it likes: four parties, `rep4`.
+    Active,
+}
+
 /// Choices of the user.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
@@ -49,6 +58,8 @@ pub struct Choice {
     pub rows: Option<usize>,
     /// Passes over the rows, if not the case's own number.
     pub epochs: Option<usize>,
+    /// Whether a party may deviate: a helper joins the three owners.
+    pub active: bool,
     /// Exact rounding.
     pub exact: bool,
 }
@@ -57,7 +68,7 @@ pub struct Choice {
 pub struct Scenario {
     /// What the files hold.
     pub schema: Schema,
-    /// One table per party.
+    /// One table per owner.
     pub tables: Vec<Table>,
     /// Features that an owner has by itself come first: so many.
     pub own_features: usize,
@@ -147,11 +158,12 @@ fn job(
         rows,
         test_rows,
     };
+    let helper = choice.active.then_some(("helper", &(0, 0)));
     let truncation = if choice.exact { Truncation::Exact } else { Truncation::Fast };
     JobFile {
         name: name.into(),
-        protocol: "rep3".into(),
-        participants: names.into_iter().zip(sizes).map(participant).collect(),
+        protocol: if choice.active { "rep4" } else { "rep3" }.into(),
+        participants: names.into_iter().zip(sizes).chain(helper).map(participant).collect(),
         data: DataSection { schema: SchemaSource::Path("schema.toml".into()), standardise: true, input_bound: 64.0 },
         model,
         training,

@@ -27,6 +27,18 @@ pub fn plan(plan: &Plan) {
         plan.speeds.mbit,
         plan.ranges.verdict,
     );
+    if let Some(passive) = plan.passive {
+        println!(
+            "active security takes {:.1} times the bytes, {:.1} times the rounds and about {:.1} times the time of the same job \
+             among the three owners without it ({}, {} rounds, {:.1} s)",
+            plan.bytes as f64 / passive.bytes as f64,
+            plan.rounds as f64 / passive.rounds as f64,
+            plan.seconds / passive.seconds,
+            bytes(passive.bytes),
+            passive.rounds,
+            passive.seconds,
+        );
+    }
     let mut parties = Table::new();
     parties.set_header(["party", "sends", "rounds", "memory, about"]);
     for party in &plan.parties {

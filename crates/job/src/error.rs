@@ -20,6 +20,8 @@ pub mod exit {
     pub const RANGE: u8 = 5;
     /// A result could not be written.
     pub const OUTPUT: u8 = 6;
+    /// A check of the protocol failed: a party deviated from it, or a machine is faulty.
+    pub const CHEATING: u8 = 7;
     /// A fault of the program itself.
     pub const INTERNAL: u8 = 70;
 }
@@ -70,6 +72,17 @@ pub enum ConfigError {
     TestData {
         /// `needs` or `takes no`.
         needed: &'static str,
+    },
+    /// A data file is missing, or given by a party without rows.
+    #[error(
+        "`{party}` {} in the job file: {} --data", if *helper { "is a helper without rows" } else { "has rows" },
+        if *helper { "it takes no" } else { "it needs" }
+    )]
+    Data {
+        /// The party.
+        party: String,
+        /// Whether it is a helper.
+        helper: bool,
     },
     /// The identity is not the one that the job file names for the party.
     #[error(
@@ -149,6 +162,9 @@ pub enum JobError {
         /// What the system said.
         problem: String,
     },
+    /// A check of the protocol failed: nothing of what it covers was opened to anybody.
+    #[error("{0}")]
+    Cheating(ProtocolError),
     /// The protocol was used wrongly: a fault of this program.
     #[error("internal fault: {0}; please report it")]
     Internal(String),
@@ -167,6 +183,7 @@ impl From<ProtocolError> for JobError {
     fn from(error: ProtocolError) -> Self {
         match error {
             ProtocolError::Net(error) => JobError::Net(error),
+            error @ ProtocolError::Cheating { .. } => JobError::Cheating(error),
             other => JobError::Internal(other.to_string()),
         }
     }
@@ -189,6 +206,7 @@ impl JobError {
                 exit::RANGE
             }
             JobError::Output { .. } => exit::OUTPUT,
+            JobError::Cheating(_) => exit::CHEATING,
             JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,
         }
     }

@@ -4,7 +4,7 @@
 //! name = "breast-cancer"
 //! protocol = "rep3"
 //!
-//! [[participants]]                  # exactly three; the first one deals the masks
+//! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them
 //! name = "north"
 //! address = "10.0.0.1:7700"
 //! fingerprint = "3f…"               # as `privity keys new` prints it; or certificate = "north.pem"
@@ -80,7 +80,7 @@ pub struct Participant {
     /// Its certificate as a PEM file beside the job file, instead of a fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// Rows it trains on.
+    /// Rows it trains on. The fourth party of rep4 may have none: a helper.
     pub rows: usize,
     /// Rows it keeps for evaluation. Default 0.
     #[serde(default)]

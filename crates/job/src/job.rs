@@ -13,8 +13,6 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Parties of a job.
-pub const PARTIES: usize = 3;
 /// Most rows of all parties together: sums of squares stay below 2^62.
 const MAX_ROWS: usize = 1 << 20;
 
@@ -55,10 +53,10 @@ impl Job {
     pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
         let protocol = ProtocolName::parse(&file.protocol)?;
         let (file, schema) = file.resolve(folder)?;
-        check_participants(&file.participants)?;
-        check_sections(&file, &schema)?;
+        check_participants(&file.participants, protocol)?;
+        check_sections(&file, &schema, protocol)?;
         check_outputs(&file)?;
-        let config = config(&file);
+        let config = config(&file, protocol);
         let digest = file.digest()?;
         Ok(Job { file, schema, protocol, config, digest })
     }
@@ -111,6 +109,10 @@ impl Job {
     pub fn rows(&self) -> Vec<Rows> {
         self.file.participants.iter().map(|p| Rows { train: p.rows, test: p.test_rows }).collect()
     }
+    /// Parties that bring rows: the first so many. A helper comes last.
+    pub fn owners(&self) -> usize {
+        self.file.participants.iter().filter(|p| !p.is_helper()).count()
+    }
     /// Number of features.
     pub fn features(&self) -> usize {
         self.schema.feature_names().len()
@@ -153,6 +155,10 @@ impl Job {
 }
 
 impl Participant {
+    /// Whether it takes part in the computation without rows of its own.
+    pub fn is_helper(&self) -> bool {
+        self.rows == 0 && self.test_rows == 0
+    }
     /// Reads the certificate if the fingerprint is not given.
     pub(crate) fn resolve(&mut self, index: usize, folder: &Path) -> Result<(), ConfigError> {
         let key = format!("participants[{index}]");
@@ -179,10 +185,12 @@ impl Participant {
     }
 }
 
-fn check_participants(participants: &[Participant]) -> Result<(), ConfigError> {
-    if participants.len() != PARTIES {
-        let problem = format!("lists {} parties and rep3 needs exactly three", participants.len());
-        return Err(ConfigError::field("participants", problem, "list three, each with its own [[participants]]"));
+fn check_participants(participants: &[Participant], protocol: ProtocolName) -> Result<(), ConfigError> {
+    let (name, parties) = (protocol.name(), protocol.parties());
+    if participants.len() != parties {
+        let problem = format!("lists {} parties and {name} needs exactly {parties}", participants.len());
+        let remedy = format!("list {parties}, each with its own [[participants]]");
+        return Err(ConfigError::field("participants", problem, remedy));
     }
     for (i, p) in participants.iter().enumerate() {
         let key = |field: &str| format!("participants[{i}].{field}");
@@ -199,8 +207,11 @@ fn check_participants(participants: &[Participant]) -> Result<(), ConfigError> {
             let remedy = "copy what `privity keys new` printed at that party";
             return Err(ConfigError::field(key("fingerprint"), "is not 64 lower-case hexadecimal digits", remedy));
         }
-        if p.rows == 0 {
-            return Err(ConfigError::field(key("rows"), "is 0", "every party needs at least one row to train on"));
+        let helper = p.is_helper() && protocol == ProtocolName::Rep4 && i + 1 == parties;
+        if p.rows == 0 && !helper {
+            let remedy =
+                "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any";
+            return Err(ConfigError::field(key("rows"), "is 0", remedy));
         }
     }
     let all = participants.iter().try_fold(0usize, |sum, p| sum.checked_add(p.rows)?.checked_add(p.test_rows));
@@ -224,7 +235,7 @@ fn distinct<'a>(key: &str, values: impl Iterator<Item = &'a str>) -> Result<(), 
     Ok(())
 }
 
-fn check_sections(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {
+fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Result<(), ConfigError> {
     if !schema.has_label() {
         return Err(ConfigError::field(
             "data.schema",
@@ -247,6 +258,13 @@ fn check_sections(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {
     if exact && file.model.sigmoid == Sigmoid::Fourier {
         let problem = "is fourier, which needs fast truncation";
         return Err(ConfigError::field("model.sigmoid", problem, "use piecewise, or truncation = \"fast\""));
+    }
+    if protocol == ProtocolName::Rep4 && file.model.sigmoid == Sigmoid::Fourier {
+        return Err(ConfigError::field("model.sigmoid", "is fourier, which rep4 does not have", "use piecewise"));
+    }
+    if protocol == ProtocolName::Rep4 && file.numbers.radix == RadixChoice::Four {
+        let problem = "is four; rep4 compares with two-input gates only";
+        return Err(ConfigError::field("numbers.radix", problem, "use two, or auto"));
     }
     if file.model.kind == ModelKind::Linear
         && file.outputs.predictions == Predictions::Nobody
@@ -286,7 +304,7 @@ fn check_outputs(file: &JobFile) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn config(file: &JobFile) -> Config {
+fn config(file: &JobFile, protocol: ProtocolName) -> Config {
     let Numbers { frac, truncation, width, radix } = file.numbers;
     let mode = match truncation {
         Truncation::Fast => TruncMode::Fast,
@@ -294,6 +312,7 @@ fn config(file: &JobFile) -> Config {
     };
     let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four };
     let radix = match radix {
+        _ if protocol == ProtocolName::Rep4 => Radix::Two,
         RadixChoice::Two => Radix::Two,
         RadixChoice::Four => Radix::Four,
         RadixChoice::Auto => quicker(config, file),

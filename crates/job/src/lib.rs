@@ -20,7 +20,7 @@ mod write;
 
 pub use error::{ConfigError, JobError, exit};
 pub use file::JobFile;
-pub use job::{Job, PARTIES, Rows};
+pub use job::{Job, Rows};
 pub use model_file::ModelFile;
 pub use plan::Plan;
 pub use run::{Event, Report, RunOptions};

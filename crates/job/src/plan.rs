@@ -32,6 +32,8 @@ pub struct Plan {
     pub bytes: u64,
     /// Predicted seconds until the last party is done.
     pub seconds: f64,
+    /// What the same job would take without protection against parties that deviate, where that can be told.
+    pub passive: Option<PassivePlan>,
     /// What the prediction rests on.
     pub speeds: SpeedPlan,
     /// Payload bytes, frames and rounds of each operation.
@@ -40,6 +42,17 @@ pub struct Plan {
     pub openings: Vec<OpeningPlan>,
     /// Ranges of every layer, and what they rest on.
     pub ranges: range::Plan,
+}
+
+/// The same job under the passive protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PassivePlan {
+    /// Payload bytes of all parties.
+    pub bytes: u64,
+    /// Messages in sequence until the last party is done.
+    pub rounds: u64,
+    /// Predicted seconds until the last party is done.
+    pub seconds: f64,
 }
 
 /// A party's part.
@@ -124,6 +137,11 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
         frames: clock.frames(),
         bytes: clock.total_bytes(),
         seconds: clock.seconds(),
+        passive: protocol::passive_price(job, speeds)?.map(|clock| PassivePlan {
+            bytes: clock.total_bytes(),
+            rounds: clock.rounds(),
+            seconds: clock.seconds(),
+        }),
         speeds: SpeedPlan {
             rtt_ms: speeds.latency * 2e3,
             mbit: speeds.bandwidth * 8e-6,

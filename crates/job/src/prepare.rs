@@ -16,14 +16,30 @@ pub struct Rows {
     pub test: Table,
 }
 
-/// Reads and splits a party's file.
+/// Reads and splits a party's file; a helper has none.
 ///
 /// # Errors
-/// A file that breaks the contract or has other numbers of rows than agreed.
-pub fn load(job: &Job, party: usize, data: &Path, test_data: Option<&Path>) -> Result<Rows, JobError> {
+/// A file that breaks the contract or has other numbers of rows than agreed; a file missing, or given by a helper.
+pub fn load(job: &Job, party: usize, data: Option<&Path>, test_data: Option<&Path>) -> Result<Rows, JobError> {
+    let helper = job.file().participants[party].is_helper();
+    let data = match (data, test_data) {
+        (Some(data), _) if !helper => data,
+        (None, None) if helper => return Ok(nothing(job)?),
+        _ => return Err(crate::ConfigError::Data { party: job.names()[party].clone(), helper }.into()),
+    };
     let read = |path: &Path| privity_data::load(path, job.schema(), &Limits::default());
     let test = test_data.map(read).transpose()?;
     divide(job, party, read(data)?, test)
+}
+
+/// The rows of a helper.
+///
+/// # Errors
+/// None in practice: an empty table under the job's schema is sound.
+pub fn nothing(job: &Job) -> Result<Rows, privity_data::DataError> {
+    let names = job.schema().feature_names();
+    let table = Table::new(names, Vec::new(), Vec::new(), Vec::new())?;
+    Ok(Rows { train: table.clone(), test: table })
 }
 
 /// Splits a party's table as the job says.

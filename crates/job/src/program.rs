@@ -31,12 +31,12 @@ pub struct Inputs<R>(Vec<Option<Encoded<R>>>);
 
 impl<R> Inputs<R> {
     /// Nothing.
-    pub fn none() -> Self {
-        Inputs((0..crate::job::PARTIES).map(|_| None).collect())
+    pub fn none(job: &Job) -> Self {
+        Inputs(job.rows().iter().map(|_| None).collect())
     }
     /// That of one party.
-    pub fn only(party: usize, encoded: Encoded<R>) -> Self {
-        let mut inputs = Self::none();
+    pub fn only(job: &Job, party: usize, encoded: Encoded<R>) -> Self {
+        let mut inputs = Self::none(job);
         inputs.0[party] = Some(encoded);
         inputs
     }
@@ -135,7 +135,8 @@ fn share<P: Protocol>(
         features.push(p.input(owner, &shape, parts.map(|p| p.0))?);
         labels.push(p.input(owner, &Shape::vector(count(rows)), parts.map(|p| p.1))?);
     }
-    for (owner, (x, y)) in features.iter().zip(&labels).enumerate() {
+    let owned = features.iter().zip(&labels).enumerate().filter(|(_, (_, y))| !y.shape().is_empty());
+    for (owner, (x, y)) in owned {
         let fits = p.scope("range check", |p| Ok(range::within(p, x, bound)? && range::within(p, y, 1.0)?))?;
         if !fits {
             return Err(JobError::OutOfRange { owner: job.names()[owner].clone() });
@@ -240,15 +241,10 @@ fn open_moments<P: Protocol>(
 
 /// All that a job opens, and to whom.
 pub fn openings(job: &Job) -> Vec<Opening> {
-    let parties = crate::job::PARTIES;
     let opening = |what, recipients, times, values| Opening { what, recipients, times, values };
-    let sides = 1 + usize::from(job.tested());
-    let mut all = vec![opening(
-        "one bit per party: some value is outside its declared range",
-        Recipients::ALL,
-        parties * sides,
-        1,
-    )];
+    let checked = job.rows().iter().map(|r| usize::from(r.train > 0) + usize::from(r.test > 0)).sum();
+    let mut all =
+        vec![opening("one bit per party: some value is outside its declared range", Recipients::ALL, checked, 1)];
     all.extend(declared_openings(&job.file().model, &job.file().training));
     if let Some(to) = job.metrics_recipients() {
         match classifies(&job.file().model, job) {
@@ -257,7 +253,7 @@ pub fn openings(job: &Job) -> Vec<Opening> {
         }
     }
     if job.opens_predictions() {
-        for (range, owner) in slices(&job.rows()) {
+        for (range, owner) in slices(&job.rows()).into_iter().filter(|(range, _)| !range.is_empty()) {
             all.push(opening("scores of own held-out rows", Recipients::only(owner), 1, range.len()));
         }
     }

@@ -6,19 +6,22 @@ use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::{Config, Party};
 use privity_nn::Observer;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 1] = ["rep3"];
+pub const NAMES: [&str; 2] = ["rep3", "rep4"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolName {
     /// Three parties, at most one of them curious, none of them lying.
     Rep3,
+    /// Four parties, at most one of them deviating as it likes.
+    Rep4,
 }
 
 impl ProtocolName {
@@ -29,6 +32,7 @@ impl ProtocolName {
     pub fn parse(name: &str) -> Result<Self, ConfigError> {
         match name {
             "rep3" => Ok(ProtocolName::Rep3),
+            "rep4" => Ok(ProtocolName::Rep4),
             _ => {
                 let remedy = format!("choose one of: {}", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -39,6 +43,21 @@ impl ProtocolName {
     pub fn name(self) -> &'static str {
         match self {
             ProtocolName::Rep3 => "rep3",
+            ProtocolName::Rep4 => "rep4",
+        }
+    }
+    /// Parties it takes.
+    pub fn parties(self) -> usize {
+        match self {
+            ProtocolName::Rep3 => 3,
+            ProtocolName::Rep4 => 4,
+        }
+    }
+    /// What a corrupt party may do without harm.
+    pub fn adversary(self) -> &'static str {
+        match self {
+            ProtocolName::Rep3 => "passive",
+            ProtocolName::Rep4 => "active",
         }
     }
     /// What it protects against, in plain words.
@@ -47,6 +66,11 @@ impl ProtocolName {
             ProtocolName::Rep3 => {
                 "rep3: three parties; inputs stay hidden from any one party that follows the protocol but is curious; \
                  two parties that collude, or one that deviates, are not covered"
+            }
+            ProtocolName::Rep4 => {
+                "rep4: four parties; inputs stay hidden from any one party and results are right or withheld from all, even if \
+                 that party deviates from the protocol as it likes; two parties that collude are not covered, nor is a party \
+                 that gives false rows within the declared ranges"
             }
         }
     }
@@ -87,6 +111,14 @@ pub fn execute(
                 (outcome, Measured::of(Some(&party)), Some(party))
             }
         },
+        ProtocolName::Rep4 => match Rep4::new(party, job.config()) {
+            Err(error) => (Err(error.into()), Measured::of(None), None),
+            Ok(mut p) => {
+                let outcome = program::run(&mut p, job, inputs, observer);
+                let party = p.into_party();
+                (outcome, Measured::of(Some(&party)), Some(party))
+            }
+        },
     }
 }
 
@@ -97,18 +129,29 @@ pub fn execute(
 pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
     match job.protocol() {
         ProtocolName::Rep3 => count(job, Rep3Costs { radix: job.config().radix }, speeds),
+        ProtocolName::Rep4 => count(job, Rep4Costs, speeds),
     }
+}
+
+/// The price of the same program under the passive protocol of three parties; `None` if the job is passive already, or its
+/// fourth party has rows.
+///
+/// # Errors
+/// As [`price`].
+pub fn passive_price(job: &Job, speeds: Speeds) -> Result<Option<Clock>, JobError> {
+    let comparable = job.protocol() == ProtocolName::Rep4 && job.owners() == 3;
+    comparable.then(|| count(job, Rep3Costs { radix: job.config().radix }, speeds)).transpose()
 }
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
     let mut p = Count::new(job.config(), costs, speeds);
-    program::run(&mut p, job, Inputs::none(), &mut ())?;
+    program::run(&mut p, job, Inputs::none(job), &mut ())?;
     Ok(p.clock().clone())
 }
 
-/// Predicted seconds of `len` comparisons at once.
+/// Predicted seconds of `len` comparisons of rep3 at once.
 pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> f64 {
-    let mut clock = Clock::new(crate::job::PARTIES, speeds);
+    let mut clock = Clock::new(3, speeds);
     Rep3Costs { radix: config.radix }.signs(&mut clock, &[len], config.width, &[]);
     clock.seconds()
 }
@@ -118,7 +161,7 @@ pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> 
 /// # Errors
 /// As the program; the inputs of all parties must be there.
 pub fn twin(job: &Job, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
-    program::run(&mut Plain::new(job.config(), crate::job::PARTIES), job, inputs, observer)
+    program::run(&mut Plain::new(job.config(), job.rows().len()), job, inputs, observer)
 }
 
 impl Measured {

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 pub struct RunOptions {
     /// Its name in the job file.
     pub party: String,
-    /// Its rows.
-    pub data: PathBuf,
+    /// Its rows; a helper has none.
+    pub data: Option<PathBuf>,
     /// Its rows for evaluation, if the job keeps them apart.
     pub test_data: Option<PathBuf>,
     /// The directory of its certificate and key.
@@ -173,8 +173,8 @@ impl Observer for Reporter<'_> {
 pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Result<Report, JobError> {
     let me = job.index(&options.party)?;
     let identity = identity(job, me, &options.identity)?;
-    let rows = prepare::load(job, me, &options.data, options.test_data.as_deref())?;
-    let inputs = Inputs::only(me, prepare::encode(job, &rows)?);
+    let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
+    let inputs = Inputs::only(job, me, prepare::encode(job, &rows)?);
     let prepare::Rows { train, test } = rows;
     drop(train);
     write::reserve(&options.out, output_bytes(job, test.rows()))?;
@@ -261,8 +261,8 @@ fn leave(mut link: Box<dyn Link>, me: usize, error: &JobError) {
     match error {
         // The link itself has told the others.
         JobError::Net(_) | JobError::Peer { .. } => {}
-        // Every party stops here for the same opened bit. That one does not wait for the goodbyes is no further error.
-        JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. }) => {
+        // Every party stops here for the same opened bit or verdict. That one does not wait for the goodbyes is no further error.
+        JobError::OutOfRange { .. } | JobError::Cheating(_) | JobError::Train(TrainError::Diverged { .. }) => {
             let _ = link.close();
         }
         other => link.abort(&AbortCause { about: me, reason: other.to_string() }),

@@ -23,7 +23,7 @@ fn rep3(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
             s.spawn(move || {
                 let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
                 let me = party.me();
-                compute(job, party, Inputs::only(me, own), &mut ())
+                compute(job, party, Inputs::only(job, me, own), &mut ())
             })
         };
         let running: Vec<_> = memory::mesh(3).into_iter().zip(inputs).map(start).collect();

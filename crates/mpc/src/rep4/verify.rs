@@ -111,7 +111,7 @@ impl Rep4 {
     }
 }
 
-/// Spec 10.2 to 10.6: all four parties learn one verdict on everything since the last. Four rounds; 36 frames, 88 bytes to each
+/// Spec 10.2 to 10.6: all four parties learn one verdict on everything since the last. Four rounds; 48 frames, 96 bytes to each
 /// peer. Nothing happens if nothing was done.
 ///
 /// # Errors

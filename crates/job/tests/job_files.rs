@@ -85,3 +85,20 @@ fn a_resolved_file_reads_back_as_the_same_job() {
     let again = common::parse(&job.file().to_toml().expect("writable")).expect("a sound job");
     assert_eq!(again.digest(), job.digest());
 }
+
+#[test]
+fn four_parties_need_a_protocol_for_four() {
+    let refused = |text: String, words: &str| {
+        let error = common::parse(&text).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    common::parse(&common::active()).expect("three owners and a helper");
+    refused(common::active().replace("\"rep4\"", "\"rep3\""), "exactly 3");
+    refused(common::JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"rep4\"", 1), "exactly 4");
+    // Only the last one may be without rows.
+    refused(common::active().replacen("rows = 24\ntest_rows = 8", "rows = 0", 1), "only the fourth");
+    refused(common::active().replacen("rows = 0", "rows = 0\ntest_rows = 3", 1), "participants[3].rows");
+    refused(common::active().replacen("truncation = \"fast\"", "radix = \"four\"", 1), "two-input gates");
+    let fourier = common::active().replacen("[training]", "sigmoid = \"fourier\"\n[training]", 1);
+    refused(fourier, "piecewise");
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use privity_job::prepare::{divide, encode};
+use privity_job::prepare::{divide, encode, nothing};
 use privity_job::program::{Encoded, Inputs};
 use privity_job::run::{Done, compute};
 use privity_job::{Job, JobError, ModelFile, plan, protocol};
@@ -13,10 +13,12 @@ use privity_prim::Context;
 
 fn encoded(job: &Job) -> Vec<Encoded<u64>> {
     let tables = common::tables().into_iter().enumerate();
-    tables.map(|(i, t)| encode(job, &divide(job, i, t, None).expect("declared rows")).expect("in range")).collect()
+    let rows = tables.map(|(i, t)| divide(job, i, t, None).expect("declared rows"));
+    let helpers = (job.owners()..job.rows().len()).map(|_| nothing(job).expect("an empty table"));
+    rows.chain(helpers).map(|rows| encode(job, &rows).expect("in range")).collect()
 }
 
-fn rep3(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
+fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
     std::thread::scope(|s| {
         let start = |(link, own): (_, &Encoded<u64>)| {
             let own = own.clone();
@@ -26,13 +28,13 @@ fn rep3(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
                 compute(job, party, Inputs::only(job, me, own), &mut ())
             })
         };
-        let running: Vec<_> = memory::mesh(3).into_iter().zip(inputs).map(start).collect();
+        let running: Vec<_> = memory::mesh(inputs.len()).into_iter().zip(inputs).map(start).collect();
         running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     })
 }
 
 fn finished(job: &Job) -> Vec<Done> {
-    rep3(job, &encoded(job)).into_iter().map(|done| done.expect("the job runs")).collect()
+    parties(job, &encoded(job)).into_iter().map(|done| done.expect("the job runs")).collect()
 }
 
 #[test]
@@ -54,6 +56,30 @@ fn bytes_rounds_and_frames_are_as_planned() {
         }
         assert_eq!(done.iter().map(|d| d.measured.frames).sum::<u64>(), plan.frames, "{to}: frames");
         assert!(plan.seconds > 0.0 && plan.bytes > 0);
+    }
+}
+
+#[test]
+fn four_parties_do_as_planned_and_as_the_twin() {
+    for mode in ["fast", "exact"] {
+        let job = common::parse(&common::active().replace("\"fast\"", &format!("\"{mode}\""))).expect("a sound job");
+        let plan = plan::plan(&job).expect("a plan");
+        let passive = plan.passive.expect("three owners and a helper can be compared with three");
+        assert!(passive.bytes < plan.bytes && passive.rounds < plan.rounds);
+        let done = finished(&job);
+        for (party, done) in plan.parties.iter().zip(&done) {
+            assert_eq!(done.measured.bytes_sent, party.bytes_sent, "bytes of {}", party.name);
+            assert_eq!(done.measured.rounds, party.rounds, "rounds of {}", party.name);
+        }
+        assert_eq!(done.iter().map(|d| d.measured.frames).sum::<u64>(), plan.frames);
+        let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+        assert!(done[3].outcome.model.is_none() && done[3].outcome.predictions.iter().all(Option::is_none));
+        assert!(done[3].outcome.classification.is_some(), "joint figures go to everybody by default");
+        if mode == "exact" {
+            assert_eq!(done[1].outcome.model, twin.model);
+            assert_eq!(done[3].outcome.classification, twin.classification);
+            assert_eq!(done[0].outcome.predictions[0], twin.predictions[0]);
+        }
     }
 }
 
@@ -106,7 +132,7 @@ fn a_lie_about_the_range_stops_every_party_with_the_owners_name() {
     let job = common::parse(common::JOB).expect("a sound job");
     let mut inputs = encoded(&job);
     inputs[2].train.data_mut()[7] = 17 << 16;
-    for done in rep3(&job, &inputs) {
+    for done in parties(&job, &inputs) {
         let error = done.map(|_| ()).expect_err("out of range");
         assert!(matches!(&error, JobError::OutOfRange { owner } if owner == "south"), "{error}");
         assert_eq!(error.exit_code(), 5);
@@ -118,7 +144,7 @@ fn divergence_stops_every_party_with_the_same_words() {
     let text = common::JOB.replace("learning_rate = 0.1", "learning_rate = 60").replace("epochs = 2", "epochs = 6");
     let job = common::parse(&text).expect("a sound job");
     let errors: Vec<JobError> =
-        rep3(&job, &encoded(&job)).into_iter().map(|d| d.map(|_| ()).expect_err("diverges")).collect();
+        parties(&job, &encoded(&job)).into_iter().map(|d| d.map(|_| ()).expect_err("diverges")).collect();
     for error in &errors {
         assert!(matches!(error, JobError::Train(TrainError::Diverged { .. })), "{error}");
         assert_eq!(error.to_string(), errors[0].to_string());

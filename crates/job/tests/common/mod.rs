@@ -64,6 +64,21 @@ pub fn variant(from: &str, to: &str) -> Result<Job, ConfigError> {
     parse(&JOB.replacen(from, to, 1))
 }
 
+/// The job with a helper as its fourth party: secure against one that deviates.
+pub const HELPER: &str = r#"
+[[participants]]
+name = "helper"
+address = "127.0.0.1:7704"
+fingerprint = "4444444444444444444444444444444444444444444444444444444444444444"
+rows = 0
+
+[data]"#;
+
+/// The same job under `rep4`.
+pub fn active() -> String {
+    JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"rep4\"", 1).replacen("\n[data]", HELPER, 1)
+}
+
 /// Rows of each party.
 pub fn tables() -> Vec<Table> {
     let table = breast_cancer::table().expect("the embedded table is sound");

@@ -58,7 +58,7 @@ fn two_parties_are_not_three() {
     let (before, rest) = common::JOB.split_once("[[participants]]").expect("participants");
     let (_, rest) = rest.split_once("[[participants]]").expect("participants");
     let error = common::parse(&format!("{before}[[participants]]{rest}")).expect_err("two parties");
-    assert!(error.to_string().contains("exactly three"), "{error}");
+    assert!(error.to_string().contains("exactly 3"), "{error}");
 }
 
 #[test]

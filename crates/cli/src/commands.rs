@@ -68,6 +68,9 @@ pub struct RunArgs {
     /// Where results go.
     #[arg(long, default_value = "privity-out")]
     out: PathBuf,
+    /// Go on from the newest checkpoint that all parties have; every party must say so.
+    #[arg(long)]
+    resume: bool,
     /// Seconds to wait for the others to appear.
     #[arg(long, default_value_t = 60)]
     wait: u64,
@@ -94,6 +97,7 @@ fn run_job(args: &RunArgs) -> Result<(), CliError> {
         identity: args.identity.clone(),
         out: args.out.clone(),
         patience: Duration::from_secs(args.wait),
+        resume: args.resume,
     };
     let mut listener = |event: Event| match args.json {
         true => print_line(&json(&event)),

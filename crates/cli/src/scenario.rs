@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use privity_data::{Schema, Table, breast_cancer, fraud};
 use privity_job::JobFile;
 use privity_job::file::{
-    DataSection, Evaluation, Holdout, LinkSection, Metrics, Numbers, Outputs, Participant, SchemaSource, Truncation,
+    DataSection, Evaluation, Holdout, LinkSection, Metrics, Numbers, OnLoss, Outputs, Participant, SchemaSource,
+    Truncation,
 };
 use privity_nn::spec::Optimiser;
 use privity_nn::{ModelKind, ModelSpec, TrainSpec};
@@ -171,5 +172,6 @@ fn job(
         link: LinkSection::default(),
         evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
+        on_loss: OnLoss::default(),
     }
 }

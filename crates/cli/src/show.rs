@@ -59,6 +59,7 @@ pub fn plan(plan: &Plan) {
 pub fn event(event: &Event) {
     match event {
         Event::Connected { seconds } => println!("connected after {seconds:.1} s"),
+        Event::Resumed { epochs } => println!("going on after {epochs} epochs"),
         Event::Epoch { epoch, loss } => println!("epoch {}: loss {loss:.4}", epoch + 1),
         Event::Finished { report } => finished(report),
         // The error itself is printed where the command ends.

@@ -73,6 +73,32 @@ pub enum ConfigError {
         /// `needs` or `takes no`.
         needed: &'static str,
     },
+    /// Checkpoints of this job wait to be gone on from.
+    #[error(
+        "{} holds checkpoints of this job; go on from them with --resume, remove them to start afresh, or give another --out",
+        .folder.display()
+    )]
+    Unfinished {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// One party goes on from a checkpoint and another starts afresh.
+    #[error("`{peer}` {}", if *resumes { "goes on from a checkpoint and this party starts afresh; start it with --resume, too" }
+        else { "starts afresh and this party goes on from a checkpoint; all parties need --resume, or none" })]
+    Resume {
+        /// The other.
+        peer: String,
+        /// Whether it is the one that goes on.
+        resumes: bool,
+    },
+    /// Nothing to go on from.
+    #[error(
+        "the parties have no checkpoint of this job in common; start all of them without --resume, in other --out directories"
+    )]
+    NothingCommon,
+    /// Jobs that keep nothing cannot be resumed.
+    #[error("the job says on_loss = \"abort\": nothing is kept to go on from; start it without --resume")]
+    KeepsNothing,
     /// A data file is missing, or given by a party without rows.
     #[error(
         "`{party}` {} in the job file: {} --data", if *helper { "is a helper without rows" } else { "has rows" },
@@ -165,6 +191,14 @@ pub enum JobError {
     /// A check of the protocol failed: nothing of what it covers was opened to anybody.
     #[error("{0}")]
     Cheating(ProtocolError),
+    /// A peer was lost, and all that was verified until then is kept.
+    #[error("{source}; paused after {epochs} epochs: when that is mended, start every party again with --resume")]
+    Paused {
+        /// What happened.
+        source: Box<JobError>,
+        /// Epochs that need not be repeated.
+        epochs: usize,
+    },
     /// The protocol was used wrongly: a fault of this program.
     #[error("internal fault: {0}; please report it")]
     Internal(String),
@@ -207,6 +241,7 @@ impl JobError {
             }
             JobError::Output { .. } => exit::OUTPUT,
             JobError::Cheating(_) => exit::CHEATING,
+            JobError::Paused { source, .. } => source.exit_code(),
             JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,
         }
     }

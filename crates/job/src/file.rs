@@ -39,6 +39,9 @@ pub struct JobFile {
     /// The protocol: see [`crate::protocol::NAMES`].
     #[serde(default = "default_protocol")]
     pub protocol: String,
+    /// What happens when a party is lost. Default pause.
+    #[serde(default)]
+    pub on_loss: OnLoss,
     /// The parties, in the order of their roles.
     pub participants: Vec<Participant>,
     /// What their files hold.
@@ -60,6 +63,18 @@ pub struct JobFile {
     /// Who learns what.
     #[serde(default)]
     pub outputs: Outputs,
+}
+
+/// What happens when a party is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLoss {
+    /// The others stop and keep, encrypted, what was verified at the end of the last epoch; `privity run --resume` at all
+    /// parties goes on from there.
+    #[default]
+    Pause,
+    /// The others stop; nothing is ever kept.
+    Abort,
 }
 
 fn default_protocol() -> String {

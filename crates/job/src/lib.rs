@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod canonical;
+mod checkpoint;
 mod error;
 pub mod file;
 mod job;
+pub mod ledger;
 pub mod model_file;
 pub mod plan;
 pub mod prepare;

@@ -9,7 +9,7 @@ use privity_mpc::{Protocol, Recipients, Share};
 use privity_nn::metrics::{self, Classification};
 use privity_nn::spec::{Loss, ModelSpec};
 use privity_nn::train::{Opening, declared_openings};
-use privity_nn::{Model, Observer, OpenModel};
+use privity_nn::{Keeper, Model, Observer, OpenModel};
 use privity_ring::{Ring, Shape, Tensor};
 
 /// What one party brings, as fixed-point integers. `Debug` prints shapes only.
@@ -85,17 +85,21 @@ pub fn run<P: Protocol>(
     job: &Job,
     inputs: Inputs<P::R>,
     observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper<P::A>,
 ) -> Result<Outcome, JobError> {
+    observer.opening("for each owner, whether its rows are within their ranges")?;
     let rows = job.rows();
     let train = share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), &inputs)?;
     let test = share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), &inputs)?;
     drop(inputs);
     let (train, test, moments) = booked(p, "standardise", |p| standardise(p, job, train, test))?;
     let spec = &job.file().training;
-    let model = privity_nn::train(p, &job.file().model, spec, &train.features, &train.labels, observer)?;
+    let table = (&train.features, &train.labels);
+    let model = privity_nn::train_from(p, &job.file().model, spec, table, observer, keeper)?;
     let mut outcome = Outcome::default();
-    evaluate(p, job, &model, &test, &mut outcome)?;
+    evaluate(p, job, &model, &test, &mut outcome, observer)?;
     if let Some(to) = job.model_recipients() {
+        observer.opening("the model and the moments of its features, to their recipients")?;
         outcome.model = model.open(p, to)?;
         if let Some(moments) = moments {
             outcome.moments = open_moments(p, &moments, to)?;
@@ -176,11 +180,14 @@ fn evaluate<P: Protocol>(
     model: &Model<P::A>,
     test: &Table<P::A>,
     outcome: &mut Outcome,
+    observer: &mut dyn Observer,
 ) -> Result<(), JobError> {
     if let Some(to) = job.metrics_recipients() {
+        observer.opening("joint figures of the model, to their recipients")?;
         booked(p, "evaluation", |p| joint_figures(p, job, model, test, to, outcome))?;
     }
     if job.opens_predictions() {
+        observer.opening("scores of held-out rows, to their owners")?;
         // Scores before the logistic function: it costs comparisons under the protocol and nothing where they are opened,
         // and its pieces would give the surest rows one and the same probability.
         let scores = model.scores(p, &test.features)?;

@@ -5,10 +5,10 @@ use crate::{ConfigError, Job, JobError};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::rep3::{ArithmeticShare, Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::{Config, Party};
-use privity_nn::Observer;
+use privity_nn::{Keeper, Observer};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -101,12 +101,13 @@ pub fn execute(
     party: Party,
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper<ArithmeticShare>,
 ) -> (Result<Outcome, JobError>, Measured, Option<Party>) {
     match job.protocol() {
         ProtocolName::Rep3 => match Rep3::new(party, job.config()) {
             Err(error) => (Err(error.into()), Measured::of(None), None),
             Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer);
+                let outcome = program::run(&mut p, job, inputs, observer, keeper);
                 let party = p.into_party();
                 (outcome, Measured::of(Some(&party)), Some(party))
             }
@@ -114,7 +115,7 @@ pub fn execute(
         ProtocolName::Rep4 => match Rep4::new(party, job.config()) {
             Err(error) => (Err(error.into()), Measured::of(None), None),
             Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer);
+                let outcome = program::run(&mut p, job, inputs, observer, keeper);
                 let party = p.into_party();
                 (outcome, Measured::of(Some(&party)), Some(party))
             }
@@ -145,7 +146,7 @@ pub fn passive_price(job: &Job, speeds: Speeds) -> Result<Option<Clock>, JobErro
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
     let mut p = Count::new(job.config(), costs, speeds);
-    program::run(&mut p, job, Inputs::none(job), &mut ())?;
+    program::run(&mut p, job, Inputs::none(job), &mut (), &mut ())?;
     Ok(p.clock().clone())
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> 
 /// # Errors
 /// As the program; the inputs of all parties must be there.
 pub fn twin(job: &Job, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
-    program::run(&mut Plain::new(job.config(), job.rows().len()), job, inputs, observer)
+    program::run(&mut Plain::new(job.config(), job.rows().len()), job, inputs, observer, &mut ())
 }
 
 impl Measured {

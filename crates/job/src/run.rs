@@ -1,19 +1,25 @@
 //! One party's part of a job, from its files to its results.
 
+use crate::checkpoint::Store;
+use crate::file::OnLoss;
+use crate::ledger::Ledger;
 use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Measured};
 use crate::{ConfigError, Job, JobError, ModelFile, prepare, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
+use privity_mpc::rep3::ArithmeticShare;
 use privity_net::identity::Identity;
 use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
 use privity_net::{AbortCause, Link, NetError};
 use privity_nn::metrics::Classification;
-use privity_nn::{Observer, TrainError};
+use privity_nn::{Keeper, Observer, TrainError};
 use privity_prim::Context;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What a party gives that is not in the job file.
@@ -31,6 +37,8 @@ pub struct RunOptions {
     pub out: PathBuf,
     /// How long to wait for the others to appear.
     pub patience: Duration,
+    /// Whether to go on from the newest checkpoint that all parties have.
+    pub resume: bool,
 }
 
 /// What a run tells as it goes. Nothing here is secret: losses are declared openings.
@@ -41,6 +49,11 @@ pub enum Event {
     Connected {
         /// Seconds it took.
         seconds: f64,
+    },
+    /// The run goes on from a checkpoint.
+    Resumed {
+        /// Epochs that are done.
+        epochs: usize,
     },
     /// Some iterations are done.
     Progress {
@@ -95,8 +108,10 @@ pub struct Report {
     pub operations: BTreeMap<String, u64>,
     /// Seconds of the program, connecting not included.
     pub seconds: f64,
-    /// Mean training loss of each epoch.
+    /// Mean training loss of each epoch, those before a resumption included.
     pub losses: Vec<f64>,
+    /// Epochs that were done in an earlier run.
+    pub resumed_from: usize,
     /// Figures over all parties' held-out rows, if they were opened here.
     pub joint: Option<Quality>,
     /// Figures over this party's held-out rows, from predictions opened to it.
@@ -150,7 +165,8 @@ impl Quality {
 /// Passes the trainer's news on.
 struct Reporter<'a> {
     events: &'a mut dyn FnMut(Event),
-    losses: Vec<f64>,
+    losses: Rc<RefCell<Vec<f64>>>,
+    ledger: Ledger,
 }
 
 impl Observer for Reporter<'_> {
@@ -161,8 +177,11 @@ impl Observer for Reporter<'_> {
         }
     }
     fn epoch(&mut self, epoch: usize, loss: f64) {
-        self.losses.push(loss);
+        self.losses.borrow_mut().push(loss);
         (self.events)(Event::Epoch { epoch, loss });
+    }
+    fn opening(&mut self, what: &'static str) -> Result<(), TrainError> {
+        self.ledger.record(what).map_err(|e| TrainError::Keeping { problem: e.to_string() })
     }
 }
 
@@ -178,18 +197,61 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
     let prepare::Rows { train, test } = rows;
     drop(train);
     write::reserve(&options.out, output_bytes(job, test.rows()))?;
+    let mut store = store(job, me, &identity, options)?;
     let started = Instant::now();
-    let link = connect(job, me, identity, options.patience).map_err(|e| e.named(&job.names()))?;
+    let names = job.names();
+    let mut link = connect(job, me, identity, options.patience).map_err(|e| e.named(&names))?;
     let session = link.session();
-    let context = Context { session, job: job.digest(), ..Context::default() };
-    let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&job.names()))?;
+    let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
+    let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
+    let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
+    let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))?;
     events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
-    let mut reporter = Reporter { events, losses: Vec::new() };
-    let done = compute(job, party, inputs, &mut reporter).map_err(|e| e.named(&job.names()))?;
-    let mut report = report(job, me, done, reporter.losses, &test);
-    report.1.session = hex(&session);
+    if resumed_from > 0 {
+        events(Event::Resumed { epochs: resumed_from });
+    }
+    let losses = store.as_ref().map(Store::losses).unwrap_or_default();
+    let ledger = Ledger::open(&options.out, &job.digest_hex(), &hex(&session))?;
+    let mut reporter = Reporter { events, losses: losses.clone(), ledger };
+    let done = match &mut store {
+        Some(store) => compute(job, party, inputs, &mut reporter, store),
+        None => compute(job, party, inputs, &mut reporter, &mut ()),
+    };
+    let done = done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?;
+    let losses = losses.borrow().clone();
+    let mut report = report(job, me, done, losses, &test);
+    (report.1.session, report.1.resumed_from) = (hex(&session), resumed_from);
     write_results(job, options, &test, &report.0, &mut report.1)?;
+    if let Some(store) = store {
+        store.remove();
+    }
     Ok(report.1)
+}
+
+/// Where checkpoints go, if the job keeps any.
+fn store(job: &Job, me: usize, identity: &Identity, options: &RunOptions) -> Result<Option<Store>, JobError> {
+    match job.file().on_loss {
+        OnLoss::Pause => Store::open(job, me, identity.storage_key(), &options.out, options.resume).map(Some),
+        OnLoss::Abort if options.resume => Err(ConfigError::KeepsNothing.into()),
+        OnLoss::Abort => Ok(None),
+    }
+}
+
+/// What a failure means for what was kept: a lost peer pauses the job; what all parties saw to be wrong ends it.
+fn stopped(store: Option<&mut Store>, error: JobError) -> JobError {
+    let Some(store) = store else { return error };
+    match error {
+        JobError::Cheating(_) | JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. }) => {
+            store.remove();
+            error
+        }
+        JobError::Train(TrainError::Keeping { .. }) => store.failure().unwrap_or(error),
+        JobError::Peer { .. } | JobError::Net(_) => match store.safe {
+            Some(epochs) => JobError::Paused { source: Box::new(error), epochs },
+            None => error,
+        },
+        other => other,
+    }
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
@@ -237,10 +299,16 @@ pub struct Done {
 ///
 /// # Errors
 /// As the program.
-pub fn compute(job: &Job, party: Party, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Done, JobError> {
+pub fn compute(
+    job: &Job,
+    party: Party,
+    inputs: Inputs<u64>,
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper<ArithmeticShare>,
+) -> Result<Done, JobError> {
     let me = party.me();
     let started = Instant::now();
-    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer);
+    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer, keeper);
     let seconds = started.elapsed().as_secs_f64();
     let link = party.map(Party::into_link);
     match outcome {
@@ -285,6 +353,7 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         operations: done.measured.operations.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect(),
         seconds: done.seconds,
         losses,
+        resumed_from: 0,
         joint: Quality::joint(&done.outcome, job.rows().iter().map(|r| r.test).sum()),
         own: own.map(|predictions| Quality::of(test.labels(), predictions)),
         files: Vec::new(),
@@ -293,10 +362,10 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
     (done.outcome, report)
 }
 
-/// An upper bound on the bytes of all results.
+/// An upper bound on the bytes of all results and of the checkpoints kept at one time.
 fn output_bytes(job: &Job, test_rows: usize) -> usize {
     let weights: usize = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
-    (1 << 16) + 32 * (test_rows + weights + 8 * job.features())
+    (1 << 16) + 32 * (test_rows + 8 * job.features()) + 160 * weights
 }
 
 fn write_results(

@@ -209,6 +209,9 @@ pub trait Protocol {
     fn arm(&mut self, x: &Self::B) -> Result<Self::B>;
     /// Sums of bits times values, all in one round. Raw operands are lifted on the way.
     fn inject(&mut self, jobs: &[Inject<'_, Self::A, Self::B>]) -> Result<Vec<Self::A>>;
+    /// Sharings of the same values under this session's keys, of shares that were kept in an earlier one. Where the protocol
+    /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair.
+    fn refresh(&mut self, xs: &[&Self::A]) -> Result<Vec<Self::A>>;
     /// Pays the verification debt. Nothing to pay in passive protocols.
     fn settle(&mut self) -> Result<()> {
         Ok(())

@@ -14,6 +14,11 @@ pub trait Share: Clone {
     /// Applies one bilinear-free (additive) map to the components of two sharings.
     fn zip(&self, o: &Self, f: impl Fn(&Tensor<Self::R>, &Tensor<Self::R>) -> Tensor<Self::R>) -> Self;
 
+    /// The components, for keeping them somewhere: secret material.
+    fn parts(&self) -> Vec<&Tensor<Self::R>>;
+    /// The sharing of components that [`Share::parts`] gave, in their order; `None` if they are not as many or differ in shape.
+    fn from_parts(parts: Vec<Tensor<Self::R>>) -> Option<Self>;
+
     /// `self + o`. Local.
     fn add(&self, o: &Self) -> Self {
         self.zip(o, Tensor::add)
@@ -182,5 +187,11 @@ impl<R: Ring> Share for Tensor<R> {
     }
     fn concat_rows(parts: &[&Self]) -> Self {
         Tensor::concat_rows(parts)
+    }
+    fn parts(&self) -> Vec<&Tensor<R>> {
+        vec![self]
+    }
+    fn from_parts(parts: Vec<Tensor<R>>) -> Option<Self> {
+        <[Tensor<R>; 1]>::try_from(parts).ok().map(|[only]| only)
     }
 }

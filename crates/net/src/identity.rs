@@ -74,6 +74,11 @@ impl Identity {
         fingerprint(&self.certificate)
     }
 
+    /// A key for what this party keeps on its own disk, derived from its private key.
+    pub fn storage_key(&self) -> [u8; 32] {
+        blake3::derive_key("privity 2026-11 key of what a party keeps at rest", self.key.secret_der())
+    }
+
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.clone()]
     }

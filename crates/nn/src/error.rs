@@ -48,6 +48,12 @@ pub enum TrainError {
         /// The shape given.
         got: String,
     },
+    /// A checkpoint or the record of openings could not be written.
+    #[error("keeping what a later run needs: {problem}")]
+    Keeping {
+        /// What the system said.
+        problem: String,
+    },
     /// Values left the range they were planned for.
     #[error(
         "training diverged in epoch {epoch}: layer {layer} left its planned range; \

@@ -24,10 +24,55 @@ pub trait Observer {
     fn epoch(&mut self, epoch: usize, loss: f64) {
         let _ = (epoch, loss);
     }
+    /// This is about to be opened. Whoever keeps a record writes it now: what is opened cannot be taken back.
+    ///
+    /// # Errors
+    /// The record could not be written; nothing is opened then.
+    fn opening(&mut self, what: &'static str) -> Result<(), TrainError> {
+        let _ = what;
+        Ok(())
+    }
 }
 
 /// An observer that looks away.
 impl Observer for () {}
+
+/// All that training needs to go on from the end of an epoch, as shares.
+#[derive(Clone)]
+pub struct Kept<A> {
+    /// Epochs done.
+    pub epochs: usize,
+    /// Updates that Adam made.
+    pub steps: i32,
+    /// Weights of each layer, then what the optimiser remembers.
+    pub shares: Vec<A>,
+}
+
+/// Keeps training's state at the end of every epoch, when all before it has been opened to or verified by all.
+pub trait Keeper<A> {
+    /// Where an earlier run stopped, if this one goes on from there.
+    ///
+    /// # Errors
+    /// [`TrainError::Keeping`]: what was kept cannot be read.
+    fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
+        Ok(None)
+    }
+    /// Whether [`Keeper::keep`] is wanted.
+    fn keeps(&self) -> bool {
+        false
+    }
+    /// Takes the state.
+    ///
+    /// # Errors
+    /// [`TrainError::Keeping`].
+    fn keep(&mut self, kept: Kept<A>) -> Result<(), TrainError> {
+        let _ = kept;
+        Ok(())
+    }
+}
+
+/// Keeps nothing.
+impl<A> Keeper<A> for () {}
 
 /// Something a job opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -82,6 +127,46 @@ impl<A: Share> Trainer<A> {
     pub fn resume<P: Protocol<A = A, R = A::R>>(p: &mut P, model: Model<A>, spec: &TrainSpec) -> Self {
         let state = State::new(p, spec.optimiser, &model.layers);
         Trainer { model, state, spec: spec.clone() }
+    }
+}
+
+impl<A: Share> Trainer<A> {
+    /// The state after so many epochs.
+    fn kept(&self, epochs: usize) -> Kept<A> {
+        let mut shares = self.model.layers.clone();
+        let mut steps = 0;
+        match &self.state {
+            State::Sgd => {}
+            State::Momentum { velocities } => shares.extend_from_slice(velocities),
+            State::Adam { mean, square, steps: made } => {
+                shares.extend([mean.clone(), square.clone()]);
+                steps = *made;
+            }
+        }
+        Kept { epochs, steps, shares }
+    }
+
+    /// Goes on from a kept state, shared anew; verified before anything is done with it.
+    fn restore<P: Protocol<A = A, R = A::R>>(&mut self, p: &mut P, kept: Kept<A>) -> Result<(), TrainError> {
+        let shapes = |shares: &[A]| -> Vec<Shape> { shares.iter().map(|s| s.shape().clone()).collect() };
+        let (expected, got) = (shapes(&self.kept(0).shares), shapes(&kept.shares));
+        if expected != got || kept.epochs > self.spec.epochs {
+            let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
+            return Err(TrainError::Shape { operation: "going on from a checkpoint", expected, got });
+        }
+        let fresh = p.refresh(&kept.shares.iter().collect::<Vec<_>>())?;
+        p.settle()?;
+        let mut fresh = fresh.into_iter();
+        self.model.layers.iter_mut().zip(&mut fresh).for_each(|(layer, share)| *layer = share);
+        match &mut self.state {
+            State::Sgd => {}
+            State::Momentum { velocities } => velocities.iter_mut().zip(&mut fresh).for_each(|(v, share)| *v = share),
+            State::Adam { mean, square, steps } => {
+                *steps = kept.steps;
+                [mean, square].into_iter().zip(&mut fresh).for_each(|(moment, share)| *moment = share);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -166,6 +251,22 @@ pub fn train<P: Protocol>(
     labels: &P::A,
     observer: &mut dyn Observer,
 ) -> Result<Model<P::A>, TrainError> {
+    train_from(p, model, spec, (features, labels), observer, &mut ())
+}
+
+/// The same, going on from what `keeper` restores and giving it the state after every epoch but the last. In exact mode the
+/// model is that of a run without interruption, bit for bit.
+///
+/// # Errors
+/// As [`train`]; [`TrainError::Keeping`].
+pub fn train_from<P: Protocol>(
+    p: &mut P,
+    model: &ModelSpec,
+    spec: &TrainSpec,
+    (features, labels): (&P::A, &P::A),
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keeper<P::A>,
+) -> Result<Model<P::A>, TrainError> {
     let shape = features.shape();
     let rows = shape.rows();
     check_columns(shape.cols(), shape)?;
@@ -174,9 +275,17 @@ pub fn train<P: Protocol>(
     }
     check_labels(rows, labels.shape())?;
     let mut trainer = Trainer::new(p, model, spec, shape.cols())?;
-    for epoch in 0..spec.epochs {
+    let kept = keeper.restore()?;
+    let done = kept.as_ref().map_or(0, |kept| kept.epochs);
+    if let Some(kept) = kept {
+        p.scope("resume", |p| Ok(trainer.restore(p, kept)))??;
+    }
+    for epoch in done..spec.epochs {
         let loss = run_epoch(p, &mut trainer, features, labels, epoch, observer)?;
         observer.epoch(epoch, loss);
+        if keeper.keeps() && epoch + 1 < spec.epochs {
+            keeper.keep(trainer.kept(epoch + 1))?;
+        }
     }
     Ok(trainer.model)
 }
@@ -208,6 +317,7 @@ fn run_epoch<P: Protocol>(
     }
     let (total, rows) = p.scope("loss", |p| meter.finish(p))?;
     let flags = p.scope("sentinel", |p| sentinel(p, &trainer.model, &spec, &last))?;
+    observer.opening("mean training loss of an epoch, and per layer whether it left its range")?;
     let opened = p.open(&P::A::concat_rows(&[&total, &flags]), Recipients::ALL)?;
     let opened = opened.expect("an opening to all parties opens here");
     let (total, flags) = opened.data().split_first().expect("the loss is the first value opened");

@@ -171,6 +171,11 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("select", |c, clock| c.inject(clock, &costs));
         Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
     }
+    fn refresh(&mut self, xs: &[&Tensor<Unit>]) -> Result<Vec<Tensor<Unit>>> {
+        let lens: Vec<usize> = xs.iter().map(|x| x.len()).collect();
+        self.booked("refresh", |c, clock| c.refresh(clock, &lens));
+        Ok(xs.iter().map(|x| (*x).clone()).collect())
+    }
     fn settle(&mut self) -> Result<()> {
         if std::mem::take(&mut self.owed) {
             self.clock.enter("verification");

@@ -53,6 +53,13 @@ impl Share for ArithmeticShare {
         };
         ArithmeticShare { x: component(|s| &s.x), y: component(|s| &s.y) }
     }
+    fn parts(&self) -> Vec<&Tensor<u64>> {
+        vec![&self.x, &self.y]
+    }
+    fn from_parts(parts: Vec<Tensor<u64>>) -> Option<Self> {
+        let [x, y] = <[Tensor<u64>; 2]>::try_from(parts).ok()?;
+        (x.shape() == y.shape()).then_some(ArithmeticShare { x, y })
+    }
 }
 
 /// A tile of a job: job index, tile number (unique in the step), element range.

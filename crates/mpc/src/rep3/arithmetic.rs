@@ -1,7 +1,7 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
 use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert};
-use crate::masked::{OFFSET, add_assign, batches, fuse, offset, tiles, top_bits};
+use crate::masked::{OFFSET, add_assign, batches, fuse, offset, sub_assign, tiles, top_bits};
 use crate::protocol::Pending;
 use crate::share::Planes;
 use crate::{By, Inject, Product, Raw, Result, Share};
@@ -296,6 +296,29 @@ pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<
             } else {
                 shift_masked(p, &mut out, range.clone());
                 draw_shifted(p, &mut out.value.y.data_mut()[range], step, number)?;
+            }
+            number += 1;
+        }
+        done.push(out);
+    }
+    Ok(done)
+}
+
+/// Spec 5.7: new masks `l1`, `l2` with the sum that party 0 kept, for the `A` that the pair kept.
+pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+    let step = p.party.next_step();
+    let (mut done, mut number) = (Vec::with_capacity(xs.len()), 0);
+    for x in xs {
+        let mut out = (*x).clone();
+        for (_, range) in tiles(x.x.len()) {
+            let (a, b) = (&mut out.x.data_mut()[range.clone()], &mut out.y.data_mut()[range.clone()]);
+            if p.is_owner() {
+                add_assign(b, a);
+                p.mask(FIRST, step, Z, number, a);
+                sub_assign(b, a);
+                p.party.send(SECOND, step, number, b)?;
+            } else {
+                draw_shifted(p, b, step, number)?;
             }
             number += 1;
         }

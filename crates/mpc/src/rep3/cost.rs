@@ -128,6 +128,13 @@ impl Costs for Rep3Costs {
         }
     }
 
+    fn refresh(&self, clock: &mut Clock, lens: &[usize]) {
+        for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
+            let masks = ahead(clock, range.len());
+            clock.recv(masks);
+        }
+    }
+
     fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
         let shifted: Vec<(usize, u32)> = jobs.iter().copied().filter(|(_, shift)| *shift > 0).collect();
         let operands: Vec<(usize, usize, bool)> = shifted.iter().map(|(len, s)| (*len, *s as usize, false)).collect();

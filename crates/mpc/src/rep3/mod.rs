@@ -195,6 +195,9 @@ impl Protocol for Rep3 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
+    fn refresh(&mut self, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+        self.scope("refresh", |p| arithmetic::refresh(p, xs))
+    }
     fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
         self.settle()?;
         self.scope("open", |p| input::open(p, x, to))

@@ -371,6 +371,11 @@ fn rescale_masks(p: &mut Rep4, out: &mut Masked, step: u64, tile: usize, range: 
 
 fn rescale_masked(p: &mut Rep4, out: &mut Masked, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
     shift_masked(p, out, range.clone());
+    share_masked(p, out, step, tile, range)
+}
+
+/// The pair's masks for an `A` that both know, and the checker's word.
+fn share_masked(p: &mut Rep4, out: &mut Masked, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
     let mask = &mut out.value.y.data_mut()[range.clone()];
     if p.party.me() == FIRST {
         p.mask(ONE, step, Z, tile, mask);
@@ -382,6 +387,27 @@ fn rescale_masked(p: &mut Rep4, out: &mut Masked, step: u64, tile: usize, range:
     p.tell_checker(step, tile, &told)?;
     p.recycle([told]);
     Ok(())
+}
+
+/// Spec 5.7: compares what was kept, `A` at the pair and `L` at checker and dealer, and shares it anew under this session's keys.
+pub(super) fn refresh(p: &mut Rep4, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+    let step = p.party.next_step();
+    let me = p.party.me();
+    let twin = if me == CHECKER || me == DEALER { CHECKER + DEALER - me } else { p.online_peer() };
+    let (mut done, mut number) = (Vec::with_capacity(xs.len()), 0);
+    for x in xs {
+        let mut out = Masked { value: (*x).clone(), shift: 0, wide: boolean::known(p, x).data().to_vec() };
+        for (_, range) in tiles(x.x.len()) {
+            p.window.absorb(twin, &out.wide[range.clone()]);
+            match me {
+                CHECKER | DEALER => rescale_masks(p, &mut out, step, number, range)?,
+                _ => share_masked(p, &mut out, step, number, range)?,
+            }
+            number += 1;
+        }
+        done.push(out.value);
+    }
+    Ok(done)
 }
 
 /// Spec 5.6: subtracts the borrow of the discarded bits, `[C mod 2^f < rho mod 2^f]`, after lifting.

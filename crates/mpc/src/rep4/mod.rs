@@ -210,6 +210,9 @@ impl Protocol for Rep4 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
+    fn refresh(&mut self, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+        self.scope("refresh", |p| arithmetic::refresh(p, xs))
+    }
     fn settle(&mut self) -> Result<()> {
         verify::settle(self)
     }

@@ -1,0 +1,284 @@
+//! Encrypted shares of a training's state, one file per epoch at each party, and the agreement on which to go on from.
+//!
+//! A party writes the checkpoint of an epoch before it takes part in the next, and the opening at the end of an epoch needs
+//! everybody: so when one party has epoch `e + 1`, all have written `e`. Each keeps its last two, so there is a common one.
+
+use crate::{ConfigError, Job, JobError, write};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use privity_mpc::Share;
+use privity_net::{Link, Tag};
+use privity_nn::{Keeper, Kept, TrainError};
+use privity_ring::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Folder of checkpoints in a party's output directory.
+const FOLDER: &str = "checkpoints";
+/// Checkpoints kept.
+const KEPT: usize = 2;
+/// Step of the agreement: above every program step, below that of the key exchange.
+const STEP: u64 = u64::MAX - 1;
+
+/// What a checkpoint says of itself in the clear; authenticated with its content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Header {
+    /// Digest of the job.
+    job: String,
+    /// The party.
+    party: String,
+    /// Session in which it was taken: the same at all parties.
+    session: String,
+    /// Epochs done.
+    epochs: usize,
+    /// Updates that Adam made.
+    steps: i32,
+    /// Mean training losses so far: they were opened.
+    losses: Vec<f64>,
+    /// Extents of the shares.
+    shapes: Vec<Vec<usize>>,
+    /// Tensors of a share.
+    parts: usize,
+}
+
+/// One party's checkpoints of a job.
+pub struct Store {
+    folder: PathBuf,
+    key: LessSafeKey,
+    job: String,
+    party: String,
+    session: String,
+    /// Losses of the epochs done, those before a resumption included; whoever observes the training adds to them.
+    losses: Rc<RefCell<Vec<f64>>>,
+    restored: Option<(Header, Vec<u8>)>,
+    /// Epochs that the newest checkpoint holds, if there is any to go back to.
+    pub(crate) safe: Option<usize>,
+    failure: Option<JobError>,
+}
+
+/// What the parties agreed on before they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    epochs: u64,
+    /// Of job, session and epochs.
+    id: [u8; 32],
+}
+
+impl Store {
+    /// The store of a party in `out`.
+    ///
+    /// # Errors
+    /// Unless `resume` is asked for: checkpoints of this job are there already.
+    pub(crate) fn open(job: &Job, me: usize, key: [u8; 32], out: &Path, resume: bool) -> Result<Store, JobError> {
+        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| JobError::Internal("a key of 32 bytes".into()))?;
+        let store = Store {
+            folder: out.join(FOLDER),
+            key: LessSafeKey::new(key),
+            job: job.digest_hex(),
+            party: job.names()[me].clone(),
+            session: String::new(),
+            losses: Rc::default(),
+            restored: None,
+            safe: None,
+            failure: None,
+        };
+        match resume || store.list().is_empty() {
+            true => Ok(store),
+            false => Err(ConfigError::Unfinished { folder: store.folder }.into()),
+        }
+    }
+
+    /// Checkpoints that can be read back, newest first.
+    fn list(&self) -> Vec<(Header, PathBuf)> {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let readable = files.filter_map(|path| self.load(&path).ok().map(|(header, _)| (header, path)));
+        let mut all: Vec<(Header, PathBuf)> = readable.collect();
+        all.sort_by_key(|(header, _)| std::cmp::Reverse(header.epochs));
+        all
+    }
+
+    /// Reads, authenticates and decrypts a file of this job and party.
+    fn load(&self, path: &Path) -> Result<(Header, Vec<u8>), JobError> {
+        let refused = |problem: &str| JobError::Output { file: path.into(), problem: problem.into() };
+        let bytes = std::fs::read(path).map_err(|e| refused(&e.to_string()))?;
+        let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| refused("it is no checkpoint"))?;
+        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        let header: Header = serde_json::from_slice(line).map_err(|_| refused("it is no checkpoint"))?;
+        if (&header.job, &header.party) != (&self.job, &self.party) || rest.len() < NONCE_LEN {
+            return Err(refused("it is a checkpoint of another job or party"));
+        }
+        let (nonce, sealed) = rest.split_at(NONCE_LEN);
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused("it is no checkpoint"))?;
+        let mut content = sealed.to_vec();
+        let opened = self.key.open_in_place(nonce, Aad::from(line), &mut content);
+        let length = opened.map_err(|_| refused("it was altered, or belongs to another identity"))?.len();
+        content.truncate(length);
+        Ok((header, content))
+    }
+
+    fn entry(&self, header: &Header) -> Entry {
+        let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 identifier of a checkpoint");
+        for part in [&header.job, &header.session] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.update(&(header.epochs as u64).to_le_bytes());
+        Entry { epochs: header.epochs as u64, id: *hasher.finalize().as_bytes() }
+    }
+
+    /// Tells the others what is here, learns what is there, and takes the newest that all have. Without `resume` at any party
+    /// all start afresh; one that alone asks for it, or alone does not, is an error at all.
+    ///
+    /// # Errors
+    /// The network; [`ConfigError::Resume`].
+    pub(crate) fn agree(
+        &mut self,
+        link: &mut dyn Link,
+        names: &[String],
+        resume: bool,
+        session: &str,
+    ) -> Result<usize, JobError> {
+        self.session = session.into();
+        let here = if resume { self.list() } else { Vec::new() };
+        let mine: Vec<Entry> = here.iter().take(KEPT).map(|(header, _)| self.entry(header)).collect();
+        let tag = Tag { epoch: 0, step: STEP, tile: 0 };
+        let others: Vec<usize> = (0..link.n()).filter(|peer| *peer != link.me()).collect();
+        for peer in &others {
+            link.send(*peer, tag, 0, &encode(resume, &mine)).map_err(JobError::Net)?;
+        }
+        let mut common = mine.clone();
+        for peer in others {
+            let mut bytes = [0; MESSAGE];
+            link.recv(peer, tag, &mut bytes).map_err(JobError::Net)?;
+            let (resumes, theirs) = decode(&bytes);
+            if resumes != resume {
+                return Err(ConfigError::Resume { peer: names[peer].clone(), resumes }.into());
+            }
+            common.retain(|entry| theirs.contains(entry));
+        }
+        let Some(newest) = common.iter().max_by_key(|entry| entry.epochs) else {
+            return if resume { Err(ConfigError::NothingCommon.into()) } else { Ok(0) };
+        };
+        let chosen = here.into_iter().find(|(header, _)| self.entry(header) == *newest);
+        let (_, path) = chosen.ok_or_else(|| JobError::Internal("a chosen checkpoint is one of ours".into()))?;
+        let (header, content) = self.load(&path)?;
+        self.losses.borrow_mut().clone_from(&header.losses);
+        self.safe = Some(header.epochs);
+        let epochs = header.epochs;
+        self.restored = Some((header, content));
+        Ok(epochs)
+    }
+
+    /// Losses of all epochs so far, shared with the observer of the training.
+    pub(crate) fn losses(&self) -> Rc<RefCell<Vec<f64>>> {
+        self.losses.clone()
+    }
+
+    /// What went wrong while keeping, with its file.
+    pub(crate) fn failure(&mut self) -> Option<JobError> {
+        self.failure.take()
+    }
+
+    /// The job is over: what was kept for it goes.
+    pub(crate) fn remove(&self) {
+        // What cannot be removed is encrypted, and refused by any other job.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    fn save<A: Share<R = u64>>(&self, kept: &Kept<A>) -> Result<(), JobError> {
+        let header = Header {
+            job: self.job.clone(),
+            party: self.party.clone(),
+            session: self.session.clone(),
+            epochs: kept.epochs,
+            steps: kept.steps,
+            losses: self.losses.borrow().clone(),
+            shapes: kept.shares.iter().map(|share| share.shape().extents().to_vec()).collect(),
+            parts: kept.shares.first().map_or(0, |share| share.parts().len()),
+        };
+        let internal = |what: &str| JobError::Internal(what.into());
+        let mut file = serde_json::to_vec(&header).map_err(|e| JobError::Internal(e.to_string()))?;
+        let words = kept.shares.iter().flat_map(|share| share.parts().into_iter().flat_map(|t| t.data().to_vec()));
+        let mut content: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        let mut nonce = [0; NONCE_LEN];
+        aws_lc_rs::rand::fill(&mut nonce).map_err(|_| internal("no randomness for a checkpoint"))?;
+        let sealed = self.key.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(&file), &mut content);
+        sealed.map_err(|_| internal("a checkpoint is too long to encrypt"))?;
+        file.push(b'\n');
+        file.extend(nonce);
+        file.extend(content);
+        write::reserve(&self.folder, 0)?;
+        write::atomically(&self.folder, &format!("epoch-{:06}.ckpt", kept.epochs), &file)?;
+        for (_, old) in self.list().into_iter().skip(KEPT) {
+            // One too many does no harm.
+            let _ = std::fs::remove_file(old);
+        }
+        Ok(())
+    }
+}
+
+impl<A: Share<R = u64>> Keeper<A> for Store {
+    fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
+        let Some((header, content)) = self.restored.take() else { return Ok(None) };
+        let kept = kept_of(header, &content);
+        let malformed =
+            || TrainError::Keeping { problem: "the checkpoint has other shares than this build keeps".into() };
+        kept.map(Some).ok_or_else(malformed)
+    }
+    fn keeps(&self) -> bool {
+        true
+    }
+    fn keep(&mut self, kept: Kept<A>) -> Result<(), TrainError> {
+        match self.save(&kept) {
+            Ok(()) => {
+                self.safe = Some(kept.epochs);
+                Ok(())
+            }
+            Err(error) => {
+                let problem = error.to_string();
+                self.failure = Some(error);
+                Err(TrainError::Keeping { problem })
+            }
+        }
+    }
+}
+
+/// The shares of a decrypted content.
+fn kept_of<A: Share<R = u64>>(header: Header, content: &[u8]) -> Option<Kept<A>> {
+    let words: Vec<u64> =
+        content.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+    let mut rest = &words[..];
+    let mut shares = Vec::with_capacity(header.shapes.len());
+    for extents in &header.shapes {
+        let shape = Shape::new(extents);
+        let mut parts = Vec::with_capacity(header.parts);
+        for _ in 0..header.parts {
+            let (tensor, after) = rest.split_at_checked(shape.len())?;
+            parts.push(Tensor::new(shape.clone(), tensor.to_vec()));
+            rest = after;
+        }
+        shares.push(A::from_parts(parts)?);
+    }
+    rest.is_empty().then_some(Kept { epochs: header.epochs, steps: header.steps, shares })
+}
+
+/// Bytes of the agreement's message: whether the party resumes, how many entries, the entries.
+const MESSAGE: usize = 2 + KEPT * 40;
+
+fn encode(resume: bool, entries: &[Entry]) -> [u8; MESSAGE] {
+    let mut bytes = [0; MESSAGE];
+    (bytes[0], bytes[1]) = (u8::from(resume), entries.len() as u8);
+    for (entry, into) in entries.iter().zip(bytes[2..].chunks_exact_mut(40)) {
+        into[..8].copy_from_slice(&entry.epochs.to_le_bytes());
+        into[8..].copy_from_slice(&entry.id);
+    }
+    bytes
+}
+
+fn decode(bytes: &[u8; MESSAGE]) -> (bool, Vec<Entry>) {
+    let entry = |chunk: &[u8]| Entry {
+        epochs: u64::from_le_bytes(std::array::from_fn(|i| chunk[i])),
+        id: std::array::from_fn(|i| chunk[8 + i]),
+    };
+    (bytes[0] == 1, bytes[2..].chunks_exact(40).take(bytes[1].into()).map(entry).collect())
+}

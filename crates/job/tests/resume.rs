@@ -1,0 +1,198 @@
+//! A party dies anywhere in a job; all start again and end with the model of a run without interruption.
+
+mod common;
+
+use privity_job::prepare::{divide, encode, nothing};
+use privity_job::program::{Encoded, Inputs};
+use privity_job::run::{Done, compute};
+use privity_job::{Job, JobError};
+use privity_mpc::rep3::ArithmeticShare;
+use privity_mpc::{Party, Share};
+use privity_net::sim::{self, SimConfig, SimLink};
+use privity_net::{AbortCause, Link, NetError, PeerStats, Tag};
+use privity_nn::{Keeper, Kept, TrainError};
+use privity_prim::Context;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A link whose party dies, and is gone for the others, when it has sent `last` frames.
+struct Mortal {
+    link: Option<SimLink>,
+    me: usize,
+    n: usize,
+    sent: Arc<AtomicU64>,
+    last: u64,
+}
+
+impl Mortal {
+    fn alive(&mut self) -> Result<&mut SimLink, NetError> {
+        self.link.as_mut().ok_or(NetError::Io { operation: "living", problem: "killed".into() })
+    }
+}
+
+impl Link for Mortal {
+    fn me(&self) -> usize {
+        self.me
+    }
+    fn n(&self) -> usize {
+        self.n
+    }
+    fn send(&mut self, to: usize, tag: Tag, depth: u32, payload: &[u8]) -> Result<(), NetError> {
+        if self.sent.fetch_add(1, Ordering::Relaxed) >= self.last {
+            self.link = None;
+        }
+        self.alive()?.send(to, tag, depth, payload)
+    }
+    fn tolerate(&mut self, on: bool) {
+        if let Ok(link) = self.alive() {
+            link.tolerate(on);
+        }
+    }
+    fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
+        self.alive()?.recv(from, tag, into)
+    }
+    fn abort(&mut self, cause: &AbortCause) {
+        if let Ok(link) = self.alive() {
+            link.abort(cause);
+        }
+    }
+    fn close(&mut self) -> Result<(), NetError> {
+        self.alive()?.close()
+    }
+    fn stats(&self) -> &[PeerStats] {
+        self.link.as_ref().map_or(&[], |link| link.stats())
+    }
+}
+
+/// A party's disk.
+#[derive(Clone, Default)]
+struct Disk {
+    kept: Vec<Kept<ArithmeticShare>>,
+    restore: Option<usize>,
+}
+
+impl Disk {
+    fn epochs(&self) -> Vec<usize> {
+        self.kept.iter().map(|kept| kept.epochs).collect()
+    }
+}
+
+impl Keeper<ArithmeticShare> for Disk {
+    fn restore(&mut self) -> Result<Option<Kept<ArithmeticShare>>, TrainError> {
+        Ok(self.restore.and_then(|epochs| self.kept.iter().find(|kept| kept.epochs == epochs).cloned()))
+    }
+    fn keeps(&self) -> bool {
+        true
+    }
+    fn keep(&mut self, kept: Kept<ArithmeticShare>) -> Result<(), TrainError> {
+        self.kept.retain(|old| old.epochs + 1 == kept.epochs);
+        self.kept.push(kept);
+        Ok(())
+    }
+}
+
+fn encoded(job: &Job) -> Vec<Encoded<u64>> {
+    let tables = common::tables().into_iter().enumerate();
+    let rows = tables.map(|(i, t)| divide(job, i, t, None).expect("declared rows"));
+    let helpers = (job.owners()..job.rows().len()).map(|_| nothing(job).expect("an empty table"));
+    rows.chain(helpers).map(|rows| encode(job, &rows).expect("in range")).collect()
+}
+
+/// One attempt; `dies`: this party, before so many frames. With the frames that each party sent.
+fn attempt(job: &Job, disks: &mut [Disk], dies: Option<(usize, u64)>) -> Vec<(Result<Done, JobError>, u64)> {
+    let inputs = encoded(job);
+    let links = sim::mesh(inputs.len(), SimConfig { deadline: Duration::from_secs(20), ..SimConfig::default() });
+    std::thread::scope(|s| {
+        let start = |((link, own), disk)| {
+            s.spawn(move || {
+                let link: SimLink = link;
+                let (me, sent) = (link.me(), Arc::new(AtomicU64::new(0)));
+                let last = dies.filter(|(party, _)| *party == me).map_or(u64::MAX, |(_, frames)| frames);
+                let mortal = Mortal { n: link.n(), link: Some(link), me, sent: sent.clone(), last };
+                let run = |disk: &mut Disk| {
+                    let party = Party::connect(Box::new(mortal), &Context::default())?;
+                    compute(job, party, Inputs::only(job, me, own), &mut (), disk)
+                };
+                (run(disk), sent.load(Ordering::Relaxed))
+            })
+        };
+        let running: Vec<_> = links.into_iter().zip(inputs).zip(disks).map(start).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// What all disks have, newest.
+fn newest_common(disks: &[Disk]) -> Option<usize> {
+    let common = disks[0].epochs().into_iter().filter(|e| disks.iter().all(|disk| disk.epochs().contains(e)));
+    common.max()
+}
+
+fn killed_anywhere(text: &str, points: u64) {
+    let job = common::parse(&text.replace("\"fast\"", "\"exact\"").replace("epochs = 2", "epochs = 4")).expect("a job");
+    let parties = job.rows().len();
+    let fresh = || vec![Disk::default(); parties];
+    let whole = attempt(&job, &mut fresh(), None);
+    let model = |done: &[(Result<Done, JobError>, u64)]| done[1].0.as_ref().expect("done").outcome.model.clone();
+    let want = model(&whole);
+    assert!(want.is_some());
+    let (mut resumed, mut again) = (0, 0);
+    for point in 0..points {
+        for party in 0..parties {
+            // A party that sends nothing after some point has fewer places to die.
+            let frames = whole[party].1 * (2 * point + 1) / (2 * points);
+            let mut disks = fresh();
+            let stopped = attempt(&job, &mut disks, Some((party, frames)));
+            for (i, (result, _)) in stopped.iter().enumerate() {
+                match result {
+                    Err(JobError::Net(_)) => {}
+                    Err(error) => panic!("party {i}, {party} dead after {frames} frames: {error}"),
+                    // What was agreed to be opened, one lost party does not stop: the others may be done.
+                    Ok(done) => assert!(i != party && (i != 1 || done.outcome.model == want)),
+                }
+            }
+            let common = newest_common(&disks);
+            let newest = disks.iter().flat_map(Disk::epochs).max().unwrap_or(0);
+            assert!(newest == 0 || newest <= common.unwrap_or(0) + 1, "nobody is two checkpoints ahead");
+            assert!(newest < 2 || common.is_some(), "two checkpoints at one party are one at all");
+            disks.iter_mut().for_each(|disk| disk.restore = common);
+            let done = attempt(&job, &mut disks, None);
+            assert_eq!(model(&done), want, "party {party} dead after {frames} frames, resumed from {common:?}");
+            if common.is_some() { resumed += 1 } else { again += 1 }
+        }
+    }
+    println!("{resumed} resumed, {again} started again");
+    assert!(resumed > 0 && again > 0);
+}
+
+#[test]
+fn three_parties_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(common::JOB, 20);
+}
+
+#[test]
+fn four_parties_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::active(), 12);
+}
+
+#[test]
+fn a_share_that_was_altered_on_disk_is_noticed_before_anything_is_opened() {
+    let text = common::active().replace("epochs = 2", "epochs = 3");
+    let job = common::parse(&text).expect("a job");
+    let mut disks = vec![Disk::default(); 4];
+    assert!(attempt(&job, &mut disks, None).iter().all(|(result, _)| result.is_ok()));
+    let epochs = newest_common(&disks).expect("an epoch before the last is kept");
+    for party in 0..4 {
+        let mut altered = disks.clone();
+        altered.iter_mut().for_each(|disk| disk.restore = Some(epochs));
+        let kept = altered[party].kept.iter_mut().find(|kept| kept.epochs == epochs).expect("it is common");
+        // What counts of a kept sharing: A at the pair, the dealer's and the checker's L.
+        let mut parts: Vec<_> = kept.shares[0].parts().into_iter().cloned().collect();
+        parts[usize::from(party == 0)].data_mut()[3] ^= 1 << 20;
+        kept.shares[0] = ArithmeticShare::from_parts(parts).expect("as many as before");
+        for (i, (result, _)) in attempt(&job, &mut altered, None).into_iter().enumerate() {
+            let error = result.map(drop).expect_err("altered");
+            assert!(matches!(error, JobError::Cheating(_)), "party {i}, altered at {party}: {error}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A party's process is killed in the middle of a job; all are started again with --resume.
+
+use assert_cmd::cargo::cargo_bin;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
+const EPOCHS: &str = "80";
+
+struct Site(tempfile::TempDir);
+
+impl Site {
+    /// A finished job of three owners and a helper, exact; with the model it led to.
+    fn new() -> (Self, String) {
+        let site = Site(tempfile::tempdir().expect("a scratch directory"));
+        let keep = site.0.path().to_str().expect("a plain path");
+        let job =
+            ["demo", "breast-cancer", "--adversary", "active", "--exact", "--json", "--keep", keep, "--epochs", EPOCHS];
+        let made = Command::new(cargo_bin("privity")).args(job).output().expect("the program starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let model = site.model();
+        for name in NAMES {
+            std::fs::remove_dir_all(site.out(name)).expect("results of the demonstration");
+        }
+        (site, model)
+    }
+
+    fn out(&self, name: &str) -> PathBuf {
+        self.0.path().join(name).join("out")
+    }
+
+    /// The weights in the model file, as text.
+    fn model(&self) -> String {
+        let text = std::fs::read_to_string(self.out(NAMES[0]).join("model.json")).expect("the first hospital's model");
+        let model: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(model["layers"].is_array() || model["model"]["layers"].is_array(), "{text}");
+        text
+    }
+
+    fn start(&self, name: &str, resume: bool) -> Child {
+        let own = self.0.path().join(name);
+        let mut command = Command::new(cargo_bin("privity"));
+        command.arg("run").arg(self.0.path().join("job.toml")).args(["--party", name, "--json", "--wait", "8"]);
+        command.arg("--identity").arg(own.join("identity")).arg("--out").arg(own.join("out"));
+        if own.join("data.csv").exists() {
+            command.arg("--data").arg(own.join("data.csv"));
+        }
+        if resume {
+            command.arg("--resume");
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    }
+
+    fn run_all(&self, resume: bool) -> Vec<Output> {
+        let running: Vec<Child> = NAMES.iter().map(|name| self.start(name, resume)).collect();
+        running.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect()
+    }
+
+    /// Starts all, kills one once some epochs are done, and gives what the others said.
+    fn killed(&self, victim: usize, after_epoch: usize, resume: bool) -> Vec<(Option<i32>, String)> {
+        let mut children: Vec<Child> = NAMES.iter().map(|name| self.start(name, resume)).collect();
+        let mut drains = Vec::new();
+        let watched = (victim + 1) % NAMES.len();
+        for (i, child) in children.iter_mut().enumerate().filter(|(i, _)| *i != watched) {
+            let output = child.stdout.take().expect("piped");
+            drains.push(std::thread::spawn(move || (i, BufReader::new(output).lines().count())));
+        }
+        let mut lines = BufReader::new(children[watched].stdout.take().expect("piped")).lines();
+        let reached = format!("\"event\":\"epoch\",\"epoch\":{after_epoch},");
+        assert!(lines.any(|line| line.expect("text").contains(&reached)), "epoch {after_epoch} is reached");
+        drains.push(std::thread::spawn(move || (watched, lines.count())));
+        children[victim].kill().expect("killed");
+        children[victim].wait().expect("reaped");
+        let ended = children.into_iter().enumerate().filter(|(i, _)| *i != victim).map(|(_, mut child)| {
+            let mut message = String::new();
+            child.stderr.take().expect("piped").read_to_string(&mut message).expect("text");
+            (child.wait().expect("it ends").code(), message)
+        });
+        let ended = ended.collect();
+        drains.into_iter().for_each(|drain| assert!(drain.join().is_ok()));
+        ended
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("checkpoints").flatten() {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}
+
+#[test]
+fn a_killed_job_goes_on_and_ends_with_the_same_model() {
+    let (site, want) = Site::new();
+    for (code, message) in site.killed(1, 9, false) {
+        assert_eq!(code, Some(4), "{message}");
+        assert!(message.contains("hospital-b") && message.contains("--resume"), "{message}");
+    }
+    let kept = site.out("helper").join("checkpoints");
+    assert_eq!(std::fs::read_dir(&kept).expect("checkpoints").count(), 2);
+    copy(&kept, &site.0.path().join("old"));
+
+    // Without --resume nothing is overwritten; with it at one party only, all are told.
+    let refused = site.run_all(false);
+    assert!(refused.iter().all(|output| output.status.code() == Some(2)), "{refused:?}");
+
+    for (code, message) in site.killed(3, 20, true) {
+        assert_eq!(code, Some(4), "{message}");
+        assert!(message.contains("helper") && message.contains("--resume"), "{message}");
+    }
+    // The helper's disk is put back to what it was before: there is nothing in common, and nobody goes on from what is not.
+    let newer = site.0.path().join("newer");
+    copy(&kept, &newer);
+    std::fs::remove_dir_all(&kept).expect("removed");
+    copy(&site.0.path().join("old"), &kept);
+    let refused = site.run_all(true);
+    for output in &refused {
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && message.contains("in common"), "{message}");
+    }
+    // An altered file is no checkpoint, either.
+    copy(&newer, &kept);
+    std::fs::remove_dir_all(&kept).expect("removed");
+    copy(&newer, &kept);
+    for entry in std::fs::read_dir(&kept).expect("checkpoints").flatten() {
+        let mut bytes = std::fs::read(entry.path()).expect("read");
+        let last = bytes.len() - 5;
+        bytes[last] ^= 1;
+        std::fs::write(entry.path(), bytes).expect("written");
+    }
+    assert!(site.run_all(true).iter().all(|output| output.status.code() == Some(2)));
+
+    std::fs::remove_dir_all(&kept).expect("removed");
+    copy(&newer, &kept);
+    let done = site.run_all(true);
+    assert!(done.iter().all(|output| output.status.success()), "{done:?}");
+    assert!(String::from_utf8_lossy(&done[2].stdout).contains("\"event\":\"resumed\""));
+    assert_eq!(site.model(), want);
+    assert!(!kept.exists(), "what was kept goes with the end of the job");
+    // Every opening of every attempt is on record: those of the range checks once for each.
+    for name in NAMES {
+        let record = std::fs::read_to_string(site.out(name).join("openings.jsonl")).expect("a record");
+        let attempts = record.lines().filter(|line| line.contains("within their ranges")).count();
+        assert_eq!(attempts, 3, "{name}: {record}");
+        assert!(
+            record.lines().filter(|line| line.contains("mean training loss")).count()
+                >= EPOCHS.parse().expect("a number")
+        );
+    }
+}

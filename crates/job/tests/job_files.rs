@@ -102,3 +102,12 @@ fn four_parties_need_a_protocol_for_four() {
     let fourier = common::active().replacen("[training]", "sigmoid = \"fourier\"\n[training]", 1);
     refused(fourier, "piecewise");
 }
+
+#[test]
+fn the_template_of_three_banks_and_a_helper_is_sound() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/fraud");
+    let job = privity_job::Job::load(&folder.join("job.toml")).expect("a sound job");
+    assert_eq!(*job.schema(), privity_data::fraud::schema().expect("the generator's contract"));
+    assert_eq!((job.owners(), job.rows().len()), (3, 4));
+    assert_eq!(job.protocol().name(), "rep4");
+}

@@ -173,5 +173,6 @@ fn job(
         evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
         on_loss: OnLoss::default(),
+        continues: None,
     }
 }

@@ -47,6 +47,8 @@ pub struct Store {
     folder: PathBuf,
     key: LessSafeKey,
     job: String,
+    /// Digest of the job of four parties that this one goes on from, and the party that is gone.
+    continues: Option<(String, usize)>,
     party: String,
     session: String,
     /// Losses of the epochs done, those before a resumption included; whoever observes the training adds to them.
@@ -76,6 +78,7 @@ impl Store {
             folder: out.join(FOLDER),
             key: LessSafeKey::new(key),
             job: job.digest_hex(),
+            continues: job.continues(),
             party: job.names()[me].clone(),
             session: String::new(),
             losses: Rc::default(),
@@ -98,14 +101,15 @@ impl Store {
         all
     }
 
-    /// Reads, authenticates and decrypts a file of this job and party.
+    /// Reads, authenticates and decrypts a file of this party, of this job or the one it goes on from.
     fn load(&self, path: &Path) -> Result<(Header, Vec<u8>), JobError> {
         let refused = |problem: &str| JobError::Output { file: path.into(), problem: problem.into() };
         let bytes = std::fs::read(path).map_err(|e| refused(&e.to_string()))?;
         let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| refused("it is no checkpoint"))?;
         let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
         let header: Header = serde_json::from_slice(line).map_err(|_| refused("it is no checkpoint"))?;
-        if (&header.job, &header.party) != (&self.job, &self.party) || rest.len() < NONCE_LEN {
+        let before = self.continues.as_ref().is_some_and(|(job, _)| *job == header.job);
+        if !(header.job == self.job || before) || header.party != self.party || rest.len() < NONCE_LEN {
             return Err(refused("it is a checkpoint of another job or party"));
         }
         let (nonce, sealed) = rest.split_at(NONCE_LEN);
@@ -220,7 +224,8 @@ impl Store {
 impl<A: Share<R = u64>> Keeper<A> for Store {
     fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
         let Some((header, content)) = self.restored.take() else { return Ok(None) };
-        let kept = kept_of(header, &content);
+        let lost = self.continues.as_ref().filter(|(job, _)| *job == header.job).map(|(_, lost)| *lost);
+        let kept = kept_of(header, lost, &content);
         let malformed =
             || TrainError::Keeping { problem: "the checkpoint has other shares than this build keeps".into() };
         kept.map(Some).ok_or_else(malformed)
@@ -244,7 +249,7 @@ impl<A: Share<R = u64>> Keeper<A> for Store {
 }
 
 /// The shares of a decrypted content.
-fn kept_of<A: Share<R = u64>>(header: Header, content: &[u8]) -> Option<Kept<A>> {
+fn kept_of<A: Share<R = u64>>(header: Header, lost: Option<usize>, content: &[u8]) -> Option<Kept<A>> {
     let words: Vec<u64> =
         content.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
     let mut rest = &words[..];
@@ -259,7 +264,7 @@ fn kept_of<A: Share<R = u64>>(header: Header, content: &[u8]) -> Option<Kept<A>>
         }
         shares.push(A::from_parts(parts)?);
     }
-    rest.is_empty().then_some(Kept { epochs: header.epochs, steps: header.steps, shares })
+    rest.is_empty().then_some(Kept { epochs: header.epochs, steps: header.steps, shares, lost })
 }
 
 /// Bytes of the agreement's message: whether the party resumes, how many entries, the entries.

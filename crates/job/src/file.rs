@@ -42,6 +42,9 @@ pub struct JobFile {
     /// What happens when a party is lost. Default pause.
     #[serde(default)]
     pub on_loss: OnLoss,
+    /// The job of four parties that three go on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
     /// The parties, in the order of their roles.
     pub participants: Vec<Participant>,
     /// What their files hold.
@@ -64,6 +67,21 @@ pub struct JobFile {
     #[serde(default)]
     pub outputs: Outputs,
 }
+
+/// An amendment: three of four parties go on, from their checkpoints, without the fourth. They agree on it as on any job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continues {
+    /// Digest of the job of four, 64 hex digits.
+    pub job: String,
+    /// Names of its participants, in its order.
+    pub participants: Vec<String>,
+    /// The words of [`ACCEPTED`].
+    pub accept: String,
+}
+
+/// What is accepted by going on without a party.
+pub const ACCEPTED: &str = "whoever can disconnect one party turns active security off";
 
 /// What happens when a party is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,8 @@
 //! A checked job.
 
-use crate::file::{JobFile, Metrics, Numbers, Participant, Predictions, RadixChoice, Truncation};
+use crate::file::{
+    ACCEPTED, Continues, JobFile, Metrics, Numbers, OnLoss, Participant, Predictions, RadixChoice, Truncation,
+};
 use crate::protocol::ProtocolName;
 use crate::scaling::Scaling;
 use crate::{ConfigError, file::Holdout};
@@ -53,7 +55,8 @@ impl Job {
     pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
         let protocol = ProtocolName::parse(&file.protocol)?;
         let (file, schema) = file.resolve(folder)?;
-        check_participants(&file.participants, protocol)?;
+        check_continues(&file, protocol)?;
+        check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
         check_outputs(&file)?;
         let config = config(&file, protocol);
@@ -112,6 +115,22 @@ impl Job {
     /// Parties that bring rows: the first so many. A helper comes last.
     pub fn owners(&self) -> usize {
         self.file.participants.iter().filter(|p| !p.is_helper()).count()
+    }
+    /// Digest of the job of four that this one goes on from, and which of them is gone.
+    pub fn continues(&self) -> Option<(String, usize)> {
+        let continues = self.file.continues.as_ref()?;
+        Some((continues.job.clone(), lost(continues, &self.file.participants)?))
+    }
+    /// The protocol, and that it was another before.
+    pub fn security(&self) -> String {
+        let (name, adversary) = (self.protocol.name(), self.protocol.adversary());
+        match self.file.continues.as_ref().zip(self.continues()) {
+            Some((before, (_, lost))) => format!(
+                "{name} ({adversary}), going on from rep4 (active) without {}: passive security only",
+                before.participants[lost]
+            ),
+            None => format!("{name} ({adversary})"),
+        }
     }
     /// Number of features.
     pub fn features(&self) -> usize {
@@ -185,7 +204,51 @@ impl Participant {
     }
 }
 
-fn check_participants(participants: &[Participant], protocol: ProtocolName) -> Result<(), ConfigError> {
+/// The one of the job of four that is not among these.
+fn lost(continues: &Continues, participants: &[Participant]) -> Option<usize> {
+    let here = |name: &String| participants.iter().any(|p| p.name == *name);
+    let mut absent = (0..continues.participants.len()).filter(|i| !here(&continues.participants[*i]));
+    absent.next().filter(|_| absent.next().is_none())
+}
+
+fn check_continues(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    let Some(continues) = &file.continues else { return Ok(()) };
+    let refused = |key: &str, problem: &str, remedy: &str| {
+        Err(ConfigError::field(format!("continues{key}"), problem.to_owned(), remedy.to_owned()))
+    };
+    if protocol != ProtocolName::Rep3 || file.on_loss == OnLoss::Abort {
+        return refused(
+            "",
+            "is for jobs of rep3 that keep checkpoints",
+            "set protocol = \"rep3\" and on_loss = \"pause\"",
+        );
+    }
+    if continues.accept != ACCEPTED {
+        let remedy = format!("write accept = \"{ACCEPTED}\", if all three owners do");
+        return refused(".accept", "does not say what is accepted", &remedy);
+    }
+    if continues.job.len() != 64 || continues.participants.len() != 4 {
+        return refused("", "does not name a job of four", "give its digest and its four participants in their order");
+    }
+    let Some(lost) = lost(continues, &file.participants) else {
+        return refused(
+            ".participants",
+            "are not these and one more",
+            "name the three that go on and the one that is gone",
+        );
+    };
+    let expected = privity_mpc::rep3::roles_without(lost).map(|i| continues.participants[i].as_str());
+    match file.participants.iter().map(|p| p.name.as_str()).eq(expected) {
+        true => Ok(()),
+        false => {
+            let remedy = format!("list {}", expected.join(", "));
+            Err(ConfigError::field("participants", "are not in the order of their new roles", remedy))
+        }
+    }
+}
+
+fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    let participants = &file.participants;
     let (name, parties) = (protocol.name(), protocol.parties());
     if participants.len() != parties {
         let problem = format!("lists {} parties and {name} needs exactly {parties}", participants.len());
@@ -207,7 +270,9 @@ fn check_participants(participants: &[Participant], protocol: ProtocolName) -> R
             let remedy = "copy what `privity keys new` printed at that party";
             return Err(ConfigError::field(key("fingerprint"), "is not 64 lower-case hexadecimal digits", remedy));
         }
-        let helper = p.is_helper() && protocol == ProtocolName::Rep4 && i + 1 == parties;
+        // A helper that went on when another was lost stays one.
+        let role = file.continues.is_some() || (protocol == ProtocolName::Rep4 && i + 1 == parties);
+        let helper = p.is_helper() && role;
         if p.rows == 0 && !helper {
             let remedy =
                 "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any";

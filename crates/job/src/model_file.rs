@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The file's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A model in the clear, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct ModelFile {
     pub format: u32,
     /// Digest of the job that trained it.
     pub job: String,
+    /// The protocol it was trained under, what that withstands, and whether it was another before.
+    pub trained_under: String,
     /// The contract of its rows.
     pub schema: Schema,
     /// The public map of features, applied first.
@@ -43,6 +45,7 @@ impl ModelFile {
         Some(ModelFile {
             format: FORMAT,
             job: job.digest_hex(),
+            trained_under: job.security(),
             schema: job.schema().clone(),
             scaling: job.scaling(),
             mean: moments.as_ref().map_or(vec![0.0; features], |m| m.mean.clone()),

@@ -96,7 +96,7 @@ pub struct Report {
     pub session: String,
     /// This party.
     pub party: String,
-    /// The protocol.
+    /// The protocol, what it withstands, and whether it was another before.
     pub protocol: String,
     /// Payload bytes sent to each party.
     pub bytes_sent: Vec<u64>,
@@ -346,7 +346,7 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         digest: job.digest_hex(),
         session: String::new(),
         party: job.names()[me].clone(),
-        protocol: job.protocol().name().into(),
+        protocol: job.security(),
         bytes_sent: done.measured.bytes_sent,
         frames: done.measured.frames,
         rounds: done.measured.rounds,

@@ -111,3 +111,26 @@ fn the_template_of_three_banks_and_a_helper_is_sound() {
     assert_eq!((job.owners(), job.rows().len()), (3, 4));
     assert_eq!(job.protocol().name(), "rep4");
 }
+
+#[test]
+fn an_amendment_names_who_is_gone_and_what_is_accepted() {
+    let continues = |accept: &str, names: &str| {
+        let head =
+            format!("[continues]\njob = \"{}\"\nparticipants = {names}\naccept = \"{accept}\"\n", "a".repeat(64));
+        common::JOB.replacen("[[participants]]", &format!("{head}[[participants]]"), 1)
+    };
+    let (accepted, four) = (privity_job::file::ACCEPTED, "[\"north\", \"east\", \"south\", \"helper\"]");
+    let job = common::parse(&continues(accepted, four)).expect("a sound amendment");
+    assert_eq!(job.continues(), Some(("a".repeat(64), 3)));
+    let refused = |text: String, words: &str| {
+        let error = common::parse(&text).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(continues("yes", four), "turns active security off");
+    refused(continues(accepted, "[\"a\", \"b\", \"c\", \"d\"]"), "the one that is gone");
+    refused(continues(accepted, "[\"gone\", \"north\", \"east\", \"south\"]"), "list south, north, east");
+    refused(
+        continues(accepted, four).replacen("name = \"small\"", "name = \"small\"\non_loss = \"abort\"", 1),
+        "on_loss",
+    );
+}

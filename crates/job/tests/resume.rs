@@ -101,7 +101,15 @@ fn encoded(job: &Job) -> Vec<Encoded<u64>> {
 
 /// One attempt; `dies`: this party, before so many frames. With the frames that each party sent.
 fn attempt(job: &Job, disks: &mut [Disk], dies: Option<(usize, u64)>) -> Vec<(Result<Done, JobError>, u64)> {
-    let inputs = encoded(job);
+    attempt_with(job, encoded(job), disks, dies)
+}
+
+fn attempt_with(
+    job: &Job,
+    inputs: Vec<Encoded<u64>>,
+    disks: &mut [Disk],
+    dies: Option<(usize, u64)>,
+) -> Vec<(Result<Done, JobError>, u64)> {
     let links = sim::mesh(inputs.len(), SimConfig { deadline: Duration::from_secs(20), ..SimConfig::default() });
     std::thread::scope(|s| {
         let start = |((link, own), disk)| {
@@ -193,6 +201,64 @@ fn a_share_that_was_altered_on_disk_is_noticed_before_anything_is_opened() {
         for (i, (result, _)) in attempt(&job, &mut altered, None).into_iter().enumerate() {
             let error = result.map(drop).expect_err("altered");
             assert!(matches!(error, JobError::Cheating(_)), "party {i}, altered at {party}: {error}");
+        }
+    }
+}
+
+/// The amendment by which three go on without one.
+fn without(job: &Job, text: &str, lost: usize) -> String {
+    let (head, rest) = text.split_once("[[participants]]").expect("participants");
+    let (participants, rest) = rest.split_once("[data]").expect("data");
+    let blocks: Vec<&str> = participants.split("[[participants]]").collect();
+    let listed: String = privity_mpc::rep3::roles_without(lost)
+        .iter()
+        .map(|i| format!("[[participants]]{}\n", blocks[*i].trim_end()))
+        .collect();
+    let names = job.names();
+    let continues = format!(
+        "[continues]\njob = \"{}\"\nparticipants = {names:?}\naccept = \"{}\"\n",
+        job.digest_hex(),
+        privity_job::file::ACCEPTED
+    );
+    format!("{}{continues}{listed}[data]{rest}", head.replace("rep4", "rep3"))
+}
+
+#[test]
+fn three_go_on_without_the_helper_to_the_same_model() {
+    let text = common::active().replace("\"fast\"", "\"exact\"").replace("epochs = 2", "epochs = 4");
+    let job = common::parse(&text).expect("a job");
+    let whole = attempt(&job, &mut vec![Disk::default(); 4], None);
+    let want = whole[1].0.as_ref().expect("done").outcome.model.clone();
+    for lost in [3, 0, 1, 2] {
+        // Somewhere in the middle: parties send unevenly over a job.
+        let stopped = (5..10).find_map(|tenths| {
+            let mut disks = vec![Disk::default(); 4];
+            attempt(&job, &mut disks, Some((lost, whole[lost].1 * tenths / 10)));
+            newest_common(&disks).map(|epochs| (disks, epochs))
+        });
+        let (disks, epochs) = stopped.expect("a common checkpoint");
+        let amended = without(&job, &text, lost);
+        // Whoever lost the model's recipient names another.
+        let names = job.names();
+        let recipient = &names[if lost == 1 { 2 } else { 1 }];
+        let amended = common::parse(&amended.replace("model = [\"east\"]", &format!("model = [\"{recipient}\"]")));
+        let amended = amended.expect("a sound amendment");
+        assert!(amended.security().contains("passive security only"), "{}", amended.security());
+        let roles = privity_mpc::rep3::roles_without(lost);
+        let mut rest: Vec<Disk> = roles.iter().map(|i| disks[*i].clone()).collect();
+        for disk in &mut rest {
+            disk.restore = Some(epochs);
+            disk.kept.iter_mut().for_each(|kept| kept.lost = Some(lost));
+        }
+        let inputs = encoded(&job);
+        let inputs = roles.iter().map(|i| inputs[*i].clone()).collect();
+        let done = attempt_with(&amended, inputs, &mut rest, None);
+        let models: Vec<_> = done.iter().filter_map(|(d, _)| d.as_ref().expect("done").outcome.model.clone()).collect();
+        assert_eq!(models.len(), 1, "without {lost}");
+        if lost == 3 {
+            assert_eq!(Some(models[0].clone()), want, "without the helper all rows are there");
+        } else {
+            assert_ne!(Some(models[0].clone()), want, "rows of {lost} are missing");
         }
     }
 }

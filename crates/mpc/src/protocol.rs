@@ -210,8 +210,9 @@ pub trait Protocol {
     /// Sums of bits times values, all in one round. Raw operands are lifted on the way.
     fn inject(&mut self, jobs: &[Inject<'_, Self::A, Self::B>]) -> Result<Vec<Self::A>>;
     /// Sharings of the same values under this session's keys, of shares that were kept in an earlier one. Where the protocol
-    /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair.
-    fn refresh(&mut self, xs: &[&Self::A]) -> Result<Vec<Self::A>>;
+    /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair. `lost`: the shares were
+    /// kept under `rep4`, whose party of this number is gone; three parties go on (only `rep3` can).
+    fn refresh(&mut self, xs: &[&Self::A], lost: Option<usize>) -> Result<Vec<Self::A>>;
     /// Pays the verification debt. Nothing to pay in passive protocols.
     fn settle(&mut self) -> Result<()> {
         Ok(())

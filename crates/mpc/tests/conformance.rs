@@ -4,8 +4,9 @@ use privity_mpc::count::Count;
 use privity_mpc::ops::fourier::Series;
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::Rep3;
 use privity_mpc::rep3::cost::Rep3Costs;
+use privity_mpc::rep3::{self, Rep3};
+use privity_mpc::rep4::Rep4;
 use privity_mpc::{BitShare, By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
@@ -356,4 +357,55 @@ fn shares_show_no_data() {
     let twin = Plain::new(Config::default(), 3);
     assert_eq!(twin.parties(), 3);
     assert_eq!(<Tensor<u64> as Share>::shape(&Tensor::fill(&Shape::vector(2), 1)).len(), 2);
+}
+
+/// Shares kept in one session serve in the next, with all parties or, under rep4, without any one of them.
+#[test]
+fn kept_shares_go_on_under_new_keys_and_without_a_party() {
+    let config = Config::default();
+    let shape = Shape::vector(20_000);
+    let (x, y) = (Noise(21).tensor(&shape, 20), Noise(22).tensor(&shape, 20));
+    let want: Vec<u64> = x.data().iter().zip(y.data()).map(|(x, y)| x.wrapping_mul(*y)).collect();
+    fn kept<P: Protocol<R = u64>>(p: &mut P, x: &Tensor<u64>, y: &Tensor<u64>) -> [P::A; 2] {
+        let shape = x.shape();
+        let x = p.input(0, shape, (p.me() == 0).then_some(x)).expect("shared");
+        let y = p.input(1, shape, (p.me() == 1).then_some(y)).expect("shared");
+        // A result of products, so that no mask is zero.
+        let one = p.public(&Tensor::fill(shape, 1));
+        let x = p.products(&[Product::mul(&x, &one, 0)]).expect("a product").remove(0);
+        p.settle().expect("settled");
+        [x.low_bits().clone(), y]
+    }
+    fn go_on<P: Protocol<R = u64>>(p: &mut P, kept: &[P::A; 2], lost: Option<usize>) -> Vec<u64> {
+        let fresh = p.refresh(&[&kept[0], &kept[1]], lost).expect("refreshed");
+        let z = p.products(&[Product::mul(&fresh[0], &fresh[1], 0)]).expect("a product").remove(0);
+        p.open(z.low_bits(), Recipients::ALL).expect("opens").expect("to all").data().to_vec()
+    }
+    let three = World::<Rep3>::new(config).run(|p| kept(p, &x, &y));
+    let again = World::<Rep3>::new(config).run(|p| go_on(p, &three[p.me()], None));
+    assert!(again.iter().all(|z| *z == want));
+    let four = World::<Rep4>::new(config).run(|p| kept(p, &x, &y));
+    let again = World::<Rep4>::new(config).run(|p| go_on(p, &four[p.me()], None));
+    assert!(again.iter().all(|z| *z == want));
+    for lost in 0..4 {
+        let roles = rep3::roles_without(lost);
+        let folded = World::<Rep3>::new(config).run(|p| {
+            let z = go_on(p, &four[roles[p.me()]], Some(lost));
+            (z, p.party().bytes_sent().to_vec(), p.party().rounds())
+        });
+        let mut count = Count::new(config, Rep3Costs { radix: config.radix }, Default::default());
+        let nothing = count.public(&Tensor::zeros(&shape));
+        go_on_counted(&mut count, &nothing, lost);
+        for (me, (z, sent, rounds)) in folded.iter().enumerate() {
+            assert!(*z == want, "without party {lost}, at {me}");
+            let declared: Vec<u64> = (0..3).map(|to| count.clock().bytes(me, to)).collect();
+            assert_eq!((sent, *rounds), (&declared, count.clock().rounds_of(me)), "without party {lost}, at {me}");
+        }
+    }
+}
+
+fn go_on_counted(count: &mut Count<Rep3Costs>, nothing: &Tensor<privity_ring::Unit>, lost: usize) {
+    let fresh = count.refresh(&[nothing, nothing], Some(lost)).expect("counted");
+    let z = count.products(&[Product::mul(&fresh[0], &fresh[1], 0)]).expect("counted").remove(0);
+    count.open(z.low_bits(), Recipients::ALL).expect("counted");
 }

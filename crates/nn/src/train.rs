@@ -46,6 +46,8 @@ pub struct Kept<A> {
     pub steps: i32,
     /// Weights of each layer, then what the optimiser remembers.
     pub shares: Vec<A>,
+    /// If four parties kept them and three go on: the one that is gone.
+    pub lost: Option<usize>,
 }
 
 /// Keeps training's state at the end of every epoch, when all before it has been opened to or verified by all.
@@ -143,7 +145,7 @@ impl<A: Share> Trainer<A> {
                 steps = *made;
             }
         }
-        Kept { epochs, steps, shares }
+        Kept { epochs, steps, shares, lost: None }
     }
 
     /// Goes on from a kept state, shared anew; verified before anything is done with it.
@@ -154,7 +156,7 @@ impl<A: Share> Trainer<A> {
             let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
             return Err(TrainError::Shape { operation: "going on from a checkpoint", expected, got });
         }
-        let fresh = p.refresh(&kept.shares.iter().collect::<Vec<_>>())?;
+        let fresh = p.refresh(&kept.shares.iter().collect::<Vec<_>>(), kept.lost)?;
         p.settle()?;
         let mut fresh = fresh.into_iter();
         self.model.layers.iter_mut().zip(&mut fresh).for_each(|(layer, share)| *layer = share);

@@ -171,9 +171,9 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("select", |c, clock| c.inject(clock, &costs));
         Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
     }
-    fn refresh(&mut self, xs: &[&Tensor<Unit>]) -> Result<Vec<Tensor<Unit>>> {
+    fn refresh(&mut self, xs: &[&Tensor<Unit>], lost: Option<usize>) -> Result<Vec<Tensor<Unit>>> {
         let lens: Vec<usize> = xs.iter().map(|x| x.len()).collect();
-        self.booked("refresh", |c, clock| c.refresh(clock, &lens));
+        self.booked("refresh", |c, clock| c.refresh(clock, &lens, lost));
         Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
     fn settle(&mut self) -> Result<()> {

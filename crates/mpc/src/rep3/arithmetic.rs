@@ -1,8 +1,9 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert};
+use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert, online_pair_lost_one};
 use crate::masked::{OFFSET, add_assign, batches, fuse, offset, sub_assign, tiles, top_bits};
 use crate::protocol::Pending;
+use crate::rep4;
 use crate::share::Planes;
 use crate::{By, Inject, Product, Raw, Result, Share};
 use privity_ring::kernels::gemm::Acc;
@@ -304,27 +305,83 @@ pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<
     Ok(done)
 }
 
-/// Spec 5.7: new masks `l1`, `l2` with the sum that party 0 kept, for the `A` that the pair kept.
-pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+/// Spec 5.7: new masks `l1`, `l2` with the sum that party 0 kept, for the `A` that the pair kept. Spec 5.8: the same for what
+/// three of four parties kept.
+pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
     let step = p.party.next_step();
     let (mut done, mut number) = (Vec::with_capacity(xs.len()), 0);
     for x in xs {
         let mut out = (*x).clone();
         for (_, range) in tiles(x.x.len()) {
             let (a, b) = (&mut out.x.data_mut()[range.clone()], &mut out.y.data_mut()[range.clone()]);
-            if p.is_owner() {
-                add_assign(b, a);
-                p.mask(FIRST, step, Z, number, a);
-                sub_assign(b, a);
-                p.party.send(SECOND, step, number, b)?;
+            if online_pair_lost_one(lost) {
+                remask(p, (a, b), step, number)?;
             } else {
-                draw_shifted(p, b, step, number)?;
+                keep_masked(p, (a, b), lost, step, number)?;
             }
             number += 1;
         }
         done.push(out);
     }
     Ok(done)
+}
+
+/// `A` stays, and so does its mask; its two parts are new.
+fn keep_masked(
+    p: &mut Rep3,
+    (a, b): (&mut [u64], &mut [u64]),
+    lost: Option<usize>,
+    step: u64,
+    tile: usize,
+) -> Result<()> {
+    if !p.is_owner() {
+        return draw_shifted(p, b, step, tile);
+    }
+    match lost {
+        // (l1, l2)
+        None => add_assign(b, a),
+        // The checker's (B, L).
+        Some(rep4::DEALER) => {}
+        // The dealer's (L, U).
+        Some(_) => b.copy_from_slice(a),
+    }
+    p.mask(FIRST, step, Z, tile, a);
+    sub_assign(b, a);
+    p.party.send(SECOND, step, tile, b)
+}
+
+/// Spec 5.8, one of `rep4`'s online pair is lost: the dealer, now the owner, gives the checker `l1 + l2 - U` and the other of the
+/// pair `l1 + l2 - L`, which take them from `B` and `A` to one masked value.
+fn remask(p: &mut Rep3, (a, b): (&mut [u64], &mut [u64]), step: u64, tile: usize) -> Result<()> {
+    let mut change = p.buffer(a.len());
+    match p.party.me() {
+        OWNER => {
+            let mut l2 = p.buffer(a.len());
+            let mut sum = p.buffer(a.len());
+            p.mask(FIRST, step, Z, tile, &mut sum);
+            p.mask(SECOND, step, Z, tile, &mut l2);
+            add_assign(&mut sum, &l2);
+            // (L, U)
+            for (to, mask) in [(FIRST, &*b), (SECOND, &*a)] {
+                change.copy_from_slice(&sum);
+                sub_assign(&mut change, mask);
+                p.party.send(to, step, tile, &change)?;
+            }
+            sub_assign(&mut sum, &l2);
+            a.copy_from_slice(&sum);
+            b.copy_from_slice(&l2);
+            p.recycle(l2);
+            p.recycle(sum);
+        }
+        _ => {
+            // The checker's (B, L), or (A, l) of who is left of the pair.
+            p.party.recv(OWNER, step, tile, &mut change)?;
+            add_assign(a, &change);
+            p.mask(OWNER, step, Z, tile, b);
+        }
+    }
+    p.recycle(change);
+    Ok(())
 }
 
 /// Spec 5.6: subtracts the borrow of the discarded bits, `[C mod 2^f < rho mod 2^f]`, after lifting.

@@ -128,8 +128,12 @@ impl Costs for Rep3Costs {
         }
     }
 
-    fn refresh(&self, clock: &mut Clock, lens: &[usize]) {
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], lost: Option<usize>) {
         for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
+            if super::online_pair_lost_one(lost) {
+                let masks = clock.send(OWNER, FIRST, 8 * range.len() as u64);
+                clock.recv(masks);
+            }
             let masks = ahead(clock, range.len());
             clock.recv(masks);
         }

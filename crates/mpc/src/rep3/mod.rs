@@ -13,6 +13,7 @@ use crate::buffer::{Buffer, Pool};
 pub use crate::masked::ArithmeticShare;
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
+use crate::rep4;
 use crate::share::Planes;
 use crate::{BitShare, Config, Error, Inject, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
@@ -125,6 +126,25 @@ impl Rep3 {
     }
 }
 
+/// Whether a party that `rep4` lost was of its online pair.
+fn online_pair_lost_one(lost: Option<usize>) -> bool {
+    matches!(lost, Some(rep4::FIRST | rep4::SECOND))
+}
+
+/// Who of four parties is who among the three that go on without `lost`: the mask owner, then the online pair (Spec 5.8).
+///
+/// # Panics
+/// If `lost` is none of the four.
+pub fn roles_without(lost: usize) -> [usize; 3] {
+    match lost {
+        rep4::DEALER => [rep4::CHECKER, rep4::FIRST, rep4::SECOND],
+        rep4::CHECKER => [rep4::DEALER, rep4::FIRST, rep4::SECOND],
+        rep4::FIRST => [rep4::DEALER, rep4::CHECKER, rep4::SECOND],
+        rep4::SECOND => [rep4::DEALER, rep4::CHECKER, rep4::FIRST],
+        other => panic!("rep4 has no party {other}"),
+    }
+}
+
 impl Protocol for Rep3 {
     type R = u64;
     type A = ArithmeticShare;
@@ -195,8 +215,8 @@ impl Protocol for Rep3 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
-    fn refresh(&mut self, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
-        self.scope("refresh", |p| arithmetic::refresh(p, xs))
+    fn refresh(&mut self, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
+        self.scope("refresh", |p| arithmetic::refresh(p, xs, lost))
     }
     fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
         self.settle()?;

@@ -154,7 +154,7 @@ impl Costs for Rep4Costs {
         }
     }
 
-    fn refresh(&self, clock: &mut Clock, lens: &[usize]) {
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], _: Option<usize>) {
         for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
             deal(clock, range.len());
             tell(clock, range.len());

@@ -210,7 +210,11 @@ impl Protocol for Rep4 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
-    fn refresh(&mut self, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+    fn refresh(&mut self, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
+        if lost.is_some() {
+            let problem = "shares of four parties of which one is lost; three go on under rep3";
+            return Err(Error::Parameter { operation: "refresh", problem: problem.into() });
+        }
         self.scope("refresh", |p| arithmetic::refresh(p, xs))
     }
     fn settle(&mut self) -> Result<()> {

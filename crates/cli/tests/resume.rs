@@ -30,18 +30,26 @@ impl Site {
         self.0.path().join(name).join("out")
     }
 
-    /// The weights in the model file, as text.
-    fn model(&self) -> String {
+    /// The weights in the model file, and how it was trained.
+    fn model_and_security(&self) -> (String, String) {
         let text = std::fs::read_to_string(self.out(NAMES[0]).join("model.json")).expect("the first hospital's model");
         let model: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        assert!(model["layers"].is_array() || model["model"]["layers"].is_array(), "{text}");
-        text
+        assert!(model["model"]["layers"].is_array(), "{text}");
+        (model["model"]["layers"].to_string(), model["trained_under"].as_str().expect("text").to_owned())
+    }
+
+    fn model(&self) -> String {
+        self.model_and_security().0
     }
 
     fn start(&self, name: &str, resume: bool) -> Child {
+        self.start_job("job.toml", name, resume)
+    }
+
+    fn start_job(&self, job: &str, name: &str, resume: bool) -> Child {
         let own = self.0.path().join(name);
         let mut command = Command::new(cargo_bin("privity"));
-        command.arg("run").arg(self.0.path().join("job.toml")).args(["--party", name, "--json", "--wait", "8"]);
+        command.arg("run").arg(self.0.path().join(job)).args(["--party", name, "--json", "--wait", "8"]);
         command.arg("--identity").arg(own.join("identity")).arg("--out").arg(own.join("out"));
         if own.join("data.csv").exists() {
             command.arg("--data").arg(own.join("data.csv"));
@@ -148,4 +156,32 @@ fn a_killed_job_goes_on_and_ends_with_the_same_model() {
                 >= EPOCHS.parse().expect("a number")
         );
     }
+}
+
+#[test]
+fn three_go_on_without_the_helper_by_an_amendment() {
+    let (site, want) = Site::new();
+    let lost = site.killed(3, 9, false);
+    assert!(lost.iter().all(|(code, message)| *code == Some(4) && message.contains("helper")), "{lost:?}");
+    let plan =
+        Command::new(cargo_bin("privity")).arg("plan").arg(site.0.path().join("job.toml")).arg("--json").output();
+    let plan: serde_json::Value = serde_json::from_slice(&plan.expect("the program starts").stdout).expect("JSON");
+    let job = std::fs::read_to_string(site.0.path().join("job.toml")).expect("the job");
+    let (before, helper) = job.split_once("[[participants]]\nname = \"helper\"").expect("the helper is listed");
+    let (_, after) = helper.split_once("[data]").expect("data follows");
+    let continues = format!(
+        "[continues]\njob = {}\nparticipants = {NAMES:?}\naccept = \"whoever can disconnect one party turns active security off\"\n\n",
+        plan["digest"]
+    );
+    let three = before.replace("rep4", "rep3").replacen("[[participants]]", &format!("{continues}[[participants]]"), 1);
+    std::fs::write(site.0.path().join("three.toml"), format!("{three}[data]{after}")).expect("written");
+    let running: Vec<Child> = NAMES[..3].iter().map(|name| site.start_job("three.toml", name, true)).collect();
+    for child in running {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("\"event\":\"resumed\""));
+    }
+    let (model, security) = site.model_and_security();
+    assert_eq!(model, want);
+    assert!(security.contains("without helper: passive security only"), "{security}");
 }

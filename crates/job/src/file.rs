@@ -3,6 +3,7 @@
 //! ```toml
 //! name = "breast-cancer"
 //! protocol = "rep3"
+//! on_loss = "pause"                 # or "abort": keep no checkpoints
 //!
 //! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them
 //! name = "north"

@@ -19,6 +19,7 @@ pub const ALL: &[Target] = &[
     Target { name: "parquet", entry: parquet },
     Target { name: "contract", entry: contract },
     Target { name: "job", entry: job },
+    Target { name: "checkpoint", entry: privity_job::checkpoint::fuzz },
 ];
 
 fn csv(bytes: &[u8]) {

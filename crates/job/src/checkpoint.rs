@@ -105,15 +105,13 @@ impl Store {
     fn load(&self, path: &Path) -> Result<(Header, Vec<u8>), JobError> {
         let refused = |problem: &str| JobError::Output { file: path.into(), problem: problem.into() };
         let bytes = std::fs::read(path).map_err(|e| refused(&e.to_string()))?;
-        let end = bytes.iter().position(|b| *b == b'\n').ok_or_else(|| refused("it is no checkpoint"))?;
-        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-        let header: Header = serde_json::from_slice(line).map_err(|_| refused("it is no checkpoint"))?;
+        let (header, line, rest) = parse(&bytes).ok_or_else(|| refused("it is no checkpoint"))?;
         let before = self.continues.as_ref().is_some_and(|(job, _)| *job == header.job);
-        if !(header.job == self.job || before) || header.party != self.party || rest.len() < NONCE_LEN {
+        if !(header.job == self.job || before) || header.party != self.party {
             return Err(refused("it is a checkpoint of another job or party"));
         }
-        let (nonce, sealed) = rest.split_at(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused("it is no checkpoint"))?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(|| refused("it is cut off"))?;
+        let nonce = Nonce::from(nonce);
         let mut content = sealed.to_vec();
         let opened = self.key.open_in_place(nonce, Aad::from(line), &mut content);
         let length = opened.map_err(|_| refused("it was altered, or belongs to another identity"))?.len();
@@ -248,15 +246,40 @@ impl<A: Share<R = u64>> Keeper<A> for Store {
     }
 }
 
+/// Header, the header's own bytes, and what follows them.
+fn parse(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
+    let end = bytes.iter().position(|b| *b == b'\n')?;
+    let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+    Some((serde_json::from_slice(line).ok()?, line, rest))
+}
+
+/// What a fuzzer feeds: a checkpoint whose content is taken as it stands, and an agreement's message.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    if let Some((header, _, content)) = parse(bytes) {
+        let _ = kept_of::<Tensor<u64>>(header, None, content);
+    }
+    if let Some(message) = bytes.first_chunk::<MESSAGE>() {
+        let _ = decode(message);
+    }
+}
+
 /// The shares of a decrypted content.
 fn kept_of<A: Share<R = u64>>(header: Header, lost: Option<usize>, content: &[u8]) -> Option<Kept<A>> {
     let words: Vec<u64> =
         content.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
     let mut rest = &words[..];
-    let mut shares = Vec::with_capacity(header.shapes.len());
+    if header.parts > 4 {
+        return None;
+    }
+    let mut shares = Vec::new();
     for extents in &header.shapes {
+        let len = extents.iter().try_fold(1usize, |len, extent| len.checked_mul(*extent))?;
+        if len > rest.len() {
+            return None;
+        }
         let shape = Shape::new(extents);
-        let mut parts = Vec::with_capacity(header.parts);
+        let mut parts = Vec::new();
         for _ in 0..header.parts {
             let (tensor, after) = rest.split_at_checked(shape.len())?;
             parts.push(Tensor::new(shape.clone(), tensor.to_vec()));

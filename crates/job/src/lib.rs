@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod canonical;
-mod checkpoint;
+pub mod checkpoint;
 mod error;
 pub mod file;
 mod job;

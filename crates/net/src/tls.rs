@@ -192,6 +192,8 @@ impl TlsLink {
     }
 
     fn try_recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
+        // What was sent since the last wait leaves now: others may need it before they can answer.
+        self.shared.flush_all(from)?;
         let slot = self.shared.slot(from);
         let started = Instant::now();
         let mut spinning = true;
@@ -311,7 +313,8 @@ impl Link for TlsLink {
     }
 
     fn pace(&mut self, to: usize) -> Result<(), NetError> {
-        match self.drain(to, self.shared.limits.run_ahead) {
+        let flushed = lock(self.shared.slot(to)).flush();
+        match flushed.and_then(|()| self.drain(to, self.shared.limits.run_ahead)) {
             Ok(()) => Ok(()),
             Err(error) => self.fail(error),
         }

@@ -120,7 +120,7 @@ pub fn mean_squared_error<P: Protocol>(
     Ok(opened.map(|t| p.config().fixed.decode(t.data()[0].to_u64()) / rows as f64))
 }
 
-/// Opens each slice of predictions `[rows]` to its owner alone. For each slice the values, `None` if this party does not
+/// Opens each slice of predictions `[rows]` to its owner alone. For each slice the values, `None` if it is empty or this party does not
 /// own it.
 ///
 /// # Errors
@@ -136,6 +136,10 @@ pub fn open_to_owners<P: Protocol>(
         if slice.start > slice.end || slice.end > rows {
             let (expected, got) = (format!("a slice of 0..{rows}"), format!("{slice:?}"));
             return Err(TrainError::Shape { operation: "predictions of an owner", expected, got });
+        }
+        if slice.is_empty() {
+            opened.push(None);
+            continue;
         }
         let values = p.open(&predictions.slice_rows(slice.start, slice.end), Recipients::only(*owner))?;
         let fixed = p.config().fixed;

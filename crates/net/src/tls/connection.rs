@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 
 /// Plaintext encrypted and written at once, while it is still in the cache.
 const CHUNK: usize = 1 << 16;
-/// Up to this size a header travels in one record with its payload.
+/// Frames up to this size are gathered, so that several share a record and a write.
 const SMALL: usize = 1 << 12;
+/// Plaintext of a record.
+const RECORD: usize = 1 << 14;
+/// Bytes that wait for the next flush at most: whoever sends and does not wait for answers is not to be held back for long.
+const GATHERED: usize = 1 << 16;
 /// Idle time after which a sign of life is due.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Longest reason an abort carries.
@@ -22,6 +26,8 @@ pub(super) struct Connection {
     session: u64,
     stream: Arc<TcpStream>,
     channel: Channel,
+    /// Small frames that are not encrypted yet.
+    gathered: Vec<u8>,
     last_sent: Instant,
     last_heard: Instant,
     header: [u8; HEADER],
@@ -43,6 +49,7 @@ impl Connection {
             session,
             stream: Arc::new(stream),
             channel,
+            gathered: Vec::with_capacity(RECORD),
             last_sent: now,
             last_heard: now,
             header: [0; HEADER],
@@ -57,43 +64,61 @@ impl Connection {
     pub fn handle(&self) -> Arc<TcpStream> {
         self.stream.clone()
     }
-    /// Encrypted bytes that the kernel has not taken yet.
+    /// Bytes that the kernel has not taken yet.
     pub fn queued(&self) -> usize {
-        self.channel.waiting()
+        self.channel.waiting() + self.gathered.len()
     }
     /// Whether the peer has ended in order.
     pub fn goodbye(&self) -> bool {
         self.goodbye
     }
 
-    /// Queues a frame and writes what the kernel takes.
+    /// Queues a frame. It leaves with the next [`Connection::flush`], or once enough has gathered.
     pub fn push(&mut self, header: &Header, payload: &[u8]) -> Result<(), NetError> {
         if let Some(error) = &self.ended {
             return Err(error.clone());
         }
         let header = encode(header);
+        if self.gathered.len() + HEADER + payload.len() > RECORD {
+            self.encrypt_gathered()?;
+        }
+        self.gathered.extend_from_slice(&header);
         if payload.len() <= SMALL {
-            let mut whole = [0; HEADER + SMALL];
-            whole[..HEADER].copy_from_slice(&header);
-            whole[HEADER..HEADER + payload.len()].copy_from_slice(payload);
-            self.encrypt(&whole[..HEADER + payload.len()])?;
+            self.gathered.extend_from_slice(payload);
         } else {
-            self.encrypt(&header)?;
+            self.encrypt_gathered()?;
             for chunk in payload.chunks(CHUNK) {
                 self.encrypt(chunk)?;
-                self.flush()?;
+                if self.queued() > GATHERED {
+                    self.flush()?;
+                }
             }
         }
-        self.last_sent = Instant::now();
-        self.flush()
+        if self.queued() > GATHERED { self.flush() } else { Ok(()) }
+    }
+
+    fn encrypt_gathered(&mut self) -> Result<(), NetError> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        let encrypted = self.encrypt(&gathered);
+        self.gathered = gathered;
+        self.gathered.clear();
+        encrypted
     }
 
     fn encrypt(&mut self, plain: &[u8]) -> Result<(), NetError> {
         self.channel.seal(plain).map_err(|e| self.broken(e))
     }
 
-    /// Writes what the kernel takes.
+    /// Encrypts what has gathered and writes what the kernel takes.
     pub fn flush(&mut self) -> Result<(), NetError> {
+        if self.queued() == 0 {
+            return Ok(());
+        }
+        self.encrypt_gathered()?;
+        self.last_sent = Instant::now();
         self.channel.flush(&self.stream).map(drop).map_err(|e| self.end(e))
     }
 
@@ -260,13 +285,14 @@ impl Connection {
 
     fn say(&mut self, kind: Kind, payload: &[u8]) -> Result<(), NetError> {
         let tag = Tag { epoch: 0, step: 0, tile: 0 };
-        self.push(&Header { kind, session: self.session, tag, depth: 0, len: payload.len() }, payload)
+        self.push(&Header { kind, session: self.session, tag, depth: 0, len: payload.len() }, payload)?;
+        self.flush()
     }
-    /// Queues a goodbye.
+    /// Says goodbye.
     pub fn say_bye(&mut self) -> Result<(), NetError> {
         self.say(Kind::Bye, &[])
     }
-    /// Queues the reason of an abort.
+    /// Says the reason of an abort.
     pub fn say_abort(&mut self, cause: &AbortCause) -> Result<(), NetError> {
         let mut payload = (cause.about as u64).to_le_bytes().to_vec();
         payload.extend(cause.reason.bytes().take(MAX_REASON));

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Most rows of all parties together: sums of squares stay below 2^62.
-const MAX_ROWS: usize = 1 << 20;
+const MAX_ROWS: usize = 1 << 21;
 
 /// A job whose every field makes sense, alone and together with the others.
 #[derive(Clone, Debug)]

@@ -207,8 +207,8 @@ pub trait Costs {
     fn a2b(&self, clock: &mut Clock, len: usize, width: u32);
     /// ANDs of `(len, width)`.
     fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]);
-    /// Arming of `len` bits.
-    fn arm(&self, clock: &mut Clock, len: usize);
+    /// Arming of sharings of these lengths, none of which is armed.
+    fn arm(&self, clock: &mut Clock, lens: &[usize]);
     /// Injections of `(len, terms)`.
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]);
     /// Verification of all since the last opening, if anything was done.

@@ -204,9 +204,9 @@ pub trait Protocol {
     fn and(&mut self, jobs: &[(&Self::B, &Self::B)]) -> Result<Vec<Self::B>>;
     /// Bitwise NOT. Local.
     fn not(&mut self, x: &Self::B) -> Self::B;
-    /// Prepares a one-bit sharing for several [`Protocol::inject`]s. In rep3 its mask material is sent once and no round is taken;
-    /// in rep4 it is converted to 0 or 1 in the ring, in one round.
-    fn arm(&mut self, x: &Self::B) -> Result<Self::B>;
+    /// Prepares one-bit sharings for several [`Protocol::inject`]s. In rep3 their mask material is sent once and no round is taken;
+    /// in rep4 they are converted to 0 or 1 in the ring, in one round for all.
+    fn arm(&mut self, xs: &[&Self::B]) -> Result<Vec<Self::B>>;
     /// Sums of bits times values, all in one round. Raw operands are lifted on the way.
     fn inject(&mut self, jobs: &[Inject<'_, Self::A, Self::B>]) -> Result<Vec<Self::A>>;
     /// Sharings of the same values under this session's keys, of shares that were kept in an earlier one. Where the protocol

@@ -49,7 +49,7 @@ impl Program for Comparisons {
     fn run<P: Protocol>(&self, p: &mut P, [x, y, z]: [P::A; 3]) -> Result<Vec<P::A>> {
         let (small_x, small_y) = (x.scale(1), y.scale(1));
         let (bits, _) = p.signs(&[&x, &y, &z], self.1, Vec::new())?;
-        let armed = p.arm(&bits[0])?;
+        let armed = p.arm(&[&bits[0]])?.remove(0);
         let positive = p.not(&armed);
         let both = p.and(&[(&bits[0], &bits[1]), (&positive, &bits[2])])?;
         let different = bits[0].xor(&bits[1]);

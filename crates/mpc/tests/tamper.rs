@@ -90,7 +90,7 @@ const OPERATIONS: [Operation; 8] = [
         run: |p, x| {
             let raw = p.products(&[Product::mul(&x[0], &x[1], 16)])?.remove(0);
             let (bits, lifted) = p.signs(&[&x[2]], 20, vec![raw.clone()])?;
-            let armed = p.arm(&bits[0])?;
+            let armed = p.arm(&[&bits[0]])?.remove(0);
             let exact = Raw::exact(lifted[0].clone());
             let positive = p.not(&armed);
             let shape = x[0].shape().clone();

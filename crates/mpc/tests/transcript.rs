@@ -29,7 +29,7 @@ fn program(p: &mut Rep3, inputs: &[Tensor<u64>; 3]) -> Result<()> {
     let (a, b) = (privity_mpc::Share::reshape(&x, &square), privity_mpc::Share::reshape(&y, &Shape::matrix(60, 50)));
     p.products_lifted(&[Product::matmul(&a, &b, 20)])?;
     let (bits, lifted) = p.signs(&[&x, &y], 30, vec![raw[0].clone()])?;
-    let armed = p.arm(&bits[0])?;
+    let armed = p.arm(&[&bits[0]])?.remove(0);
     let terms = vec![(&armed, By::Value(&raw[0])), (&bits[1], By::Public(3))];
     p.inject(&[Inject { terms, shape: shape.clone() }])?;
     p.select(&bits[1], &raw[0])?;

@@ -48,7 +48,7 @@ pub fn forward<P: Protocol>(p: &mut P, model: &Model<P::A>, x: &P::A) -> Result<
         let z = p.products(&[Product::matmul(weights, input, weight_frac)])?.remove(0);
         let (negative, lifted) = p.signs(&[z.low_bits()], plan.width, vec![z.clone()])?;
         let positive = p.not(&negative[0]);
-        let gate = p.arm(&positive)?;
+        let gate = p.arm(&[&positive])?.remove(0);
         let z = Raw::exact(lifted.into_iter().next().expect("one lift gives one value"));
         let rectified = p.select(&gate, &z)?;
         outputs.push(with_ones(p, &rectified));

@@ -193,7 +193,7 @@ fn histogram<P: Protocol>(p: &mut P, scores: &P::A, labels: &P::A, thresholds: &
         thresholds.iter().map(|t| scores.sub(&p.public(&Tensor::fill(scores.shape(), fixed.constant(*t))))).collect();
     let width = p.config().width;
     let (below, _) = p.signs(&shifted.iter().collect::<Vec<_>>(), width, Vec::new())?;
-    let armed = below.iter().map(|b| p.arm(b)).collect::<privity_mpc::Result<Vec<_>>>()?;
+    let armed = p.arm(&below.iter().collect::<Vec<_>>())?;
     let labels = Raw::exact(labels.clone());
     let job = |bit, by| Inject { terms: vec![(bit, by)], shape: scores.shape().clone() };
     let rows = armed.iter().map(|b| job(b, By::Public(1)));

@@ -150,12 +150,10 @@ impl<C: Costs> Protocol for Count<C> {
     fn not(&mut self, x: &CountBits) -> CountBits {
         x.clone()
     }
-    fn arm(&mut self, x: &CountBits) -> Result<CountBits> {
-        self.owed = true;
-        if !x.armed {
-            self.booked("select", |c, clock| c.arm(clock, x.len));
-        }
-        Ok(CountBits { armed: true, ..x.clone() })
+    fn arm(&mut self, xs: &[&CountBits]) -> Result<Vec<CountBits>> {
+        let unarmed: Vec<usize> = xs.iter().filter(|x| !x.armed).map(|x| x.len).collect();
+        self.booked("select", |c, clock| c.arm(clock, &unarmed));
+        Ok(xs.iter().map(|x| CountBits { armed: true, ..(*x).clone() }).collect())
     }
     fn inject(&mut self, jobs: &[Inject<'_, Tensor<Unit>, CountBits>]) -> Result<Vec<Tensor<Unit>>> {
         let term = |(b, by): &(&CountBits, By<'_, Tensor<Unit>>)| TermCost {

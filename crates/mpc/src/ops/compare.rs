@@ -22,7 +22,7 @@ pub fn relu<P: Protocol>(p: &mut P, x: Raw<P::A>) -> Result<(P::A, P::B)> {
     let width = p.config().width;
     let (negative, mut lifted) = p.signs(&[x.low_bits()], width, vec![x.clone()])?;
     let positive = p.not(&negative[0]);
-    let gate = p.arm(&positive)?;
+    let gate = p.arm(&[&positive])?.remove(0);
     let rectified = p.select(&gate, &Raw::exact(lifted.remove(0)))?;
     Ok((rectified, gate))
 }

@@ -27,11 +27,8 @@ pub(super) fn by_exponent<P: Protocol>(
         })
         .collect();
     let (below, _) = p.signs(&margins.iter().collect::<Vec<_>>(), range.highest + 2, Vec::new())?;
-    let mut reached = Vec::with_capacity(below.len());
-    for bit in &below {
-        let not = p.not(bit);
-        reached.push(p.arm(&not)?);
-    }
+    let reached: Vec<P::B> = below.iter().map(|bit| p.not(bit)).collect();
+    let reached = p.arm(&reached.iter().collect::<Vec<_>>())?;
     let jobs: Vec<Inject<'_, P::A, P::B>> = tables
         .iter()
         .map(|table| {

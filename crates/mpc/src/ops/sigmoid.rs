@@ -55,7 +55,7 @@ fn pieces<P: Protocol>(p: &mut P, z: &P::A, bits: &[P::B], rises: &[i64]) -> Res
 /// its argument on the way. Arguments below `2^(width - 1 - frac) - 6` in magnitude. Rounds: a sign extraction and a selection.
 pub fn piecewise_wide<P: Protocol>(p: &mut P, z: Raw<P::A>) -> Result<Wide<P::A, P::B>> {
     let (bits, z) = at_least(p, z, &knots())?;
-    let bits = bits.iter().map(|b| p.arm(b)).collect::<Result<Vec<_>>>()?;
+    let bits = p.arm(&bits.iter().collect::<Vec<_>>())?;
     let value = pieces(p, &z, &bits, &sigmoid_rises())?;
     Ok(Wide { value, z, bits })
 }

@@ -79,8 +79,8 @@ impl Protocol for Plain {
     fn not(&mut self, x: &Planes) -> Planes {
         x.map(|w| !w)
     }
-    fn arm(&mut self, x: &Planes) -> Result<Planes> {
-        Ok(x.clone())
+    fn arm(&mut self, xs: &[&Planes]) -> Result<Vec<Planes>> {
+        Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
     fn inject(&mut self, jobs: &[Inject<'_, Tensor<u64>, Planes>]) -> Result<Vec<Tensor<u64>>> {
         Ok(jobs.iter().map(inject_one).collect())

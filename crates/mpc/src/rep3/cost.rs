@@ -179,8 +179,8 @@ impl Costs for Rep3Costs {
         }
     }
 
-    fn arm(&self, clock: &mut Clock, len: usize) {
-        for (_, range) in tiles(len) {
+    fn arm(&self, clock: &mut Clock, lens: &[usize]) {
+        for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
             let dealt = ahead(clock, range.len());
             clock.recv(dealt);
         }

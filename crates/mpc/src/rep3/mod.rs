@@ -209,8 +209,8 @@ impl Protocol for Rep3 {
         // The mask is unchanged, so an armed sharing stays armed.
         BooleanShare { x: masked, y: x.y.clone(), beta: x.beta.clone() }
     }
-    fn arm(&mut self, x: &BooleanShare) -> Result<BooleanShare> {
-        self.scope("select", |p| convert::arm(p, x))
+    fn arm(&mut self, xs: &[&BooleanShare]) -> Result<Vec<BooleanShare>> {
+        self.scope("select", |p| xs.iter().map(|x| convert::arm(p, x)).collect())
     }
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))

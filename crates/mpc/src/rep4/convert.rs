@@ -369,14 +369,15 @@ fn check_bit(
     Ok(())
 }
 
-/// Spec 8.2: keeps the bit in the ring with the sharing, for every injection of it.
-pub(super) fn arm(p: &mut Rep4, x: &BooleanShare) -> Result<BooleanShare> {
-    assert_eq!(x.width(), 1, "one-bit sharings are armed");
-    if x.armed.is_some() {
-        return Ok(x.clone());
-    }
-    let bit = bits_to_ring(p, &[x])?.remove(0);
-    Ok(BooleanShare { armed: Some(Arc::new(bit)), ..x.clone() })
+/// Spec 8.2: keeps the bits in the ring with the sharings, for every injection of them.
+pub(super) fn arm(p: &mut Rep4, xs: &[&BooleanShare]) -> Result<Vec<BooleanShare>> {
+    let unarmed: Vec<&BooleanShare> = xs.iter().copied().filter(|x| x.armed.is_none()).collect();
+    let mut converted = bits_to_ring(p, &unarmed)?.into_iter();
+    let with = |x: &&BooleanShare| BooleanShare {
+        armed: x.armed.clone().or_else(|| converted.next().map(Arc::new)),
+        ..(*x).clone()
+    };
+    Ok(xs.iter().map(with).collect())
 }
 
 /// Spec 8.3: sums of bits times values. Bits that are not armed are converted, raw factors lifted, in one round; the sums of

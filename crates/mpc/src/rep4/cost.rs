@@ -196,8 +196,8 @@ impl Costs for Rep4Costs {
         }
     }
 
-    fn arm(&self, clock: &mut Clock, len: usize) {
-        let bits = post_bits(clock, &[len]);
+    fn arm(&self, clock: &mut Clock, lens: &[usize]) {
+        let bits = post_bits(clock, lens);
         complete(clock, bits);
     }
 

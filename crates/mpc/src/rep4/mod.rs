@@ -204,8 +204,8 @@ impl Protocol for Rep4 {
         });
         BooleanShare { x: masked, y: x.y.clone(), armed }
     }
-    fn arm(&mut self, x: &BooleanShare) -> Result<BooleanShare> {
-        self.scope("select", |p| convert::arm(p, x))
+    fn arm(&mut self, xs: &[&BooleanShare]) -> Result<Vec<BooleanShare>> {
+        self.scope("select", |p| convert::arm(p, xs))
     }
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))

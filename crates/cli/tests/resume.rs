@@ -131,7 +131,8 @@ fn a_killed_job_goes_on_and_ends_with_the_same_model() {
     copy(&newer, &kept);
     std::fs::remove_dir_all(&kept).expect("removed");
     copy(&newer, &kept);
-    for entry in std::fs::read_dir(&kept).expect("checkpoints").flatten() {
+    let checkpoint = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|e| e == "ckpt");
+    for entry in std::fs::read_dir(&kept).expect("checkpoints").flatten().filter(checkpoint) {
         let mut bytes = std::fs::read(entry.path()).expect("read");
         let last = bytes.len() - 5;
         bytes[last] ^= 1;

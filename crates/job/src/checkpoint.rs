@@ -86,9 +86,20 @@ impl Store {
             safe: None,
             failure: None,
         };
+        store.sweep();
         match resume || store.list().is_empty() {
             true => Ok(store),
             false => Err(ConfigError::Unfinished { folder: store.folder }.into()),
+        }
+    }
+
+    /// Removes what a process that was killed while writing left behind.
+    fn sweep(&self) {
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".tmp") {
+                // It is no checkpoint under any name; that it stays does no harm.
+                let _ = std::fs::remove_file(entry.path());
+            }
         }
     }
 

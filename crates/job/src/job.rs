@@ -112,7 +112,7 @@ impl Job {
     pub fn rows(&self) -> Vec<Rows> {
         self.file.participants.iter().map(|p| Rows { train: p.rows, test: p.test_rows }).collect()
     }
-    /// Parties that bring rows: the first so many. A helper comes last.
+    /// Number of parties that bring rows: the first so many in jobs that begin; in an amendment a helper may have any place.
     pub fn owners(&self) -> usize {
         self.file.participants.iter().filter(|p| !p.is_helper()).count()
     }

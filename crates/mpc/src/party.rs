@@ -5,6 +5,7 @@ use privity_net::{Link, Tag};
 use privity_prim::{Context, Prg, Secret, derive, fresh_secret};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
+use zeroize::Zeroizing;
 
 /// Traffic of one operation, as this party saw it.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -103,11 +104,12 @@ impl Party {
         }
         let tag = |tile| Tag { epoch: context.epoch, step: KEY_STEP, tile };
         for peer in (0..n).filter(|peer| *peer != me) {
-            let mine: Vec<u8> = shared(peer).flat_map(|(i, _)| *contributions[i][me].expose()).collect();
+            let mut mine = Zeroizing::new(Vec::with_capacity(32 * shared(peer).count()));
+            shared(peer).for_each(|(i, _)| mine.extend_from_slice(contributions[i][me].expose()));
             link.send(peer, tag(0), 0, &mine)?;
         }
         for peer in (0..n).filter(|peer| *peer != me) {
-            let mut theirs = vec![0; 32 * shared(peer).count()];
+            let mut theirs = Zeroizing::new(vec![0; 32 * shared(peer).count()]);
             link.recv(peer, tag(0), &mut theirs)?;
             for ((i, _), bytes) in shared(peer).zip(theirs.chunks_exact(32)) {
                 contributions[i][peer] = Secret::new(bytes.try_into().expect("chunks of 32 bytes"));
@@ -115,6 +117,7 @@ impl Party {
         }
         let derived = |i: usize, purpose: &str| {
             let parts: Vec<[u8; 32]> = sets[i].members().map(|party| *contributions[i][party].expose()).collect();
+            let parts = Zeroizing::new(parts);
             derive(&parts, context, &format!("{purpose} of parties {}", sets[i]))
         };
         if n == 4 {

@@ -66,15 +66,12 @@ fn add(sum: &mut [u8; 16], summand: &[u8; 16]) {
 }
 
 impl Rep4 {
-    /// Spec 10.4: a value that checker, first and second must agree on, compared on the pairs {0,1} and {0,2}. Every party
-    /// passes its own view.
+    /// Spec 10.4: a value that checker, first and second must agree on, compared by all three pairs of them. Every party passes
+    /// its own view.
     pub(super) fn agree(&mut self, words: &[u64]) {
-        match self.party.me() {
-            CHECKER => {
-                self.window.absorb(FIRST, words);
-                self.window.absorb(SECOND, words);
-            }
-            _ => self.window.absorb(CHECKER, words),
+        let me = self.party.me();
+        for peer in [CHECKER, FIRST, SECOND].into_iter().filter(|peer| *peer != me) {
+            self.window.absorb(peer, words);
         }
     }
 

@@ -173,6 +173,8 @@ fn job(
         evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
         on_loss: OnLoss::default(),
+        after_loss: None,
+        accept: None,
         continues: None,
     }
 }

@@ -17,6 +17,7 @@ pub fn bytes(n: u64) -> String {
 pub fn plan(plan: &Plan) {
     println!("plan of `{}`, digest {}", plan.job, plan.digest);
     println!("{}", plan.guarantee);
+    println!("{}", plan.on_loss);
     println!(
         "{} in all, {} rounds, {} frames; about {:.1} s at {} ms round trip and {} Mbit/s; ranges {:?}",
         bytes(plan.bytes),
@@ -60,6 +61,7 @@ pub fn event(event: &Event) {
     match event {
         Event::Connected { seconds } => println!("connected after {seconds:.1} s"),
         Event::Resumed { epochs } => println!("going on after {epochs} epochs"),
+        Event::Lost { party, security } => println!("{party} is lost, as all others state; from now on: {security}"),
         Event::Epoch { epoch, loss } => println!("epoch {}: loss {loss:.4}", epoch + 1),
         Event::Finished { report } => finished(report),
         // The error itself is printed where the command ends.

@@ -159,6 +159,69 @@ fn a_killed_job_goes_on_and_ends_with_the_same_model() {
     }
 }
 
+impl Site {
+    /// Lets the job go on by itself.
+    fn continuing(&self) {
+        let job = std::fs::read_to_string(self.0.path().join("job.toml")).expect("the job");
+        let words = "on_loss = \"continue\"\nafter_loss = \"passive\"\n\
+                     accept = \"whoever can disconnect one party turns active security off\"";
+        let job = job.replace("on_loss = \"pause\"", words);
+        assert!(job.contains(words));
+        std::fs::write(self.0.path().join("job.toml"), job).expect("written");
+    }
+}
+
+#[test]
+fn three_go_on_by_themselves_when_all_sign_that_the_fourth_is_lost() {
+    let (site, want) = Site::new();
+    site.continuing();
+    for (code, message) in site.killed(3, 9, false) {
+        assert_eq!(code, Some(0), "{message}");
+    }
+    let (model, security) = site.model_and_security();
+    assert_eq!(model, want, "the helper had no rows");
+    assert!(security.contains("without helper: passive security only"), "{security}");
+    let job = privity_job::Job::load(&site.0.path().join("job.toml")).expect("the job");
+    for name in &NAMES[..3] {
+        let record = std::fs::read(site.out(name).join("loss.json")).expect("a record of the loss");
+        let loss: privity_job::loss::Loss = serde_json::from_slice(&record).expect("JSON");
+        assert!(loss.holds(&job) && loss.lost == "helper");
+        let mut other = loss.clone();
+        other.lost = NAMES[0].into();
+        assert!(!other.holds(&job), "nobody signed that");
+        let continued = privity_job::Job::load(&site.out(name).join("continued.toml")).expect("the amendment");
+        assert_eq!(continued.continues(), Some((job.digest_hex(), 3)));
+    }
+}
+
+#[test]
+fn a_party_that_answers_is_not_lost() {
+    let (site, want) = Site::new();
+    site.continuing();
+    let mut children: Vec<Child> = NAMES.iter().map(|name| site.start(name, false)).collect();
+    let mut lines = BufReader::new(children[0].stdout.take().expect("piped")).lines();
+    assert!(lines.any(|line| line.expect("text").contains("\"event\":\"epoch\",\"epoch\":9,")));
+    let drain = std::thread::spawn(move || lines.count());
+    let signal = |which: &str| {
+        let sent = Command::new("kill").args([which, &children[2].id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    };
+    // Longer than the others wait for a sign of life, shorter than they look for it afterwards.
+    signal("-STOP");
+    std::thread::sleep(std::time::Duration::from_millis(6_500));
+    signal("-CONT");
+    for child in children {
+        let output = child.wait_with_output().expect("it ends");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{message}");
+        assert!(message.contains("not gone on without a party") && message.contains("--resume"), "{message}");
+    }
+    assert!(drain.join().is_ok());
+    let done = site.run_all(true);
+    assert!(done.iter().all(|output| output.status.success()), "{done:?}");
+    assert_eq!(site.model(), want);
+}
+
 #[test]
 fn three_go_on_without_the_helper_by_an_amendment() {
     let (site, want) = Site::new();

@@ -192,12 +192,25 @@ pub enum JobError {
     #[error("{0}")]
     Cheating(ProtocolError),
     /// A peer was lost, and all that was verified until then is kept.
-    #[error("{source}; paused after {epochs} epochs: when that is mended, start every party again with --resume")]
+    #[error("{source}; {}paused after {epochs} epochs: when that is mended, start every party again with --resume",
+        .alone.as_ref().map(|why| format!("not gone on without a party, as {why}; ")).unwrap_or_default())]
     Paused {
         /// What happened.
         source: Box<JobError>,
         /// Epochs that need not be repeated.
         epochs: usize,
+        /// Why the job did not go on by itself, if it may.
+        alone: Option<String>,
+    },
+    /// A job went on without a party, and stopped again.
+    #[error("{lost} was lost and the others went on without it; then: {source}; the job file from then on is {}", .file.display())]
+    Continued {
+        /// Who was lost.
+        lost: String,
+        /// The amendment.
+        file: PathBuf,
+        /// What happened then.
+        source: Box<JobError>,
     },
     /// The protocol was used wrongly: a fault of this program.
     #[error("internal fault: {0}; please report it")]
@@ -241,8 +254,16 @@ impl JobError {
             }
             JobError::Output { .. } => exit::OUTPUT,
             JobError::Cheating(_) => exit::CHEATING,
-            JobError::Paused { source, .. } => source.exit_code(),
+            JobError::Paused { source, .. } | JobError::Continued { source, .. } => source.exit_code(),
             JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,
+        }
+    }
+
+    /// A pause, with why the job did not go on by itself.
+    pub(crate) fn because(self, why: String) -> Self {
+        match self {
+            JobError::Paused { source, epochs, .. } => JobError::Paused { source, epochs, alone: Some(why) },
+            other => other,
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```toml
 //! name = "breast-cancer"
 //! protocol = "rep3"
-//! on_loss = "pause"                 # or "abort": keep no checkpoints
+//! on_loss = "pause"                 # or "abort": keep no checkpoints; or, of four, "continue": see [`OnLoss`]
 //!
 //! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them
 //! name = "north"
@@ -43,6 +43,12 @@ pub struct JobFile {
     /// What happens when a party is lost. Default pause.
     #[serde(default)]
     pub on_loss: OnLoss,
+    /// What protects a job that goes on without a party. `on_loss = "continue"` needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_loss: Option<AfterLoss>,
+    /// The words of [`ACCEPTED`]. `on_loss = "continue"` needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
     /// The job of four parties that three go on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
@@ -94,6 +100,31 @@ pub enum OnLoss {
     Pause,
     /// The others stop; nothing is ever kept.
     Abort,
+    /// Of four parties: if all three others sign that the fourth alone does not answer, they go on without it from the end of the
+    /// last epoch, with passive security from then on; else as `pause`. Needs `after_loss` and `accept`.
+    Continue,
+}
+
+impl OnLoss {
+    /// What it means, in plain words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            OnLoss::Pause => "if a party is lost: the others pause, and all go on later from the last epoch",
+            OnLoss::Abort => "if a party is lost: the others stop, and nothing is kept",
+            OnLoss::Continue => {
+                "if a party is lost, as all three others sign: they go on without it from the last epoch, and whoever can \
+                 disconnect one party turns active security off"
+            }
+        }
+    }
+}
+
+/// What protects a job that goes on without a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterLoss {
+    /// `rep3`: nothing guards against a party that deviates.
+    Passive,
 }
 
 fn default_protocol() -> String {

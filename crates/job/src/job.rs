@@ -55,6 +55,7 @@ impl Job {
     pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
         let protocol = ProtocolName::parse(&file.protocol)?;
         let (file, schema) = file.resolve(folder)?;
+        check_on_loss(&file, protocol)?;
         check_continues(&file, protocol)?;
         check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
@@ -115,6 +116,27 @@ impl Job {
     /// Number of parties that bring rows: the first so many in jobs that begin; in an amendment a helper may have any place.
     pub fn owners(&self) -> usize {
         self.file.participants.iter().filter(|p| !p.is_helper()).count()
+    }
+    /// The amendment by which the three others go on without this party, the same at each of them.
+    ///
+    /// # Errors
+    /// The lost party alone was to learn the model.
+    pub fn without(&self, lost: usize) -> Result<Job, ConfigError> {
+        let mut file = self.file.clone();
+        let (names, gone) = (self.names(), self.names()[lost].clone());
+        let stay = |name: &String| *name != gone;
+        file.protocol = ProtocolName::Rep3.name().into();
+        (file.on_loss, file.after_loss, file.accept) = (OnLoss::Pause, None, None);
+        file.participants = privity_mpc::rep3::roles_without(lost).map(|i| self.file.participants[i].clone()).into();
+        file.outputs.model.retain(stay);
+        if file.outputs.model.is_empty() && !self.file.outputs.model.is_empty() {
+            return Err(crate::loss::needed(&gone, "outputs.model"));
+        }
+        if let Some(names) = &mut file.outputs.metrics {
+            names.retain(stay);
+        }
+        file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
+        Job::new(file, Path::new(""))
     }
     /// Digest of the job of four that this one goes on from, and which of them is gone.
     pub fn continues(&self) -> Option<(String, usize)> {
@@ -211,12 +233,36 @@ fn lost(continues: &Continues, participants: &[Participant]) -> Option<usize> {
     absent.next().filter(|_| absent.next().is_none())
 }
 
+fn check_on_loss(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    if file.on_loss != OnLoss::Continue {
+        return match file.after_loss.is_none() && file.accept.is_none() {
+            true => Ok(()),
+            false => {
+                let problem = "and `accept` say what comes after a loss, and the job does not go on after one";
+                Err(ConfigError::field("after_loss", problem, "remove them, or set on_loss = \"continue\""))
+            }
+        };
+    }
+    if protocol != ProtocolName::Rep4 {
+        let problem = "is \"continue\", and only of four parties (rep4) can three go on";
+        return Err(ConfigError::field("on_loss", problem, "set \"pause\" or \"abort\""));
+    }
+    match file.after_loss.is_some() && file.accept.as_deref() == Some(ACCEPTED) {
+        true => Ok(()),
+        false => {
+            let problem = "is \"continue\", which turns active security off, and the job does not say so";
+            let remedy = format!("write after_loss = \"passive\" and accept = \"{ACCEPTED}\", if all owners do");
+            Err(ConfigError::field("on_loss", problem, remedy))
+        }
+    }
+}
+
 fn check_continues(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
     let Some(continues) = &file.continues else { return Ok(()) };
     let refused = |key: &str, problem: &str, remedy: &str| {
         Err(ConfigError::field(format!("continues{key}"), problem.to_owned(), remedy.to_owned()))
     };
-    if protocol != ProtocolName::Rep3 || file.on_loss == OnLoss::Abort {
+    if protocol != ProtocolName::Rep3 || file.on_loss != OnLoss::Pause {
         return refused(
             "",
             "is for jobs of rep3 that keep checkpoints",

@@ -11,6 +11,7 @@ mod error;
 pub mod file;
 mod job;
 pub mod ledger;
+pub mod loss;
 pub mod model_file;
 pub mod plan;
 pub mod prepare;

@@ -20,6 +20,8 @@ pub struct Plan {
     pub digest: String,
     /// The protocol and its guarantee, in words.
     pub guarantee: &'static str,
+    /// What happens when a party is lost, in words.
+    pub on_loss: &'static str,
     /// Fan-in of comparisons: 2 or 4.
     pub radix: u32,
     /// The parties, in the order of their roles.
@@ -130,6 +132,7 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
     Ok(Plan {
         job: file.name.clone(),
         digest: job.digest_hex(),
+        on_loss: job.file().on_loss.meaning(),
         guarantee: job.protocol().guarantee(),
         radix: if job.config().radix == privity_mpc::Radix::Two { 2 } else { 4 },
         parties: names.iter().enumerate().map(party).collect(),

@@ -5,7 +5,7 @@ use crate::file::OnLoss;
 use crate::ledger::Ledger;
 use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Measured};
-use crate::{ConfigError, Job, JobError, ModelFile, prepare, write};
+use crate::{ConfigError, Job, JobError, ModelFile, loss, prepare, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_mpc::rep3::ArithmeticShare;
@@ -54,6 +54,13 @@ pub enum Event {
     Resumed {
         /// Epochs that are done.
         epochs: usize,
+    },
+    /// A party is lost, and the others go on without it.
+    Lost {
+        /// Who.
+        party: String,
+        /// What protects the job from now on.
+        security: String,
     },
     /// Some iterations are done.
     Progress {
@@ -190,6 +197,47 @@ impl Observer for Reporter<'_> {
 /// # Errors
 /// Anything in [`JobError`]; the other parties learn of it and stop too.
 pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Result<Report, JobError> {
+    let mut session = None;
+    match attempt(job, options, events, &mut session) {
+        Err(JobError::Paused { source, epochs, .. }) if job.file().on_loss == OnLoss::Continue => {
+            let session = session.ok_or_else(|| JobError::Internal("a pause before a session".into()))?;
+            go_on(job, options, events, &hex(&session), JobError::Paused { source, epochs, alone: None })
+        }
+        other => other,
+    }
+}
+
+/// After a loss: three of four parties go on if all three sign that the fourth is gone, else the job stays paused.
+fn go_on(
+    job: &Job,
+    options: &RunOptions,
+    events: &mut dyn FnMut(Event),
+    session: &str,
+    paused: JobError,
+) -> Result<Report, JobError> {
+    let me = job.index(&options.party)?;
+    let agreed = loss::agree(job, me, identity(job, me, &options.identity)?, session)?;
+    let amended = agreed.and_then(|lost| match loss::amend(job, &lost, &options.out) {
+        Ok(amended) => Ok((lost, amended)),
+        Err(error) => Err(error.to_string()),
+    });
+    let (loss, (amended, file)) = match amended {
+        Ok(amended) => amended,
+        Err(why) => return Err(paused.because(why)),
+    };
+    events(Event::Lost { party: loss.lost.clone(), security: amended.security() });
+    let options = RunOptions { resume: true, ..options.clone() };
+    let done = attempt(&amended, &options, events, &mut None);
+    done.map_err(|source| JobError::Continued { lost: loss.lost, file, source: Box::new(source) })
+}
+
+/// One session of a job.
+fn attempt(
+    job: &Job,
+    options: &RunOptions,
+    events: &mut dyn FnMut(Event),
+    session_of: &mut Option<[u8; 32]>,
+) -> Result<Report, JobError> {
     let me = job.index(&options.party)?;
     let identity = identity(job, me, &options.identity)?;
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
@@ -202,6 +250,7 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
     let names = job.names();
     let mut link = connect(job, me, identity, options.patience).map_err(|e| e.named(&names))?;
     let session = link.session();
+    *session_of = Some(session);
     let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
     let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
@@ -231,7 +280,9 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
 /// Where checkpoints go, if the job keeps any.
 fn store(job: &Job, me: usize, identity: &Identity, options: &RunOptions) -> Result<Option<Store>, JobError> {
     match job.file().on_loss {
-        OnLoss::Pause => Store::open(job, me, identity.storage_key(), &options.out, options.resume).map(Some),
+        OnLoss::Pause | OnLoss::Continue => {
+            Store::open(job, me, identity.storage_key(), &options.out, options.resume).map(Some)
+        }
         OnLoss::Abort if options.resume => Err(ConfigError::KeepsNothing.into()),
         OnLoss::Abort => Ok(None),
     }
@@ -247,14 +298,14 @@ fn stopped(store: Option<&mut Store>, error: JobError) -> JobError {
         }
         JobError::Train(TrainError::Keeping { .. }) => store.failure().unwrap_or(error),
         JobError::Peer { .. } | JobError::Net(_) => match store.safe {
-            Some(epochs) => JobError::Paused { source: Box::new(error), epochs },
+            Some(epochs) => JobError::Paused { source: Box::new(error), epochs, alone: None },
             None => error,
         },
         other => other,
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
+pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*bytes).to_hex().to_string()
 }
 
@@ -272,15 +323,18 @@ fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
 }
 
 fn connect(job: &Job, me: usize, identity: Identity, patience: Duration) -> Result<TlsLink, JobError> {
-    let participants = &job.file().participants;
+    let limits = Limits { connect: patience, ..Limits::default() };
+    TlsLink::connect(TlsConfig { me, peers: peers(job), identity, job: job.digest(), limits, unprotected: false })
+        .map_err(JobError::Net)
+}
+
+/// The participants as the network knows them.
+pub(crate) fn peers(job: &Job) -> Vec<Peer> {
     let peer = |p: &crate::file::Participant| Peer {
         address: p.address.clone(),
         fingerprint: p.fingerprint.clone().unwrap_or_default(),
     };
-    let limits = Limits { connect: patience, ..Limits::default() };
-    let peers = participants.iter().map(peer).collect();
-    TlsLink::connect(TlsConfig { me, peers, identity, job: job.digest(), limits, unprotected: false })
-        .map_err(JobError::Net)
+    job.file().participants.iter().map(peer).collect()
 }
 
 /// What a run came to at this party.

@@ -134,3 +134,32 @@ fn an_amendment_names_who_is_gone_and_what_is_accepted() {
         "on_loss",
     );
 }
+
+#[test]
+fn going_on_without_a_party_is_said_in_words() {
+    let head = |lines: &str| common::active().replacen("\n[[participants]]", &format!("{lines}\n[[participants]]"), 1);
+    let accept = format!("accept = \"{}\"\n", privity_job::file::ACCEPTED);
+    let whole = format!("on_loss = \"continue\"\nafter_loss = \"passive\"\n{accept}");
+    let refused = |text: String, words: &str| {
+        let error = common::parse(&text).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(head("on_loss = \"continue\"\n"), "turns active security off");
+    refused(head(&format!("on_loss = \"continue\"\n{accept}")), "after_loss = \"passive\"");
+    refused(head("on_loss = \"continue\"\nafter_loss = \"passive\"\naccept = \"yes\"\n"), "turns active security off");
+    refused(head("after_loss = \"passive\"\n"), "remove them");
+    refused(head(&format!("on_loss = \"pause\"\n{accept}")), "remove them");
+    refused(common::JOB.replacen("\n[[participants]]", &format!("{whole}\n[[participants]]"), 1), "three go on");
+
+    let job = common::parse(&head(&whole)).expect("a sound job");
+    for lost in [0, 2, 3] {
+        let amended = job.without(lost).expect("an amendment");
+        assert_eq!(amended.continues(), Some((job.digest_hex(), lost)));
+        assert!(amended.security().contains("passive security only"), "{}", amended.security());
+        // What the parties write and resume from is the job they ran.
+        let written = amended.file().to_toml().expect("writable");
+        assert_eq!(common::parse(&written).expect("readable").digest(), amended.digest());
+    }
+    let error = job.without(1).expect_err("east alone learns the model").to_string();
+    assert!(error.contains("outputs.model") && error.contains("resume with all four"), "{error}");
+}

@@ -1,6 +1,7 @@
 //! Who a party is: a self-signed certificate, pinned by its fingerprint at the others, and its key.
 
 use crate::NetError;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::io::Write;
 use std::path::Path;
@@ -79,6 +80,21 @@ impl Identity {
         blake3::derive_key("privity 2026-11 key of what a party keeps at rest", self.key.secret_der())
     }
 
+    /// Signs a statement that others may show to third parties. `purpose` keeps statements of one kind from passing for another,
+    /// or for a signature of TLS, which begins otherwise.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign(&self, purpose: &str, statement: &[u8]) -> Result<Signed, NetError> {
+        const DOING: &str = "signing a statement";
+        let key = aws_lc_rs::default_provider().key_provider.load_private_key(self.key());
+        let key = key.map_err(|e| refused(DOING, e))?;
+        let schemes = aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes();
+        let signer = key.choose_scheme(&schemes).ok_or_else(|| refused(DOING, "a kind of key that cannot sign"))?;
+        let signature = signer.sign(&framed(purpose, statement)).map_err(|e| refused(DOING, e))?;
+        Ok(Signed { certificate: self.certificate.to_vec(), signature })
+    }
+
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
         vec![self.certificate.clone()]
     }
@@ -87,7 +103,52 @@ impl Identity {
     }
 }
 
+/// A signature and the certificate whose key made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// In DER.
+    pub certificate: Vec<u8>,
+    /// As the key's scheme writes it.
+    pub signature: Vec<u8>,
+}
+
+impl Signed {
+    /// Whether the holder of the certificate with this fingerprint signed this statement for this purpose.
+    pub fn by(&self, pinned: &str, purpose: &str, statement: &[u8]) -> bool {
+        let certificate = CertificateDer::from(self.certificate.as_slice());
+        let Ok(entity) = webpki::EndEntityCert::try_from(&certificate) else { return false };
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
+        let message = framed(purpose, statement);
+        let verified = |algorithm| entity.verify_signature(algorithm, &message, &self.signature).is_ok();
+        fingerprint(&certificate) == pinned && algorithms.iter().copied().any(verified)
+    }
+}
+
+fn framed(purpose: &str, statement: &[u8]) -> Vec<u8> {
+    [b"privity 2026-11 statement\0", purpose.as_bytes(), b"\0", statement].concat()
+}
+
 /// BLAKE3 of a certificate in DER, in hexadecimal.
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     blake3::hash(certificate).to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_bound_to_signer_purpose_and_words() {
+        let (one, other) = (Identity::generate("one").unwrap(), Identity::generate("other").unwrap());
+        let signed = one.sign("loss", b"two is gone").unwrap();
+        let pinned = one.fingerprint();
+        assert!(signed.by(&pinned, "loss", b"two is gone"));
+        assert!(!signed.by(&other.fingerprint(), "loss", b"two is gone"));
+        assert!(!signed.by(&pinned, "return", b"two is gone"));
+        assert!(!signed.by(&pinned, "loss", b"one is gone"));
+        let borrowed = Signed { certificate: other.certificate.to_vec(), ..signed.clone() };
+        assert!(!borrowed.by(&other.fingerprint(), "loss", b"two is gone"));
+        let broken = Signed { certificate: vec![0x30, 3, 1], ..signed };
+        assert!(!broken.by(&pinned, "loss", b"two is gone"));
+    }
 }

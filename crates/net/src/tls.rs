@@ -7,11 +7,13 @@
 mod channel;
 mod connect;
 mod connection;
+mod council;
 mod pin;
 
 use crate::identity::Identity;
 use crate::{AbortCause, Link, NetError, PeerStats, Tag, frame};
 use connection::Connection;
+pub use council::{Presence, council};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -2,7 +2,7 @@
 
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink, loopback_listener};
+use privity_net::tls::{Limits, Peer, Presence, TlsConfig, TlsLink, council, loopback_listener};
 use privity_net::{AbortCause, Link, NetError, Tag};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -279,4 +279,64 @@ fn an_abort_reaches_everybody() {
         let error = link.recv(0, tag(1), &mut [0; 8]).unwrap_err();
         assert_eq!(error, NetError::Reported { by: 0, about: 2, reason: "it stopped".into() });
     }
+}
+
+/// Each party's council, where `comes` says so; what came of each peer.
+fn councils(comes: [bool; 4], window: Duration) -> Vec<Option<Vec<Presence>>> {
+    let configs = session(4);
+    std::thread::scope(|s| {
+        let hold = |(config, comes): (TlsConfig, bool)| {
+            comes.then(|| {
+                let say = |_: &Identity, absent: &[usize]| Ok(absent.iter().map(|p| *p as u8).collect());
+                s.spawn(move || council(config, window, say).unwrap())
+            })
+        };
+        let running: Vec<_> = configs.into_iter().zip(comes).map(hold).collect();
+        running.into_iter().map(|party| party.map(|thread| thread.join().unwrap())).collect()
+    })
+}
+
+#[test]
+fn a_council_hears_whoever_came_and_of_whom_each_missed() {
+    let started = Instant::now();
+    for (party, heard) in councils([true; 4], Duration::from_secs(20)).into_iter().enumerate() {
+        for (peer, presence) in heard.expect("it came").into_iter().enumerate() {
+            let expected = if peer == party { Presence::Absent } else { Presence::Spoke(Vec::new()) };
+            assert_eq!(presence, expected, "{peer} at {party}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "nobody waits for the window when all have come");
+    for missing in [0, 1, 3] {
+        let mut comes = [true; 4];
+        comes[missing] = false;
+        for (party, heard) in councils(comes, Duration::from_secs(2)).into_iter().enumerate() {
+            for (peer, presence) in heard.into_iter().flatten().enumerate() {
+                let expected = match peer {
+                    _ if peer == party || peer == missing => Presence::Absent,
+                    _ => Presence::Spoke(vec![missing as u8]),
+                };
+                assert_eq!(presence, expected, "{peer} at {party}, {missing} missing");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_party_in_another_session_is_alive_and_one_that_says_nothing_is_not_waited_for_long() {
+    let mut configs = session(3);
+    let last = configs.pop().unwrap();
+    let mut elsewhere = TlsConfig { job: [8; 32], ..configs.remove(0) };
+    elsewhere.limits.connect = Duration::from_secs(5);
+    let started = Instant::now();
+    let heard = std::thread::scope(|s| {
+        let other = s.spawn(move || TlsLink::connect(elsewhere).err());
+        // Accepts and says nothing at all.
+        let mute = std::net::TcpListener::bind(&last.peers[1].address).unwrap();
+        let heard = council(last, Duration::from_secs(3), |_, _| Ok(Vec::new())).unwrap();
+        drop(mute);
+        assert!(other.join().unwrap().is_some());
+        heard
+    });
+    assert_eq!(heard, [Presence::Alive, Presence::Absent, Presence::Absent]);
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
 }

@@ -44,8 +44,7 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
         return Err(NetError::Io { operation: "joining the session", problem });
     }
     let deadline = Instant::now() + config.limits.connect;
-    let nonce = fresh_secret().map_err(|e| NetError::Io { operation: "drawing randomness", problem: e.to_string() })?;
-    let hello = Hello { party: me, n, job: config.job, nonce: *nonce.expose() };
+    let hello = Hello::new(&config)?;
     let (client, server) = tls_configs(&config)?;
     let listener = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
     let mut raw: Vec<Option<(TcpStream, Channel, [u8; 32])>> = (0..n).map(|_| None).collect();
@@ -90,9 +89,9 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     agree(config, raw, hello)
 }
 
-type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
+pub(super) type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
 
-enum GreetError {
+pub(super) enum GreetError {
     /// Not one of the parties.
     Stranger,
     Known(NetError),
@@ -108,7 +107,7 @@ impl From<GreetError> for NetError {
 }
 
 /// Handshake and hello, blocking with a time limit.
-fn greet(
+pub(super) fn greet(
     stream: TcpStream,
     security: Security,
     expected: Option<usize>,
@@ -151,7 +150,7 @@ fn before(until: Instant) -> std::io::Result<()> {
 }
 
 /// Blocking write of a few bytes.
-fn write_all(channel: &mut Channel, stream: &TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_all(channel: &mut Channel, stream: &TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     channel.seal(bytes)?;
     match channel.flush(stream)? {
         true => Ok(()),
@@ -160,7 +159,12 @@ fn write_all(channel: &mut Channel, stream: &TcpStream, bytes: &[u8]) -> std::io
 }
 
 /// Blocking read of a few bytes.
-fn read_exact(channel: &mut Channel, stream: &TcpStream, into: &mut [u8], until: Instant) -> std::io::Result<()> {
+pub(super) fn read_exact(
+    channel: &mut Channel,
+    stream: &TcpStream,
+    into: &mut [u8],
+    until: Instant,
+) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < into.len() {
         before(until)?;
@@ -222,7 +226,7 @@ fn agree(
     Ok((connections, session))
 }
 
-fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Arc<ServerConfig>), NetError> {
+pub(super) fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Arc<ServerConfig>), NetError> {
     let refused = |e: rustls::Error| NetError::Io { operation: "preparing TLS", problem: e.to_string() };
     let provider = provider();
     let pins = |accepted: Vec<String>| Arc::new(Pins { accepted, provider: provider.clone() });
@@ -253,7 +257,7 @@ fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Ar
     Ok((clients, Arc::new(server)))
 }
 
-fn listen(address: &str) -> Result<TcpListener, NetError> {
+pub(super) fn listen(address: &str) -> Result<TcpListener, NetError> {
     TcpListener::bind(address).map_err(|e| NetError::Io { operation: "listening", problem: format!("{address}: {e}") })
 }
 
@@ -264,17 +268,20 @@ fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
 /// Dials until the peer is up or the time is over.
 fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream, NetError> {
     loop {
-        let resolved = config.peers[peer].address.to_socket_addrs();
-        for address in resolved.into_iter().flatten() {
-            if let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
-                return Ok(stream);
-            }
+        if let Some(stream) = dial_once(config, peer, Duration::from_secs(2)) {
+            return Ok(stream);
         }
         if Instant::now() > deadline {
             return Err(unreachable(config, peer));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// One attempt at each of a peer's addresses.
+pub(super) fn dial_once(config: &TlsConfig, peer: usize, patience: Duration) -> Option<TcpStream> {
+    let resolved = config.peers[peer].address.to_socket_addrs();
+    resolved.into_iter().flatten().find_map(|address| TcpStream::connect_timeout(&address, patience).ok())
 }
 
 fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {
@@ -290,7 +297,7 @@ fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {
 }
 
 /// What each party says first.
-struct Hello {
+pub(super) struct Hello {
     party: usize,
     n: usize,
     job: [u8; 32],
@@ -307,6 +314,12 @@ struct Theirs {
 }
 
 impl Hello {
+    pub(super) fn new(config: &TlsConfig) -> Result<Hello, NetError> {
+        let nonce =
+            fresh_secret().map_err(|e| NetError::Io { operation: "drawing randomness", problem: e.to_string() })?;
+        Ok(Hello { party: config.me, n: config.peers.len(), job: config.job, nonce: *nonce.expose() })
+    }
+
     fn encode(&self) -> [u8; HELLO] {
         let mut out = [0; HELLO];
         out[..4].copy_from_slice(&VERSION.to_le_bytes());

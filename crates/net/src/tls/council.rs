@@ -1,0 +1,131 @@
+//! A meeting of whoever can be reached, after a session has failed: who answers, and one short message with each.
+
+use super::TlsConfig;
+use super::channel::{Channel, Security};
+use super::connect::{GreetError, Greeted, Hello, dial_once, greet, listen, read_exact, tls_configs, write_all};
+use crate::NetError;
+use crate::identity::Identity;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Longest message.
+const MAX_WORD: usize = 1 << 13;
+/// How much longer than this party's own window the others may take to answer: they noticed the failure later.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// What came of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// No process with its certificate answered.
+    Absent,
+    /// It answered, but said nothing that is to be heard here: it is in another session, or fell silent.
+    Alive,
+    /// It said this.
+    Spoke(Vec<u8>),
+}
+
+enum Met {
+    Here(Box<(TcpStream, Channel)>),
+    Elsewhere,
+}
+
+/// Meets whoever of the peers comes within `window`, and trades one message of at most 8 KiB with each. `say` makes this party's
+/// from its identity and the peers that did not come. Ends early if all came. Returns what came of each peer; of this party `Absent`.
+///
+/// # Errors
+/// This party's own machine: its address cannot be listened on, or its keys are unusable. Nothing that peers do.
+pub fn council(
+    mut config: TlsConfig,
+    window: Duration,
+    say: impl FnOnce(&Identity, &[usize]) -> Result<Vec<u8>, NetError>,
+) -> Result<Vec<Presence>, NetError> {
+    let (me, n) = (config.me, config.peers.len());
+    // Whoever accepts a connection and says nothing is not waited for beyond this.
+    config.limits.connect = window.min(Duration::from_secs(2));
+    let mut met = gather(&config, window)?;
+    let absent: Vec<usize> = (0..n).filter(|peer| *peer != me && met[*peer].is_none()).collect();
+    let word = say(&config.identity, &absent)?;
+    if word.len() > MAX_WORD {
+        let problem = format!("{} bytes; at most {MAX_WORD} are said", word.len());
+        return Err(NetError::Io { operation: "speaking to the others", problem });
+    }
+    for slot in met.iter_mut().flatten() {
+        if let Met::Here(connection) = slot {
+            let (stream, channel) = &mut **connection;
+            // Whoever cannot be told any more will not be heard, either.
+            let _ = write_all(channel, stream, &(word.len() as u32).to_le_bytes());
+            let _ = write_all(channel, stream, &word);
+        }
+    }
+    let until = Instant::now() + window + GRACE;
+    let presence = met.into_iter().map(|slot| match slot {
+        None => Presence::Absent,
+        Some(Met::Elsewhere) => Presence::Alive,
+        Some(Met::Here(mut connection)) => {
+            hear(&connection.0, &mut connection.1, until).map_or(Presence::Alive, Presence::Spoke)
+        }
+    });
+    Ok(presence.collect())
+}
+
+fn hear(stream: &TcpStream, channel: &mut Channel, until: Instant) -> std::io::Result<Vec<u8>> {
+    let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    stream.set_read_timeout(Some(left))?;
+    let mut length = [0; 4];
+    read_exact(channel, stream, &mut length, until)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_WORD {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    let mut word = vec![0; length];
+    read_exact(channel, stream, &mut word, until)?;
+    Ok(word)
+}
+
+/// Dials and accepts in turns until all are here or the window is over.
+fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetError> {
+    let (me, n) = (config.me, config.peers.len());
+    let deadline = Instant::now() + window;
+    let hello = Hello::new(config)?;
+    let (client, server) = tls_configs(config)?;
+    let listener: Option<TcpListener> = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
+    if let Some(listener) = &listener {
+        let operation = "listening";
+        listener.set_nonblocking(true).map_err(|e| NetError::Io { operation, problem: e.to_string() })?;
+    }
+    let mut met: Vec<Option<Met>> = (0..n).map(|_| None).collect();
+    let missing = |met: &[Option<Met>]| (0..n).any(|peer| peer != me && met[peer].is_none());
+    while missing(&met) && Instant::now() < deadline {
+        for peer in (0..me).filter(|peer| met[*peer].is_none()).collect::<Vec<_>>() {
+            let (Some(stream), Some(tls)) = (dial_once(config, peer, Duration::from_millis(500)), &client[peer]) else {
+                continue;
+            };
+            let name = ServerName::try_from("privity").expect("a name");
+            if let Ok(tls) = UnbufferedClientConnection::new(tls.clone(), name) {
+                note(&mut met, greet(stream, Security::Client(tls), Some(peer), config, &hello));
+            }
+        }
+        while let Some((stream, _)) = listener.as_ref().and_then(|l| l.accept().ok()) {
+            if let (Ok(()), Ok(tls)) = (stream.set_nonblocking(false), UnbufferedServerConnection::new(server.clone()))
+            {
+                note(&mut met, greet(stream, Security::Server(tls), None, config, &hello));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(met)
+}
+
+/// A peer that proved its certificate is there, whatever it came for.
+fn note(met: &mut [Option<Met>], greeted: Result<Greeted, GreetError>) {
+    match greeted {
+        Ok((peer, (stream, channel, _))) => met[peer] = Some(Met::Here(Box::new((stream, channel)))),
+        Err(GreetError::Known(NetError::Mismatch { peer, .. })) => {
+            met[peer].get_or_insert(Met::Elsewhere);
+        }
+        Err(_) => {}
+    }
+}

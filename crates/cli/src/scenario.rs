@@ -175,6 +175,7 @@ fn job(
         on_loss: OnLoss::default(),
         after_loss: None,
         accept: None,
+        admits: None,
         continues: None,
     }
 }

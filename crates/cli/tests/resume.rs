@@ -190,8 +190,56 @@ fn three_go_on_by_themselves_when_all_sign_that_the_fourth_is_lost() {
         other.lost = NAMES[0].into();
         assert!(!other.holds(&job), "nobody signed that");
         let continued = privity_job::Job::load(&site.out(name).join("continued.toml")).expect("the amendment");
-        assert_eq!(continued.continues(), Some((job.digest_hex(), 3)));
+        assert_eq!(continued.goes_on_from().map(|(job, _)| job), Some(job.digest_hex()));
     }
+}
+
+/// The helper is lost and the three go on; they are stopped, too; a new helper joins them, by a job file that all four run.
+#[test]
+fn another_helper_takes_the_place_of_one_that_is_lost() {
+    let (site, want) = Site::new();
+    site.continuing();
+    let mut children: Vec<Child> = NAMES.iter().map(|name| site.start(name, false)).collect();
+    let mut lines = BufReader::new(children[0].stdout.take().expect("piped")).lines();
+    let mut until = |words: &str| assert!(lines.any(|line| line.expect("text").contains(words)), "{words}");
+    until("\"event\":\"epoch\",\"epoch\":9,");
+    children[3].kill().expect("killed");
+    until("\"event\":\"lost\",\"party\":\"helper\"");
+    until("\"event\":\"epoch\",\"epoch\":20,");
+    children[2].kill().expect("killed");
+    let drain = std::thread::spawn(move || lines.count());
+    for (i, child) in children.into_iter().enumerate() {
+        let output = child.wait_with_output().expect("it ends");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(i > 1 || output.status.code() == Some(4) && message.contains("continued.toml"), "{i}: {message}");
+    }
+    assert!(drain.join().is_ok());
+
+    // Another organisation takes the place of the helper.
+    let site_of = site.0.path();
+    let new = site_of.join("newcomer").join("identity");
+    let made =
+        Command::new(cargo_bin("privity")).args(["keys", "new", "newcomer", "--json", "--dir"]).arg(&new).output();
+    let made: serde_json::Value = serde_json::from_slice(&made.expect("the program starts").stdout).expect("JSON");
+    let three = privity_job::Job::load(&site.out(NAMES[0]).join("continued.toml")).expect("the amendment");
+    let mut file = three.file().clone();
+    let four = privity_job::Job::load(&site_of.join("job.toml")).expect("the job of four");
+    let mut fourth = four.file().participants[3].clone();
+    (fourth.name, fourth.fingerprint) = ("newcomer".into(), made["fingerprint"].as_str().map(str::to_owned));
+    file.participants.push(fourth);
+    (file.protocol, file.continues) = ("rep4".into(), None);
+    file.admits = Some(privity_job::file::Admits { job: three.digest_hex() });
+    std::fs::write(site_of.join("admits.toml"), file.to_toml().expect("writable")).expect("written");
+    let parties = [NAMES[0], NAMES[1], NAMES[2], "newcomer"];
+    let running: Vec<Child> = parties.iter().map(|name| site.start_job("admits.toml", name, true)).collect();
+    for child in running {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("\"event\":\"resumed\""));
+    }
+    let (model, security) = site.model_and_security();
+    assert_eq!(model, want);
+    assert!(security.contains("joined by newcomer") && security.contains("passive security only"), "{security}");
 }
 
 #[test]

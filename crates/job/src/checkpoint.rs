@@ -5,7 +5,7 @@
 
 use crate::{ConfigError, Job, JobError, write};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use privity_mpc::Share;
+use privity_mpc::{Origin, Share};
 use privity_net::{Link, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
 use privity_ring::{Shape, Tensor};
@@ -18,6 +18,8 @@ use std::rc::Rc;
 const FOLDER: &str = "checkpoints";
 /// Checkpoints kept.
 const KEPT: usize = 2;
+/// The party that joins three, in the order of participants.
+const JOINER: usize = 3;
 /// Step of the agreement: above every program step, below that of the key exchange.
 const STEP: u64 = u64::MAX - 1;
 
@@ -47,8 +49,10 @@ pub struct Store {
     folder: PathBuf,
     key: LessSafeKey,
     job: String,
-    /// Digest of the job of four parties that this one goes on from, and the party that is gone.
-    continues: Option<(String, usize)>,
+    /// Digest of the job that this one goes on from, and under what its checkpoints were kept.
+    before: Option<(String, Origin)>,
+    /// Epochs of the job.
+    all: usize,
     party: String,
     session: String,
     /// Losses of the epochs done, those before a resumption included; whoever observes the training adds to them.
@@ -63,6 +67,8 @@ pub struct Store {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     epochs: u64,
+    /// Whether it is of the job before an amendment.
+    before: bool,
     /// Of job, session and epochs.
     id: [u8; 32],
 }
@@ -78,7 +84,8 @@ impl Store {
             folder: out.join(FOLDER),
             key: LessSafeKey::new(key),
             job: job.digest_hex(),
-            continues: job.continues(),
+            before: job.goes_on_from(),
+            all: job.file().training.epochs,
             party: job.names()[me].clone(),
             session: String::new(),
             losses: Rc::default(),
@@ -117,8 +124,7 @@ impl Store {
         let refused = |problem: &str| JobError::Output { file: path.into(), problem: problem.into() };
         let bytes = std::fs::read(path).map_err(|e| refused(&e.to_string()))?;
         let (header, line, rest) = parse(&bytes).ok_or_else(|| refused("it is no checkpoint"))?;
-        let before = self.continues.as_ref().is_some_and(|(job, _)| *job == header.job);
-        if !(header.job == self.job || before) || header.party != self.party {
+        if !(header.job == self.job || self.is_before(&header)) || header.party != self.party {
             return Err(refused("it is a checkpoint of another job or party"));
         }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(|| refused("it is cut off"))?;
@@ -130,13 +136,19 @@ impl Store {
         Ok((header, content))
     }
 
+    /// Whether a checkpoint is of the job that this one goes on from.
+    fn is_before(&self, header: &Header) -> bool {
+        self.before.as_ref().is_some_and(|(job, _)| *job == header.job)
+    }
+
     fn entry(&self, header: &Header) -> Entry {
         let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 identifier of a checkpoint");
         for part in [&header.job, &header.session] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
         hasher.update(&(header.epochs as u64).to_le_bytes());
-        Entry { epochs: header.epochs as u64, id: *hasher.finalize().as_bytes() }
+        let before = self.is_before(header);
+        Entry { epochs: header.epochs as u64, before, id: *hasher.finalize().as_bytes() }
     }
 
     /// Tells the others what is here, learns what is there, and takes the newest that all have. Without `resume` at any party
@@ -159,7 +171,8 @@ impl Store {
         for peer in &others {
             link.send(*peer, tag, 0, &encode(resume, &mine)).map_err(JobError::Net)?;
         }
-        let mut common = mine.clone();
+        let mut all = vec![Vec::new(); link.n()];
+        all[link.me()] = mine;
         for peer in others {
             let mut bytes = [0; MESSAGE];
             link.recv(peer, tag, &mut bytes).map_err(JobError::Net)?;
@@ -167,19 +180,60 @@ impl Store {
             if resumes != resume {
                 return Err(ConfigError::Resume { peer: names[peer].clone(), resumes }.into());
             }
-            common.retain(|entry| theirs.contains(entry));
+            all[peer] = theirs;
         }
-        let Some(newest) = common.iter().max_by_key(|entry| entry.epochs) else {
+        let Some(newest) = newest_common(&all, |_| true).or_else(|| self.joined(&all)) else {
             return if resume { Err(ConfigError::NothingCommon.into()) } else { Ok(0) };
         };
-        let chosen = here.into_iter().find(|(header, _)| self.entry(header) == *newest);
-        let (_, path) = chosen.ok_or_else(|| JobError::Internal("a chosen checkpoint is one of ours".into()))?;
-        let (header, content) = self.load(&path)?;
+        let chosen = here.into_iter().find(|(header, _)| self.entry(header) == newest);
+        let joins = newest.before && matches!(self.before, Some((_, Origin::Joined)));
+        let (header, content) = match chosen {
+            Some((_, path)) => self.load(&path)?,
+            None if joins && link.me() == JOINER => (self.told_state(link, newest)?, Vec::new()),
+            None => return Err(JobError::Internal("a chosen checkpoint is one of ours".into())),
+        };
+        if joins && link.me() != JOINER {
+            link.send(JOINER, Tag { tile: 1, ..tag }, 0, &state(&header)).map_err(JobError::Net)?;
+        }
         self.losses.borrow_mut().clone_from(&header.losses);
         self.safe = Some(header.epochs);
         let epochs = header.epochs;
         self.restored = Some((header, content));
         Ok(epochs)
+    }
+
+    /// What the three have in common that a fourth is to join, which has nothing of it.
+    fn joined(&self, all: &[Vec<Entry>]) -> Option<Entry> {
+        let joins = matches!(self.before, Some((_, Origin::Joined)));
+        joins.then(|| newest_common(&all[..JOINER], |entry| entry.before)).flatten()
+    }
+
+    /// The party that joins is told by all three where training stands; it believes them if they say the same.
+    fn told_state(&self, link: &mut dyn Link, newest: Entry) -> Result<Header, JobError> {
+        let epochs = usize::try_from(newest.epochs).ok().filter(|epochs| *epochs <= self.all);
+        let epochs = epochs.ok_or(ConfigError::NothingCommon)?;
+        let mut told = Vec::new();
+        for peer in 0..JOINER {
+            let mut bytes = vec![0; 8 + 8 * epochs];
+            link.recv(peer, Tag { epoch: 0, step: STEP, tile: 1 }, &mut bytes).map_err(JobError::Net)?;
+            told.push(bytes);
+        }
+        if told.iter().any(|bytes| *bytes != told[0]) {
+            let check = "what three parties tell a fourth of their checkpoint";
+            return Err(privity_mpc::Error::Cheating { check }.into());
+        }
+        let words: Vec<u64> =
+            told[0].chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+        Ok(Header {
+            job: self.before.as_ref().map(|(job, _)| job.clone()).unwrap_or_default(),
+            party: self.party.clone(),
+            session: String::new(),
+            epochs,
+            steps: words[0] as i32,
+            losses: words[1..].iter().map(|word| f64::from_bits(*word)).collect(),
+            shapes: Vec::new(),
+            parts: 0,
+        })
     }
 
     /// Losses of all epochs so far, shared with the observer of the training.
@@ -233,8 +287,8 @@ impl Store {
 impl<A: Share<R = u64>> Keeper<A> for Store {
     fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
         let Some((header, content)) = self.restored.take() else { return Ok(None) };
-        let lost = self.continues.as_ref().filter(|(job, _)| *job == header.job).map(|(_, lost)| *lost);
-        let kept = kept_of(header, lost, &content);
+        let origin = self.before.as_ref().filter(|(job, _)| *job == header.job).map_or(Origin::Same, |(_, from)| *from);
+        let kept = kept_of(header, origin, &content);
         let malformed =
             || TrainError::Keeping { problem: "the checkpoint has other shares than this build keeps".into() };
         kept.map(Some).ok_or_else(malformed)
@@ -268,7 +322,7 @@ fn parse(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8]) {
     if let Some((header, _, content)) = parse(bytes) {
-        let _ = kept_of::<Tensor<u64>>(header, None, content);
+        let _ = kept_of::<Tensor<u64>>(header, Origin::Same, content);
     }
     if let Some(message) = bytes.first_chunk::<MESSAGE>() {
         let _ = decode(message);
@@ -276,7 +330,7 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 /// The shares of a decrypted content.
-fn kept_of<A: Share<R = u64>>(header: Header, lost: Option<usize>, content: &[u8]) -> Option<Kept<A>> {
+fn kept_of<A: Share<R = u64>>(header: Header, origin: Origin, content: &[u8]) -> Option<Kept<A>> {
     let words: Vec<u64> =
         content.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
     let mut rest = &words[..];
@@ -298,18 +352,33 @@ fn kept_of<A: Share<R = u64>>(header: Header, lost: Option<usize>, content: &[u8
         }
         shares.push(A::from_parts(parts)?);
     }
-    rest.is_empty().then_some(Kept { epochs: header.epochs, steps: header.steps, shares, lost })
+    rest.is_empty().then_some(Kept { epochs: header.epochs, steps: header.steps, shares, origin })
+}
+
+/// The newest entry that all of these have.
+fn newest_common(all: &[Vec<Entry>], wanted: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    let (first, rest) = all.split_first()?;
+    let common = first.iter().filter(|entry| wanted(entry) && rest.iter().all(|theirs| theirs.contains(entry)));
+    common.max_by_key(|entry| entry.epochs).copied()
+}
+
+/// Where training stands, for a party that joins: updates of Adam, and the losses, which were opened.
+fn state(header: &Header) -> Vec<u8> {
+    let losses = header.losses.iter().flat_map(|loss| loss.to_bits().to_le_bytes());
+    (header.steps as u64).to_le_bytes().into_iter().chain(losses).collect()
 }
 
 /// Bytes of the agreement's message: whether the party resumes, how many entries, the entries.
-const MESSAGE: usize = 2 + KEPT * 40;
+const MESSAGE: usize = 2 + KEPT * ENTRY;
+const ENTRY: usize = 41;
 
 fn encode(resume: bool, entries: &[Entry]) -> [u8; MESSAGE] {
     let mut bytes = [0; MESSAGE];
     (bytes[0], bytes[1]) = (u8::from(resume), entries.len() as u8);
-    for (entry, into) in entries.iter().zip(bytes[2..].chunks_exact_mut(40)) {
+    for (entry, into) in entries.iter().zip(bytes[2..].chunks_exact_mut(ENTRY)) {
         into[..8].copy_from_slice(&entry.epochs.to_le_bytes());
-        into[8..].copy_from_slice(&entry.id);
+        into[8] = u8::from(entry.before);
+        into[9..].copy_from_slice(&entry.id);
     }
     bytes
 }
@@ -317,7 +386,8 @@ fn encode(resume: bool, entries: &[Entry]) -> [u8; MESSAGE] {
 fn decode(bytes: &[u8; MESSAGE]) -> (bool, Vec<Entry>) {
     let entry = |chunk: &[u8]| Entry {
         epochs: u64::from_le_bytes(std::array::from_fn(|i| chunk[i])),
-        id: std::array::from_fn(|i| chunk[8 + i]),
+        before: chunk[8] == 1,
+        id: std::array::from_fn(|i| chunk[9 + i]),
     };
-    (bytes[0] == 1, bytes[2..].chunks_exact(40).take(bytes[1].into()).map(entry).collect())
+    (bytes[0] == 1, bytes[2..].chunks_exact(ENTRY).take(bytes[1].into()).map(entry).collect())
 }

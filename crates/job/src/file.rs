@@ -52,6 +52,9 @@ pub struct JobFile {
     /// The job of four parties that three go on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<Continues>,
+    /// The job of three parties that a fourth joins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admits: Option<Admits>,
     /// The parties, in the order of their roles.
     pub participants: Vec<Participant>,
     /// What their files hold.
@@ -85,6 +88,15 @@ pub struct Continues {
     pub participants: Vec<String>,
     /// The words of [`ACCEPTED`].
     pub accept: String,
+}
+
+/// An amendment: a job of three goes on, from its checkpoints, with a fourth party, repaired or new. Its participants are the three in
+/// their order, then the fourth. All four agree on it as on any job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admits {
+    /// Digest of the job of three, 64 hex digits.
+    pub job: String,
 }
 
 /// What is accepted by going on without a party.

@@ -8,7 +8,7 @@ use crate::scaling::Scaling;
 use crate::{ConfigError, file::Holdout};
 use privity_data::Schema;
 use privity_mpc::cost::Speeds;
-use privity_mpc::{Config, Radix, Recipients, TruncMode};
+use privity_mpc::{Config, Origin, Radix, Recipients, TruncMode};
 use privity_nn::spec::{ModelKind, Sigmoid};
 use privity_ring::Fixed;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -57,6 +57,7 @@ impl Job {
         let (file, schema) = file.resolve(folder)?;
         check_on_loss(&file, protocol)?;
         check_continues(&file, protocol)?;
+        check_admits(&file, protocol)?;
         check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
         check_outputs(&file)?;
@@ -135,23 +136,33 @@ impl Job {
         if let Some(names) = &mut file.outputs.metrics {
             names.retain(stay);
         }
+        file.admits = None;
         file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
         Job::new(file, Path::new(""))
     }
-    /// Digest of the job of four that this one goes on from, and which of them is gone.
-    pub fn continues(&self) -> Option<(String, usize)> {
-        let continues = self.file.continues.as_ref()?;
-        Some((continues.job.clone(), lost(continues, &self.file.participants)?))
+    /// Digest of the job whose checkpoints this one goes on from, and under what they were kept.
+    pub fn goes_on_from(&self) -> Option<(String, Origin)> {
+        match (&self.file.continues, &self.file.admits) {
+            (Some(before), _) => Some((before.job.clone(), Origin::Without(lost(before, &self.file.participants)?))),
+            (None, Some(before)) => Some((before.job.clone(), Origin::Joined)),
+            (None, None) => None,
+        }
     }
     /// The protocol, and that it was another before.
     pub fn security(&self) -> String {
         let (name, adversary) = (self.protocol.name(), self.protocol.adversary());
-        match self.file.continues.as_ref().zip(self.continues()) {
-            Some((before, (_, lost))) => format!(
+        let before = self.file.continues.iter().flat_map(|before| &before.participants).collect::<Vec<_>>();
+        match self.goes_on_from() {
+            Some((_, Origin::Without(lost))) => format!(
                 "{name} ({adversary}), going on from rep4 (active) without {}: passive security only",
-                before.participants[lost]
+                before[lost]
             ),
-            None => format!("{name} ({adversary})"),
+            Some((_, Origin::Joined)) => format!(
+                "{name} ({adversary}), joined by {} and going on from rep3 (passive): passive security only, as for what was \
+                 trained before",
+                self.file.participants[3].name
+            ),
+            Some((_, Origin::Same)) | None => format!("{name} ({adversary})"),
         }
     }
     /// Number of features.
@@ -293,6 +304,19 @@ fn check_continues(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigE
     }
 }
 
+fn check_admits(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    let Some(admits) = &file.admits else { return Ok(()) };
+    let refused = |problem: &str, remedy: &str| Err(ConfigError::field("admits", problem, remedy));
+    if protocol != ProtocolName::Rep4 || file.on_loss == OnLoss::Abort || file.continues.is_some() {
+        let remedy = "set protocol = \"rep4\", on_loss = \"pause\" or \"continue\", and no [continues]";
+        return refused("is for jobs of four that go on from checkpoints of three", remedy);
+    }
+    match admits.job.len() == 64 && admits.job.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        true => Ok(()),
+        false => refused("does not name a job of three", "give the digest that `privity plan` prints for it"),
+    }
+}
+
 fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
     let participants = &file.participants;
     let (name, parties) = (protocol.name(), protocol.parties());
@@ -317,7 +341,8 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
             return Err(ConfigError::field(key("fingerprint"), "is not 64 lower-case hexadecimal digits", remedy));
         }
         // A helper that went on when another was lost stays one.
-        let role = file.continues.is_some() || (protocol == ProtocolName::Rep4 && i + 1 == parties);
+        let role =
+            file.continues.is_some() || file.admits.is_some() || (protocol == ProtocolName::Rep4 && i + 1 == parties);
         let helper = p.is_helper() && role;
         if p.rows == 0 && !helper {
             let remedy =

@@ -3,6 +3,7 @@
 mod common;
 
 use privity_job::ConfigError;
+use privity_mpc::Origin;
 
 #[test]
 fn every_error_names_the_key_and_a_remedy() {
@@ -121,7 +122,7 @@ fn an_amendment_names_who_is_gone_and_what_is_accepted() {
     };
     let (accepted, four) = (privity_job::file::ACCEPTED, "[\"north\", \"east\", \"south\", \"helper\"]");
     let job = common::parse(&continues(accepted, four)).expect("a sound amendment");
-    assert_eq!(job.continues(), Some(("a".repeat(64), 3)));
+    assert_eq!(job.goes_on_from(), Some(("a".repeat(64), Origin::Without(3))));
     let refused = |text: String, words: &str| {
         let error = common::parse(&text).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
@@ -154,7 +155,7 @@ fn going_on_without_a_party_is_said_in_words() {
     let job = common::parse(&head(&whole)).expect("a sound job");
     for lost in [0, 2, 3] {
         let amended = job.without(lost).expect("an amendment");
-        assert_eq!(amended.continues(), Some((job.digest_hex(), lost)));
+        assert_eq!(amended.goes_on_from(), Some((job.digest_hex(), Origin::Without(lost))));
         assert!(amended.security().contains("passive security only"), "{}", amended.security());
         // What the parties write and resume from is the job they ran.
         let written = amended.file().to_toml().expect("writable");
@@ -162,4 +163,25 @@ fn going_on_without_a_party_is_said_in_words() {
     }
     let error = job.without(1).expect_err("east alone learns the model").to_string();
     assert!(error.contains("outputs.model") && error.contains("resume with all four"), "{error}");
+}
+
+#[test]
+fn a_fourth_joins_a_job_of_three_by_an_amendment() {
+    let admits = |job: &str, text: String| {
+        text.replacen("\n[[participants]]", &format!("\n[admits]\njob = \"{job}\"\n\n[[participants]]"), 1)
+    };
+    let digest = "b".repeat(64);
+    let job = common::parse(&admits(&digest, common::active())).expect("a sound amendment");
+    assert_eq!(job.goes_on_from(), Some((digest.clone(), Origin::Joined)));
+    assert!(job.security().contains("joined by helper") && job.security().contains("passive security only"));
+    // It may lose one again, and says so then.
+    assert!(!job.without(3).expect("an amendment").security().contains("joined"));
+    let refused = |text: String, words: &str| {
+        let error = common::parse(&text).expect_err(words).to_string();
+        assert!(error.contains("admits") && error.contains(words), "{error}");
+    };
+    refused(admits("b", common::active()), "privity plan");
+    refused(admits(&digest, common::JOB.into()), "rep4");
+    let abort = common::active().replacen("\n[[participants]]", "on_loss = \"abort\"\n\n[[participants]]", 1);
+    refused(admits(&digest, abort), "on_loss");
 }

@@ -7,7 +7,7 @@ use privity_job::program::{Encoded, Inputs};
 use privity_job::run::{Done, compute};
 use privity_job::{Job, JobError};
 use privity_mpc::rep3::ArithmeticShare;
-use privity_mpc::{Party, Share};
+use privity_mpc::{Origin, Party, Share};
 use privity_net::sim::{self, SimConfig, SimLink};
 use privity_net::{AbortCause, Link, NetError, PeerStats, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
@@ -248,7 +248,7 @@ fn three_go_on_without_the_helper_to_the_same_model() {
         let mut rest: Vec<Disk> = roles.iter().map(|i| disks[*i].clone()).collect();
         for disk in &mut rest {
             disk.restore = Some(epochs);
-            disk.kept.iter_mut().for_each(|kept| kept.lost = Some(lost));
+            disk.kept.iter_mut().for_each(|kept| kept.origin = Origin::Without(lost));
         }
         let inputs = encoded(&job);
         let inputs = roles.iter().map(|i| inputs[*i].clone()).collect();
@@ -259,6 +259,65 @@ fn three_go_on_without_the_helper_to_the_same_model() {
             assert_eq!(Some(models[0].clone()), want, "without the helper all rows are there");
         } else {
             assert_ne!(Some(models[0].clone()), want, "rows of {lost} are missing");
+        }
+    }
+}
+
+/// The amendment by which a fourth joins the three of another.
+fn with(three: &Job, text: &str, order: [usize; 4]) -> String {
+    let (head, rest) = text.split_once("[[participants]]").expect("participants");
+    let (participants, rest) = rest.split_once("[data]").expect("data");
+    let blocks: Vec<&str> = participants.split("[[participants]]").collect();
+    let listed: String = order.iter().map(|i| format!("[[participants]]{}\n", blocks[*i].trim_end())).collect();
+    format!("{head}[admits]\njob = \"{}\"\n{listed}[data]{rest}", three.digest_hex())
+}
+
+#[test]
+fn a_party_joins_three_that_went_on_and_the_model_is_the_same() {
+    let text = common::active().replace("\"fast\"", "\"exact\"").replace("epochs = 2", "epochs = 8");
+    let job = common::parse(&text).expect("a job");
+    let whole = attempt(&job, &mut vec![Disk::default(); 4], None);
+    let want = whole[1].0.as_ref().expect("done").outcome.model.clone();
+    for lost in [3, 2, 0] {
+        let stopped = (3..9).find_map(|tenths| {
+            let mut disks = vec![Disk::default(); 4];
+            attempt(&job, &mut disks, Some((lost, whole[lost].1 * tenths / 10)));
+            newest_common(&disks).map(|epochs| (disks, epochs))
+        });
+        let (disks, epochs) = stopped.expect("a common checkpoint");
+        let roles = privity_mpc::rep3::roles_without(lost);
+        let three = common::parse(&without(&job, &text, lost)).expect("an amendment");
+        let mut rest: Vec<Disk> = roles.iter().map(|i| disks[*i].clone()).collect();
+        for disk in &mut rest {
+            disk.restore = Some(epochs);
+            disk.kept.iter_mut().for_each(|kept| kept.origin = Origin::Without(lost));
+        }
+        let inputs = encoded(&job);
+        let own = |order: &[usize]| order.iter().map(|i| inputs[*i].clone()).collect::<Vec<_>>();
+        // The three stop, too, some epochs later; one that seldom sends is a bad clock, so several places are tried.
+        let tries = (2..10).find_map(|tenths| {
+            let mut again = rest.clone();
+            let run = attempt_with(&three, own(&roles), &mut again, None).remove(0).1;
+            again = rest.clone();
+            attempt_with(&three, own(&roles), &mut again, Some((0, run * tenths / 10)));
+            newest_common(&again).filter(|reached| *reached > epochs).map(|reached| (again, reached))
+        });
+        let (mut again, reached) = tries.expect("the three come further");
+        let order = [roles[0], roles[1], roles[2], lost];
+        let four = common::parse(&with(&three, &text, order)).expect("an amendment");
+        again.push(Disk::default());
+        let kept = again[0].kept.iter().find(|kept| kept.epochs == reached).expect("kept");
+        let nothing = Kept { epochs: reached, steps: kept.steps, shares: Vec::new(), origin: Origin::Joined };
+        again[3].kept.push(nothing);
+        for disk in &mut again {
+            disk.restore = Some(reached);
+            disk.kept.iter_mut().for_each(|kept| kept.origin = Origin::Joined);
+        }
+        let done = attempt_with(&four, own(&order), &mut again, None);
+        let models: Vec<_> = done.iter().filter_map(|(d, _)| d.as_ref().expect("done").outcome.model.clone()).collect();
+        assert_eq!(models.len(), 1, "{lost} joins again");
+        if lost == 3 {
+            assert_eq!(Some(models[0].clone()), want, "the helper has no rows");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Prices: logical and virtual clocks of all parties, moved by the declared messages of each operation.
 
+use crate::Origin;
 use privity_ring::Bilinear;
 use std::collections::BTreeMap;
 
@@ -197,8 +198,8 @@ pub trait Costs {
     fn products(&self, clock: &mut Clock, jobs: &[ProductCost]);
     /// Rescaling of values of `(len, shift)`.
     fn rescale(&self, clock: &mut Clock, jobs: &[(usize, u32)]);
-    /// Refreshing of sharings of these lengths; `lost` as in [`crate::Protocol::refresh`].
-    fn refresh(&self, clock: &mut Clock, lens: &[usize], lost: Option<usize>);
+    /// Refreshing of sharings of these lengths.
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], origin: Origin);
     /// What exact mode adds to values of `(len, shift)`.
     fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]);
     /// Sign extraction of operands of given lengths, lifts of `(len, shift)` riding along.

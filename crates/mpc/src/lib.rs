@@ -18,5 +18,5 @@ pub mod share;
 
 pub use error::{Error, Result};
 pub use party::Party;
-pub use protocol::{By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, TruncMode};
+pub use protocol::{By, Config, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, TruncMode};
 pub use share::{BitShare, Share};

@@ -162,6 +162,17 @@ pub(crate) fn check_input<'a, R: Ring>(
     }
 }
 
+/// Where shares that are refreshed were kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// Under this protocol, by these parties.
+    Same,
+    /// Under `rep4`, whose party of this number is gone: three go on under `rep3`.
+    Without(usize),
+    /// Under `rep3`, by the first three of four parties; the fourth joins, and brings sharings of zero: only `rep4` can.
+    Joined,
+}
+
 /// One party's side of a protocol. The same straight-line program runs at every party.
 pub trait Protocol {
     /// The ring of values.
@@ -210,9 +221,8 @@ pub trait Protocol {
     /// Sums of bits times values, all in one round. Raw operands are lifted on the way.
     fn inject(&mut self, jobs: &[Inject<'_, Self::A, Self::B>]) -> Result<Vec<Self::A>>;
     /// Sharings of the same values under this session's keys, of shares that were kept in an earlier one. Where the protocol
-    /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair. `lost`: the shares were
-    /// kept under `rep4`, whose party of this number is gone; three parties go on (only `rep3` can).
-    fn refresh(&mut self, xs: &[&Self::A], lost: Option<usize>) -> Result<Vec<Self::A>>;
+    /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair, but when a party joins.
+    fn refresh(&mut self, xs: &[&Self::A], origin: Origin) -> Result<Vec<Self::A>>;
     /// Pays the verification debt. Nothing to pay in passive protocols.
     fn settle(&mut self) -> Result<()> {
         Ok(())

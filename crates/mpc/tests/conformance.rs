@@ -1,5 +1,6 @@
 //! Every operation under every protocol and configuration, against the twin and the price list.
 
+use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
 use privity_mpc::ops::fourier::Series;
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
@@ -7,7 +8,10 @@ use privity_mpc::plain::Plain;
 use privity_mpc::rep3::cost::Rep3Costs;
 use privity_mpc::rep3::{self, Rep3};
 use privity_mpc::rep4::Rep4;
-use privity_mpc::{BitShare, By, Config, Inject, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode};
+use privity_mpc::rep4::cost::Rep4Costs;
+use privity_mpc::{
+    BitShare, By, Config, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode,
+};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
 use privity_ring::{Shape, Tensor};
@@ -376,36 +380,50 @@ fn kept_shares_go_on_under_new_keys_and_without_a_party() {
         p.settle().expect("settled");
         [x.low_bits().clone(), y]
     }
-    fn go_on<P: Protocol<R = u64>>(p: &mut P, kept: &[P::A; 2], lost: Option<usize>) -> Vec<u64> {
-        let fresh = p.refresh(&[&kept[0], &kept[1]], lost).expect("refreshed");
+    fn go_on<P: Protocol<R = u64>>(p: &mut P, kept: &[P::A; 2], origin: Origin) -> Vec<u64> {
+        let fresh = p.refresh(&[&kept[0], &kept[1]], origin).expect("refreshed");
         let z = p.products(&[Product::mul(&fresh[0], &fresh[1], 0)]).expect("a product").remove(0);
         p.open(z.low_bits(), Recipients::ALL).expect("opens").expect("to all").data().to_vec()
     }
     let three = World::<Rep3>::new(config).run(|p| kept(p, &x, &y));
-    let again = World::<Rep3>::new(config).run(|p| go_on(p, &three[p.me()], None));
+    let again = World::<Rep3>::new(config).run(|p| go_on(p, &three[p.me()], Origin::Same));
     assert!(again.iter().all(|z| *z == want));
     let four = World::<Rep4>::new(config).run(|p| kept(p, &x, &y));
-    let again = World::<Rep4>::new(config).run(|p| go_on(p, &four[p.me()], None));
+    let again = World::<Rep4>::new(config).run(|p| go_on(p, &four[p.me()], Origin::Same));
     assert!(again.iter().all(|z| *z == want));
     for lost in 0..4 {
         let roles = rep3::roles_without(lost);
         let folded = World::<Rep3>::new(config).run(|p| {
-            let z = go_on(p, &four[roles[p.me()]], Some(lost));
+            let z = go_on(p, &four[roles[p.me()]], Origin::Without(lost));
             (z, p.party().bytes_sent().to_vec(), p.party().rounds())
         });
         let mut count = Count::new(config, Rep3Costs { radix: config.radix }, Default::default());
         let nothing = count.public(&Tensor::zeros(&shape));
-        go_on_counted(&mut count, &nothing, lost);
+        go_on_counted(&mut count, &nothing, Origin::Without(lost));
         for (me, (z, sent, rounds)) in folded.iter().enumerate() {
             assert!(*z == want, "without party {lost}, at {me}");
             let declared: Vec<u64> = (0..3).map(|to| count.clock().bytes(me, to)).collect();
             assert_eq!((sent, *rounds), (&declared, count.clock().rounds_of(me)), "without party {lost}, at {me}");
         }
     }
+    // A fourth party joins the three: it brings nothing, and all four hold the same values in the end.
+    let joined = World::<Rep4>::new(config).run(|p| {
+        let nothing = p.public(&Tensor::zeros(&shape));
+        let kept = three.get(p.me()).cloned().unwrap_or([nothing.clone(), nothing]);
+        (go_on(p, &kept, Origin::Joined), p.party().bytes_sent().to_vec(), p.party().rounds())
+    });
+    let mut count = Count::new(config, Rep4Costs, Default::default());
+    let nothing = count.public(&Tensor::zeros(&shape));
+    go_on_counted(&mut count, &nothing, Origin::Joined);
+    for (me, (z, sent, rounds)) in joined.iter().enumerate() {
+        assert!(*z == want, "with a party that joined, at {me}");
+        let declared: Vec<u64> = (0..4).map(|to| count.clock().bytes(me, to)).collect();
+        assert_eq!((sent, *rounds), (&declared, count.clock().rounds_of(me)), "with a party that joined, at {me}");
+    }
 }
 
-fn go_on_counted(count: &mut Count<Rep3Costs>, nothing: &Tensor<privity_ring::Unit>, lost: usize) {
-    let fresh = count.refresh(&[nothing, nothing], Some(lost)).expect("counted");
+fn go_on_counted<C: Costs>(count: &mut Count<C>, nothing: &Tensor<privity_ring::Unit>, origin: Origin) {
+    let fresh = count.refresh(&[nothing, nothing], origin).expect("counted");
     let z = count.products(&[Product::mul(&fresh[0], &fresh[1], 0)]).expect("counted").remove(0);
     count.open(z.low_bits(), Recipients::ALL).expect("counted");
 }

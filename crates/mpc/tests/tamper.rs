@@ -3,7 +3,7 @@
 
 use privity_mpc::rep4::Rep4;
 use privity_mpc::{
-    BitShare, By, Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, Share, TruncMode,
+    BitShare, By, Config, Error, Inject, Origin, Party, Product, Protocol, Raw, Recipients, Result, Share, TruncMode,
 };
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
@@ -49,7 +49,7 @@ struct Operation {
     run: fn(&mut Rep4, &[A]) -> Result<Vec<A>>,
 }
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 10] = [
     Operation { name: "inputs", mode: TruncMode::Fast, run: |_, x| Ok(x.to_vec()) },
     Operation {
         name: "products",
@@ -116,7 +116,30 @@ const OPERATIONS: [Operation; 8] = [
             p.products_lifted(&[Product::mul(&z, &x[1], 16)])
         },
     },
+    Operation { name: "refresh", mode: TruncMode::Fast, run: |p, x| p.refresh(&[&x[0], &x[3]], Origin::Same) },
+    Operation {
+        name: "admission",
+        mode: TruncMode::Fast,
+        run: |p, _| {
+            let three = kept_by_three(p.me());
+            p.refresh(&[&three], Origin::Joined)
+        },
+    },
 ];
+
+/// What a party has of a value that three kept under rep3: masks, or the masked value and one of them. The fourth has nothing.
+fn kept_by_three(me: usize) -> A {
+    let (shape, mut noise) = (Shape::vector(LEN), Noise(77));
+    let [x, l1, l2] = [18, 64, 64].map(|bits| noise.tensor(&shape, bits));
+    let masked = x.add(&l1).add(&l2);
+    let parts = match me {
+        0 => [l1, l2],
+        1 => [masked, l1],
+        2 => [masked, l2],
+        _ => [Tensor::zeros(&shape), Tensor::zeros(&shape)],
+    };
+    A::from_parts(parts.into()).expect("two parts")
+}
 
 impl Operation {
     /// Whether nothing is opened, robustly, before the end.
@@ -297,6 +320,37 @@ fn bits() {
 #[test]
 fn several_windows() {
     sweep(&OPERATIONS[7]);
+}
+
+#[test]
+fn refreshed_shares() {
+    sweep(&OPERATIONS[8]);
+}
+
+#[test]
+fn admission_of_a_party() {
+    sweep(&OPERATIONS[9]);
+    // What is admitted is the value that the three kept, whoever of them lies about its share.
+    let world = World::<Rep4>::new(Config::default());
+    let mut noise = Noise(77);
+    let x = noise.tensor(&Shape::vector(LEN), 18);
+    let open = |p: &mut Rep4, kept: A| -> Opened {
+        let fresh = p.refresh(&[&kept], Origin::Joined)?;
+        Ok(p.open(&fresh[0], Recipients::ALL)?.into_iter().collect())
+    };
+    for values in world.run(|p| open(p, kept_by_three(p.me()))) {
+        assert_eq!(values.expect("honest")[0], x);
+    }
+    for (liar, part) in (0..3).flat_map(|liar| [(liar, 0), (liar, 1)]) {
+        let outcomes = world.run(|p| {
+            let mut parts: Vec<Tensor<u64>> = kept_by_three(p.me()).parts().into_iter().cloned().collect();
+            if p.me() == liar {
+                parts[part].data_mut()[5] ^= 1 << 9;
+            }
+            open(p, A::from_parts(parts).expect("two parts"))
+        });
+        assert!(outcomes.iter().all(|o| matches!(o, Err(Error::Cheating { .. }))), "{liar}, {part}: {outcomes:?}");
+    }
 }
 
 #[test]

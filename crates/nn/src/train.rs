@@ -7,7 +7,7 @@ use crate::optim::{self, Rates, State};
 use crate::permute::batches;
 use crate::spec::{ClipEvery, ModelSpec, TrainSpec};
 use crate::{SpecError, TrainError};
-use privity_mpc::{By, Inject, Product, Protocol, Raw, Recipients, Share};
+use privity_mpc::{By, Inject, Origin, Product, Protocol, Raw, Recipients, Share};
 use privity_ring::{Fixed, Ring, Shape, Tensor};
 use serde::Serialize;
 
@@ -46,8 +46,8 @@ pub struct Kept<A> {
     pub steps: i32,
     /// Weights of each layer, then what the optimiser remembers.
     pub shares: Vec<A>,
-    /// If four parties kept them and three go on: the one that is gone.
-    pub lost: Option<usize>,
+    /// Under what they were kept. Of [`Origin::Joined`] the party that joins has no shares.
+    pub origin: Origin,
 }
 
 /// Keeps training's state at the end of every epoch, when all before it has been opened to or verified by all.
@@ -145,18 +145,21 @@ impl<A: Share> Trainer<A> {
                 steps = *made;
             }
         }
-        Kept { epochs, steps, shares, lost: None }
+        Kept { epochs, steps, shares, origin: Origin::Same }
     }
 
     /// Goes on from a kept state, shared anew; verified before anything is done with it.
-    fn restore<P: Protocol<A = A, R = A::R>>(&mut self, p: &mut P, kept: Kept<A>) -> Result<(), TrainError> {
+    fn restore<P: Protocol<A = A, R = A::R>>(&mut self, p: &mut P, mut kept: Kept<A>) -> Result<(), TrainError> {
+        if kept.origin == Origin::Joined && kept.shares.is_empty() {
+            kept.shares = self.kept(0).shares.iter().map(|s| p.public(&Tensor::zeros(s.shape()))).collect();
+        }
         let shapes = |shares: &[A]| -> Vec<Shape> { shares.iter().map(|s| s.shape().clone()).collect() };
         let (expected, got) = (shapes(&self.kept(0).shares), shapes(&kept.shares));
         if expected != got || kept.epochs > self.spec.epochs {
             let (expected, got) = (format!("{expected:?}"), format!("{got:?}"));
             return Err(TrainError::Shape { operation: "going on from a checkpoint", expected, got });
         }
-        let fresh = p.refresh(&kept.shares.iter().collect::<Vec<_>>(), kept.lost)?;
+        let fresh = p.refresh(&kept.shares.iter().collect::<Vec<_>>(), kept.origin)?;
         p.settle()?;
         let mut fresh = fresh.into_iter();
         self.model.layers.iter_mut().zip(&mut fresh).for_each(|(layer, share)| *layer = share);

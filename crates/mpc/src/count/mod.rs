@@ -3,7 +3,7 @@
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
-use crate::{BitShare, By, Config, Inject, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use crate::{BitShare, By, Config, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_ring::{Shape, Tensor, Unit};
 
 /// The cost counter of the protocol whose costs are `C`.
@@ -169,9 +169,9 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("select", |c, clock| c.inject(clock, &costs));
         Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
     }
-    fn refresh(&mut self, xs: &[&Tensor<Unit>], lost: Option<usize>) -> Result<Vec<Tensor<Unit>>> {
+    fn refresh(&mut self, xs: &[&Tensor<Unit>], origin: Origin) -> Result<Vec<Tensor<Unit>>> {
         let lens: Vec<usize> = xs.iter().map(|x| x.len()).collect();
-        self.booked("refresh", |c, clock| c.refresh(clock, &lens, lost));
+        self.booked("refresh", |c, clock| c.refresh(clock, &lens, origin));
         Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
     fn settle(&mut self) -> Result<()> {

@@ -2,7 +2,7 @@
 //! protocols in exact mode agree with it bit for bit.
 
 use crate::ops::fourier::Series;
-use crate::{By, Config, Inject, Product, Protocol, Raw, Recipients, Result, share::Planes};
+use crate::{By, Config, Inject, Origin, Product, Protocol, Raw, Recipients, Result, share::Planes};
 use privity_ring::{Ring, Shape, Tensor};
 
 /// The plaintext protocol over `parties` notional owners.
@@ -85,7 +85,7 @@ impl Protocol for Plain {
     fn inject(&mut self, jobs: &[Inject<'_, Tensor<u64>, Planes>]) -> Result<Vec<Tensor<u64>>> {
         Ok(jobs.iter().map(inject_one).collect())
     }
-    fn refresh(&mut self, xs: &[&Tensor<u64>], _: Option<usize>) -> Result<Vec<Tensor<u64>>> {
+    fn refresh(&mut self, xs: &[&Tensor<u64>], _: Origin) -> Result<Vec<Tensor<u64>>> {
         Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
     fn open(&mut self, x: &Tensor<u64>, _: Recipients) -> Result<Option<Tensor<u64>>> {

@@ -5,7 +5,7 @@ use crate::masked::{OFFSET, add_assign, batches, fuse, offset, sub_assign, tiles
 use crate::protocol::Pending;
 use crate::rep4;
 use crate::share::Planes;
-use crate::{By, Inject, Product, Raw, Result, Share};
+use crate::{By, Inject, Origin, Product, Raw, Result, Share};
 use privity_ring::kernels::gemm::Acc;
 use privity_ring::{Bilinear, Shape, Tensor, simd::vectorise};
 use std::ops::Range;
@@ -307,17 +307,17 @@ pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<
 
 /// Spec 5.7: new masks `l1`, `l2` with the sum that party 0 kept, for the `A` that the pair kept. Spec 5.8: the same for what
 /// three of four parties kept.
-pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
+pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
     let step = p.party.next_step();
     let (mut done, mut number) = (Vec::with_capacity(xs.len()), 0);
     for x in xs {
         let mut out = (*x).clone();
         for (_, range) in tiles(x.x.len()) {
             let (a, b) = (&mut out.x.data_mut()[range.clone()], &mut out.y.data_mut()[range.clone()]);
-            if online_pair_lost_one(lost) {
+            if online_pair_lost_one(origin) {
                 remask(p, (a, b), step, number)?;
             } else {
-                keep_masked(p, (a, b), lost, step, number)?;
+                keep_masked(p, (a, b), origin, step, number)?;
             }
             number += 1;
         }
@@ -327,23 +327,17 @@ pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare], lost: Option<usize>
 }
 
 /// `A` stays, and so does its mask; its two parts are new.
-fn keep_masked(
-    p: &mut Rep3,
-    (a, b): (&mut [u64], &mut [u64]),
-    lost: Option<usize>,
-    step: u64,
-    tile: usize,
-) -> Result<()> {
+fn keep_masked(p: &mut Rep3, (a, b): (&mut [u64], &mut [u64]), origin: Origin, step: u64, tile: usize) -> Result<()> {
     if !p.is_owner() {
         return draw_shifted(p, b, step, tile);
     }
-    match lost {
+    match origin {
         // (l1, l2)
-        None => add_assign(b, a),
+        Origin::Same | Origin::Joined => add_assign(b, a),
         // The checker's (B, L).
-        Some(rep4::DEALER) => {}
+        Origin::Without(rep4::DEALER) => {}
         // The dealer's (L, U).
-        Some(_) => b.copy_from_slice(a),
+        Origin::Without(_) => b.copy_from_slice(a),
     }
     p.mask(FIRST, step, Z, tile, a);
     sub_assign(b, a);

@@ -6,7 +6,7 @@ use super::{FIRST, OWNER, SECOND};
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
 use crate::masked::{batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
-use crate::{Radix, Recipients};
+use crate::{Origin, Radix, Recipients};
 use privity_circuit::Comparator;
 use privity_ring::Bilinear;
 
@@ -128,9 +128,9 @@ impl Costs for Rep3Costs {
         }
     }
 
-    fn refresh(&self, clock: &mut Clock, lens: &[usize], lost: Option<usize>) {
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], origin: Origin) {
         for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
-            if super::online_pair_lost_one(lost) {
+            if super::online_pair_lost_one(origin) {
                 let masks = clock.send(OWNER, FIRST, 8 * range.len() as u64);
                 clock.recv(masks);
             }

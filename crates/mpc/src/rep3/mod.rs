@@ -15,7 +15,7 @@ use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
 use crate::rep4;
 use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
+use crate::{BitShare, Config, Error, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
@@ -127,8 +127,8 @@ impl Rep3 {
 }
 
 /// Whether a party that `rep4` lost was of its online pair.
-fn online_pair_lost_one(lost: Option<usize>) -> bool {
-    matches!(lost, Some(rep4::FIRST | rep4::SECOND))
+fn online_pair_lost_one(origin: Origin) -> bool {
+    matches!(origin, Origin::Without(rep4::FIRST | rep4::SECOND))
 }
 
 /// Who of four parties is who among the three that go on without `lost`: the mask owner, then the online pair (Spec 5.8).
@@ -215,8 +215,12 @@ impl Protocol for Rep3 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
-    fn refresh(&mut self, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
-        self.scope("refresh", |p| arithmetic::refresh(p, xs, lost))
+    fn refresh(&mut self, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
+        if origin == Origin::Joined {
+            let problem = "a fourth party joins; four go on under rep4".into();
+            return Err(Error::Parameter { operation: "refresh", problem });
+        }
+        self.scope("refresh", |p| arithmetic::refresh(p, xs, origin))
     }
     fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
         self.settle()?;

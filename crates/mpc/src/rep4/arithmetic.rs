@@ -1,6 +1,6 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, TWO, boolean, convert};
+use super::{ArithmeticShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, SECOND, TWO, boolean, convert};
 use crate::masked::{OFFSET, Operand, add_assign, batches, offset, sub_assign, tiles, top_bits};
 use crate::protocol::Pending;
 use crate::share::Planes;
@@ -408,6 +408,82 @@ pub(super) fn refresh(p: &mut Rep4, xs: &[&ArithmeticShare]) -> Result<Vec<Arith
         done.push(out.value);
     }
     Ok(done)
+}
+
+/// Spec 5.8: what the first three kept under `rep3`, shared anew among all four. Each component is known to two of the three: one
+/// sends it, masked, to the third, the other vouches.
+pub(super) fn admit(p: &mut Rep4, xs: &[&ArithmeticShare]) -> Result<Vec<ArithmeticShare>> {
+    let step = p.party.next_step();
+    let (mut done, mut number) = (Vec::with_capacity(xs.len()), 0);
+    for x in xs {
+        let mut out = ArithmeticShare::zeros(x.x.shape());
+        for (_, range) in tiles(x.x.len()) {
+            let kept = (&x.x.data()[range.clone()], &x.y.data()[range.clone()]);
+            let fresh = (&mut out.x.data_mut()[range.clone()], &mut out.y.data_mut()[range.clone()]);
+            admit_tile(p, kept, fresh, step, number)?;
+            number += 1;
+        }
+        done.push(out);
+    }
+    Ok(done)
+}
+
+fn admit_tile(
+    p: &mut Rep4,
+    (kept_x, kept_y): (&[u64], &[u64]),
+    (x, y): (&mut [u64], &mut [u64]),
+    step: u64,
+    tile: usize,
+) -> Result<()> {
+    let (me, n) = (p.party.me(), x.len());
+    // Spec 5.8: fresh masks; the new sharing has l1 = -n1, l2 = -n2.
+    let drawn = |p: &mut Rep4, holders, lacks: usize| (me != lacks).then(|| p.drawn(holders, step, Z, tile, n));
+    let (n1, n2, u) = (drawn(p, ONE, SECOND), drawn(p, TWO, FIRST), drawn(p, OTHER, CHECKER));
+    match me {
+        CHECKER | DEALER => {
+            let l = if me == DEALER { &mut *x } else { &mut *y };
+            [&n1, &n2].into_iter().flatten().for_each(|mask| sub_assign(l, mask));
+        }
+        _ => {
+            let own = if me == FIRST { &n1 } else { &n2 };
+            own.iter().for_each(|mask| sub_assign(y, mask));
+        }
+    }
+    match me {
+        CHECKER => {
+            // Vouches for l1 + n1 to second and for l2 + n2 to first, then is told A + U by second, for which first vouches.
+            for (kept, mask, hearer) in [(kept_x, &n1, SECOND), (kept_y, &n2, FIRST)] {
+                let mut masked = p.buffer(n);
+                masked.copy_from_slice(kept);
+                mask.iter().for_each(|mask| add_assign(&mut masked, mask));
+                p.window.absorb(hearer, &masked);
+                p.recycle([masked]);
+            }
+            p.told_by_pair(step, tile, x)?;
+            sub_assign(x, kept_x);
+            sub_assign(x, kept_y);
+        }
+        DEALER => u.iter().for_each(|u| y.copy_from_slice(u)),
+        _ => {
+            let peer = p.online_peer();
+            let (mut sent, mut received) = (p.buffer(n), p.buffer(n));
+            sent.copy_from_slice(kept_y);
+            (if me == FIRST { &n1 } else { &n2 }).iter().for_each(|mask| add_assign(&mut sent, mask));
+            p.party.send(peer, step, tile, &sent)?;
+            let mut told = p.buffer(n);
+            told.copy_from_slice(kept_x);
+            u.iter().for_each(|u| add_assign(&mut told, u));
+            p.party.recv(peer, step, tile, &mut received)?;
+            p.window.absorb(CHECKER, &received);
+            p.tell_checker(step, tile, &told)?;
+            x.copy_from_slice(kept_x);
+            sub_assign(x, &sent);
+            sub_assign(x, &received);
+            p.recycle([sent, received, told]);
+        }
+    }
+    p.recycle([n1, n2, u].into_iter().flatten());
+    Ok(())
 }
 
 /// Spec 5.6: subtracts the borrow of the discarded bits, `[C mod 2^f < rho mod 2^f]`, after lifting.

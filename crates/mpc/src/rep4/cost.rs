@@ -5,7 +5,7 @@ use super::{CHECKER, DEALER, FIRST, SECOND, input};
 use crate::cost::{Arrival, Clock, Costs, ProductCost, TermCost};
 use crate::masked::{Unit, batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
-use crate::{Error, Recipients, Result};
+use crate::{Error, Origin, Recipients, Result};
 use privity_circuit::Comparator;
 use privity_ring::Bilinear;
 
@@ -154,9 +154,12 @@ impl Costs for Rep4Costs {
         }
     }
 
-    fn refresh(&self, clock: &mut Clock, lens: &[usize], _: Option<usize>) {
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], origin: Origin) {
         for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
-            deal(clock, range.len());
+            match origin {
+                Origin::Joined => exchange(clock, range.len()).into_iter().for_each(|a| clock.recv(a)),
+                _ => deal(clock, range.len()),
+            }
             tell(clock, range.len());
         }
     }

@@ -17,7 +17,7 @@ pub use crate::masked::ArithmeticShare;
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
 use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use crate::{BitShare, Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
@@ -210,12 +210,15 @@ impl Protocol for Rep4 {
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
         self.scope("select", |p| convert::inject(p, jobs))
     }
-    fn refresh(&mut self, xs: &[&ArithmeticShare], lost: Option<usize>) -> Result<Vec<ArithmeticShare>> {
-        if lost.is_some() {
+    fn refresh(&mut self, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
+        if let Origin::Without(_) = origin {
             let problem = "shares of four parties of which one is lost; three go on under rep3";
             return Err(Error::Parameter { operation: "refresh", problem: problem.into() });
         }
-        self.scope("refresh", |p| arithmetic::refresh(p, xs))
+        self.scope("refresh", |p| match origin {
+            Origin::Joined => arithmetic::admit(p, xs),
+            _ => arithmetic::refresh(p, xs),
+        })
     }
     fn settle(&mut self) -> Result<()> {
         verify::settle(self)

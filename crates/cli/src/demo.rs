@@ -5,12 +5,12 @@
 use crate::commands::json;
 use crate::compare::{self, Figures};
 use crate::error::CliError;
-use crate::scenario::{Adversary, Case, Choice, Family, Scenario};
+use crate::scenario::{Adversary, Case, Choice, Distil, Family, Scenario};
 use crate::{children, show};
 use clap::Args as ClapArgs;
 use privity_data::csv as tables;
 use privity_job::prepare::{self, Rows};
-use privity_job::{Job, Plan, Report, plan};
+use privity_job::{Job, ModelFile, Plan, Report, plan};
 use privity_net::identity::Identity;
 use privity_net::tls::loopback_listener;
 use serde::Serialize;
@@ -39,6 +39,16 @@ pub struct Args {
     /// Round exactly: results equal the plaintext twin's bit for bit.
     #[arg(long)]
     exact: bool,
+    /// Every so many epochs make a public model (fraud): noisy votes of models trained on disjoint groups of customers answer made-up
+    /// public payments, and a model is fitted to the answers.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    distil_every: Option<u32>,
+    /// Privacy of all public models together, per customer, at delta one millionth.
+    #[arg(long, default_value_t = 8.0, requires = "distil_every")]
+    epsilon: f64,
+    /// Let the secret model itself answer: no privacy guarantee.
+    #[arg(long, requires = "distil_every", conflicts_with = "epsilon")]
+    no_privacy: bool,
     /// Keep job file, identities, rows and results in this directory, which must be empty or new.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -46,6 +56,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// The file of public questions, beside the job file.
+pub const QUESTIONS: &str = "public.csv";
 
 /// Everything the demonstration prints.
 #[derive(Serialize)]
@@ -57,6 +70,8 @@ struct Summary {
     secure: Figures,
     twin: Figures,
     float: Figures,
+    /// Of each public model, on all held-out rows: after so many epochs, what is promised, figures.
+    public: Vec<(usize, String, Figures)>,
     /// On pooled rows, without the features that no party has by itself; where there are such.
     pooled: Option<Figures>,
     alone: Vec<Figures>,
@@ -77,8 +92,11 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let started = Instant::now();
     let epochs = args.epochs.map(|e| e as usize);
     let (active, exact) = (args.adversary == Adversary::Active, args.exact);
+    let distil = args
+        .distil_every
+        .map(|every| Distil { every: every as usize, epsilon: (!args.no_privacy).then_some(args.epsilon) });
     let scenario =
-        Scenario::new(Choice { case: args.case, model: args.model, rows: args.rows, epochs, active, exact })?;
+        Scenario::new(Choice { case: args.case, model: args.model, rows: args.rows, epochs, active, exact, distil })?;
     let own = scenario.own_features;
     let scratch = tempfile::tempdir().map_err(CliError::system("making a scratch directory"))?;
     let folder = match &args.keep {
@@ -100,6 +118,7 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
         adversary: job.protocol().adversary(),
         digest: job.digest_hex(),
         secure: secure(&job, folder, &rows)?,
+        public: public(&job, folder, &reports[0], &rows)?,
         twin: compare::twin(&job, &rows)?,
         float: compare::float(&job, &everybody, &rows, job.features())?,
         pooled: (own < job.features()).then(|| compare::float(&job, &everybody, &rows, own)).transpose()?,
@@ -149,6 +168,9 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
         participant.fingerprint = Some(identity.fingerprint());
         ports.push(port);
     }
+    if let Some(questions) = &scenario.questions {
+        tables::save_csv(&folder.join(QUESTIONS), &scenario.schema, questions)?;
+    }
     std::fs::write(folder.join("job.toml"), scenario.file.to_toml()?).map_err(&failed)?;
     Ok(Job::load(&folder.join("job.toml"))?)
 }
@@ -168,6 +190,21 @@ fn secure(job: &Job, folder: &Path, rows: &[Rows]) -> Result<Figures, CliError> 
         predictions.extend(read_predictions(&folder.join(name).join("out/predictions.csv"))?);
     }
     Ok(Figures::of(&compare::labels(rows), &predictions))
+}
+
+/// The public models that the first party made, on everybody's held-out rows.
+fn public(job: &Job, folder: &Path, report: &Report, rows: &[Rows]) -> Result<Vec<(usize, String, Figures)>, CliError> {
+    let of = |release: &privity_job::publish::Release| {
+        let file = folder.join(&job.names()[0]).join("out").join(format!("public-{:06}.json", release.after_epochs));
+        let model = ModelFile::load(&file)?;
+        let mut predictions = Vec::new();
+        for rows in rows {
+            predictions.extend(model.predict(&rows.test)?);
+        }
+        let figures = Figures::of(&compare::labels(rows), &predictions);
+        Ok((release.after_epochs, release.promise.clone(), figures))
+    };
+    report.releases.iter().map(of).collect()
 }
 
 fn read_predictions(path: &Path) -> Result<Vec<f64>, CliError> {
@@ -193,6 +230,9 @@ fn print(s: &Summary, case: Case) {
         table.add_row(std::iter::once(name.to_owned()).chain(text).collect::<Vec<_>>());
     };
     row("joint, secure", &s.secure);
+    for (epochs, _, figures) in &s.public {
+        row(&format!("public model after {epochs} epochs"), figures);
+    }
     row("joint, plaintext fixed-point twin", &s.twin);
     row("joint, float32", &s.float);
     if let Some(pooled) = &s.pooled {
@@ -202,6 +242,17 @@ fn print(s: &Summary, case: Case) {
         row(&format!("{name} alone, float32"), figures);
     }
     println!("{table}");
+    if let Some((_, promise, _)) = s.public.first() {
+        println!("public models: {promise}");
+        for (name, report) in s.parties.iter().zip(&s.reports) {
+            if let Some((release, guess)) = report.releases.last().and_then(|r| Some((r, r.membership?))) {
+                let spent = release.epsilon_so_far.map(|e| format!(", epsilon so far {e:.2}")).unwrap_or_default();
+                println!(
+                    "{name}: rows of training told from others by the public model's loss: AUC {guess:.3} (0.5: not at all){spent}"
+                );
+            }
+        }
+    }
     if case == Case::Fraud {
         println!(
             "The counts over all banks among the joint models' features were made by the generator, in the clear: \

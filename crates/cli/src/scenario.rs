@@ -4,6 +4,7 @@ use crate::error::CliError;
 use clap::ValueEnum;
 use privity_data::{Schema, Table, breast_cancer, fraud};
 use privity_job::JobFile;
+use privity_job::distil::{Distillation, Privacy, Voting};
 use privity_job::file::{
     DataSection, Evaluation, Holdout, LinkSection, Metrics, Numbers, OnLoss, Outputs, Participant, SchemaSource,
     Truncation,
@@ -63,6 +64,17 @@ pub struct Choice {
     pub active: bool,
     /// Exact rounding.
     pub exact: bool,
+    /// Public models, if there are to be any.
+    pub distil: Option<Distil>,
+}
+
+/// How public models are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Distil {
+    /// Every so many epochs.
+    pub every: usize,
+    /// What is promised of all of them together; nothing, if none.
+    pub epsilon: Option<f64>,
 }
 
 /// Owners' tables and what is to be done with them.
@@ -73,6 +85,8 @@ pub struct Scenario {
     pub tables: Vec<Table>,
     /// Features that an owner has by itself come first: so many.
     pub own_features: usize,
+    /// Public rows to be asked, if there is distillation.
+    pub questions: Option<Table>,
     /// The job; addresses and fingerprints are still empty.
     pub file: JobFile,
 }
@@ -88,6 +102,9 @@ impl Scenario {
 }
 
 fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
+    if choice.distil.is_some() {
+        return Err(CliError::Choice("--distil-every is for fraud: breast cancer has no public rows to ask about"));
+    }
     if choice.rows.is_some() {
         return Err(CliError::Choice("--rows is for cases that are generated; there are 569 records of breast cancer"));
     }
@@ -108,7 +125,7 @@ fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
     };
     let names = ["hospital-a", "hospital-b", "hospital-c"];
     let file = job(choice, "breast-cancer", names, &sizes, ModelSpec::new(kind), training, Holdout::Random);
-    Ok(Scenario { own_features: schema.feature_names().len(), schema, tables, file })
+    Ok(Scenario { own_features: schema.feature_names().len(), schema, tables, questions: None, file })
 }
 
 /// Rows of the fraud case unless asked for others.
@@ -137,8 +154,43 @@ fn fraud_case(choice: Choice) -> Result<Scenario, CliError> {
     };
     let names = ["bank-a", "bank-b", "bank-c"];
     let holdout = Holdout::FromDay(fraud::FIRST_TEST_DAY);
-    let file = job(choice, "fraud", names, &sizes, ModelSpec::new(kind), training, holdout);
-    Ok(Scenario { own_features: fraud::OWN, schema, tables, file })
+    let mut file = job(choice, "fraud", names, &sizes, ModelSpec::new(kind), training, holdout);
+    file.distillation = choice.distil.map(|distil| distillation(distil, names, rows));
+    let questions = choice.distil.map(|_| questions()).transpose()?;
+    Ok(Scenario { own_features: fraud::OWN, schema, tables, questions, file })
+}
+
+/// Public rows that are asked about.
+const QUESTIONS: usize = 500;
+/// Training rows for each model that votes, about.
+const ROWS_A_TEACHER: usize = 1_000;
+
+/// Made-up payments of another world, one bank's after the other's.
+fn questions() -> Result<Table, CliError> {
+    let banks = fraud::generate(20 * QUESTIONS, SEED + 1)?;
+    let all = Table::concat(&banks.map(|bank| bank.table))?;
+    let rows: Vec<usize> = (0..QUESTIONS).map(|i| i * all.rows() / QUESTIONS).collect();
+    Ok(all.select(&rows))
+}
+
+fn distillation(distil: Distil, names: [&str; 3], rows: usize) -> Distillation {
+    let voting = |epsilon| Voting {
+        teachers: (rows / ROWS_A_TEACHER).clamp(10, 500),
+        epsilon,
+        delta: 1e-6,
+        // Few payments are frauds: most votes fall at low odds.
+        top: 1.5,
+        rows: 1_000,
+        epochs: 10,
+    };
+    Distillation {
+        every: distil.every,
+        questions: crate::demo::QUESTIONS.into(),
+        digest: None,
+        privacy: distil.epsilon.map_or(Privacy::None, |epsilon| Privacy::Voting(voting(epsilon))),
+        consent: if distil.epsilon.is_none() { names.map(str::to_owned).to_vec() } else { Vec::new() },
+        student: None,
+    }
 }
 
 /// The job file of a case; `sizes` are training and test rows of each party.
@@ -177,5 +229,6 @@ fn job(
         accept: None,
         admits: None,
         continues: None,
+        distillation: None,
     }
 }

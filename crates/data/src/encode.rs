@@ -48,11 +48,12 @@ pub(crate) struct Encoder<'a> {
     features: Vec<f64>,
     labels: Vec<f64>,
     days: Vec<u32>,
+    persons: Vec<u64>,
 }
 
 impl<'a> Encoder<'a> {
     pub(crate) fn new(schema: &'a Schema, file: &'a str, limits: &'a Limits) -> Self {
-        Encoder { schema, file, limits, rows: 0, features: vec![], labels: vec![], days: vec![] }
+        Encoder { schema, file, limits, rows: 0, features: vec![], labels: vec![], days: vec![], persons: vec![] }
     }
 
     /// Rows taken so far.
@@ -86,7 +87,7 @@ impl<'a> Encoder<'a> {
         if self.rows == 0 {
             return Err(DataError::Empty { file: self.file.into(), what: "rows" });
         }
-        Table::new(self.schema.feature_names(), self.features, self.labels, self.days)
+        Table::new(self.schema.feature_names(), self.features, self.labels, self.days)?.with_persons(self.persons)
     }
 
     fn too_large(&self, what: &'static str, limit: usize) -> DataError {
@@ -104,6 +105,7 @@ impl<'a> Encoder<'a> {
             Kind::Category { values } => self.push_category(values, cell, column.missing)?,
             Kind::Label { negative, positive } => self.labels.push(label(cell, negative, positive)?),
             Kind::Day => self.days.push(day(cell)?),
+            Kind::Person => self.persons.push(person(cell)?),
         }
         Ok(())
     }
@@ -162,6 +164,16 @@ fn day(cell: Cell<'_>) -> Result<u32, CellProblem> {
     Ok(value as u32)
 }
 
+/// A number as it is, any other text as a hash: equal for equal texts, at every party.
+fn person(cell: Cell<'_>) -> Result<u64, CellProblem> {
+    let Cell::Text(text) = cell else { return Err(CellProblem::Missing) };
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let hash = blake3::derive_key("privity 2026-11 hash of a person's identifier", text.as_bytes());
+    Ok(u64::from_le_bytes(std::array::from_fn(|i| hash[i])))
+}
+
 /// The inverse of the encoding, for writers: cells of a table in the order of the contract.
 pub(crate) struct Decoder<'a> {
     schema: &'a Schema,
@@ -178,7 +190,8 @@ impl<'a> Decoder<'a> {
         let has_day = schema.columns().iter().any(|c| c.kind == Kind::Day);
         let fits = table.names() == schema.feature_names()
             && filled(schema.has_label(), table.labels().len())
-            && filled(has_day, table.days().len());
+            && filled(has_day, table.days().len())
+            && filled(schema.has_person(), table.persons().len());
         if !fits {
             return Err(DataError::Shape { what: "the table does not have the columns of the schema" });
         }
@@ -209,6 +222,7 @@ impl<'a> Decoder<'a> {
                 Some(if self.table.labels()[row] == 1.0 { positive.clone() } else { negative.clone() })
             }
             Kind::Day => Some(self.table.days()[row].to_string()),
+            Kind::Person => Some(self.table.persons()[row].to_string()),
         }
     }
 }

@@ -133,6 +133,7 @@ impl Values {
             }
             Kind::Category { values } => Self::texts(array, values.iter()),
             Kind::Label { negative, positive } => Self::texts(array, [negative, positive].into_iter()),
+            Kind::Person => Self::texts(array, std::iter::empty()),
             Kind::Number { .. } | Kind::Day => None,
         };
         values.ok_or_else(mismatch)
@@ -230,7 +231,7 @@ fn field(column: &Column) -> Field {
     let kind = match column.kind {
         Kind::Number { .. } => DataType::Float64,
         Kind::Day => DataType::UInt32,
-        Kind::Category { .. } | Kind::Label { .. } => DataType::Utf8,
+        Kind::Category { .. } | Kind::Label { .. } | Kind::Person => DataType::Utf8,
     };
     Field::new(&column.name, kind, matches!(column.kind, Kind::Category { .. }))
 }
@@ -245,7 +246,7 @@ fn column(
     match schema.columns()[column].kind {
         Kind::Number { .. } => Arc::new(Float64Array::from_iter_values(rows.map(|r| decoder.number(r, column)))),
         Kind::Day => Arc::new(UInt32Array::from_iter_values(table.days()[rows].iter().copied())),
-        Kind::Category { .. } | Kind::Label { .. } => {
+        Kind::Category { .. } | Kind::Label { .. } | Kind::Person => {
             Arc::new(rows.map(|r| decoder.text(r, column)).collect::<StringArray>())
         }
     }

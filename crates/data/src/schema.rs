@@ -57,6 +57,9 @@ pub enum Kind {
     },
     /// A whole day number, for splitting in time. No feature.
     Day,
+    /// Whose row it is: a text that is the same for one person at every party. A number is kept as it is, another text as a hash of 64
+    /// bits. It never leaves its party: it says which rows go together where privacy is promised per person. No feature.
+    Person,
 }
 
 /// What an empty or null cell means. A mean or median is not offered: over one party's rows it would differ between
@@ -133,6 +136,7 @@ enum RawKind {
     Category,
     Label,
     Day,
+    Person,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -164,6 +168,7 @@ impl TryFrom<RawColumn> for Column {
         let kind = match (raw.kind, raw.values) {
             (RawKind::Number, None) => Kind::Number { min: raw.min, max: raw.max },
             (RawKind::Day, None) => Kind::Day,
+            (RawKind::Person, None) => Kind::Person,
             (RawKind::Category, Some(values)) => Kind::Category { values },
             (RawKind::Category, None) => return Err(fail("a category needs its values; list them")),
             (RawKind::Label, None) => Kind::Label { negative: "0".into(), positive: "1".into() },
@@ -189,6 +194,7 @@ impl From<Column> for RawColumn {
             Kind::Category { values } => (RawKind::Category, None, None, Some(values)),
             Kind::Label { negative, positive } => (RawKind::Label, None, None, Some(vec![negative, positive])),
             Kind::Day => (RawKind::Day, None, None, None),
+            Kind::Person => (RawKind::Person, None, None, None),
         };
         RawColumn { name: column.name, kind, min, max, values, missing }
     }
@@ -230,12 +236,17 @@ impl Column {
         Column { name: name.into(), kind: Kind::Day, missing: Missing::Reject }
     }
 
-    /// Names of the features it becomes: one for a number, `name=value` for each category, none for label and day.
+    /// A person's identifier.
+    pub fn person(name: &str) -> Self {
+        Column { name: name.into(), kind: Kind::Person, missing: Missing::Reject }
+    }
+
+    /// Names of the features it becomes: one for a number, `name=value` for each category, none for label, day and person.
     pub fn feature_names(&self) -> Vec<String> {
         match &self.kind {
             Kind::Number { .. } => vec![self.name.clone()],
             Kind::Category { values } => values.iter().map(|v| format!("{}={v}", self.name)).collect(),
-            Kind::Label { .. } | Kind::Day => vec![],
+            Kind::Label { .. } | Kind::Day | Kind::Person => vec![],
         }
     }
 
@@ -246,6 +257,7 @@ impl Column {
             Kind::Category { .. } => "category",
             Kind::Label { .. } => "label",
             Kind::Day => "day",
+            Kind::Person => "person",
         }
     }
 
@@ -257,8 +269,8 @@ impl Column {
         match (&self.kind, self.missing) {
             (Kind::Number { .. }, Missing::Zeros) => return fail("zeros is for categories; give a number"),
             (Kind::Category { .. }, Missing::Value(_)) => return fail("a missing category is \"reject\" or \"zeros\""),
-            (Kind::Label { .. } | Kind::Day, Missing::Value(_) | Missing::Zeros) => {
-                return fail("labels and days may not be missing; remove `missing`");
+            (Kind::Label { .. } | Kind::Day | Kind::Person, Missing::Value(_) | Missing::Zeros) => {
+                return fail("labels, days and persons may not be missing; remove `missing`");
             }
             _ => {}
         }
@@ -308,7 +320,7 @@ impl Schema {
             return Err(SchemaError::TooMany { what: "columns", limit: MAX_COLUMNS });
         }
         columns.iter().try_for_each(Column::check)?;
-        for kind in ["label", "day"] {
+        for kind in ["label", "day", "person"] {
             if columns.iter().filter(|c| c.kind_name() == kind).count() > 1 {
                 return Err(SchemaError::Repeated(kind));
             }
@@ -368,12 +380,17 @@ impl Schema {
         self.columns.iter().any(|c| matches!(c.kind, Kind::Label { .. }))
     }
 
+    /// Whether rows say whose they are.
+    pub fn has_person(&self) -> bool {
+        self.columns.iter().any(|c| c.kind == Kind::Person)
+    }
+
     /// Declared `(min, max)` of each feature; a category's features lie in 0 to 1; `None` where a side is open.
     pub fn feature_ranges(&self) -> Vec<(Option<f64>, Option<f64>)> {
         let of = |column: &Column| match &column.kind {
             Kind::Number { min, max } => vec![(*min, *max)],
             Kind::Category { values } => vec![(Some(0.0), Some(1.0)); values.len()],
-            Kind::Label { .. } | Kind::Day => vec![],
+            Kind::Label { .. } | Kind::Day | Kind::Person => vec![],
         };
         self.columns.iter().flat_map(of).collect()
     }

@@ -1,4 +1,4 @@
-//! A table in memory: numeric features, labels, days.
+//! A table in memory: numeric features, labels, days, and whose each row is.
 
 use std::fmt;
 
@@ -13,6 +13,7 @@ pub struct Table {
     features: Vec<f64>,
     labels: Vec<f64>,
     days: Vec<u32>,
+    persons: Vec<u64>,
 }
 
 impl fmt::Debug for Table {
@@ -43,7 +44,18 @@ impl Table {
         if !labels.iter().all(|&v| v == 0.0 || v == 1.0) {
             return fail("a label is neither 0 nor 1");
         }
-        Ok(Table { names, rows, features, labels, days })
+        Ok(Table { names, rows, features, labels, days, persons: Vec::new() })
+    }
+
+    /// The same table with whose each row is; none, or one for each row.
+    ///
+    /// # Errors
+    /// Another number of entries than rows.
+    pub fn with_persons(self, persons: Vec<u64>) -> Result<Self, DataError> {
+        match persons.is_empty() || persons.len() == self.rows {
+            true => Ok(Table { persons, ..self }),
+            false => Err(DataError::Shape { what: "persons need one entry per row, or none at all" }),
+        }
     }
 
     /// Number of rows.
@@ -84,6 +96,11 @@ impl Table {
         &self.days
     }
 
+    /// Whose each row is; empty if the table does not say.
+    pub fn persons(&self) -> &[u64] {
+        &self.persons
+    }
+
     /// The rows at these indices (from 0), in this order.
     ///
     /// # Panics
@@ -92,7 +109,8 @@ impl Table {
         let features = rows.iter().flat_map(|&r| self.row(r)).copied().collect();
         let labels = if self.labels.is_empty() { vec![] } else { rows.iter().map(|&r| self.labels[r]).collect() };
         let days = if self.days.is_empty() { vec![] } else { rows.iter().map(|&r| self.days[r]).collect() };
-        Table { names: self.names.clone(), rows: rows.len(), features, labels, days }
+        let persons = if self.persons.is_empty() { vec![] } else { rows.iter().map(|&r| self.persons[r]).collect() };
+        Table { names: self.names.clone(), rows: rows.len(), features, labels, days, persons }
     }
 
     /// All rows of several tables, one table after the other.
@@ -106,12 +124,13 @@ impl Table {
             .or(tables.first())
             .ok_or(DataError::Shape { what: "there are no tables to join" })?;
         let alike = |t: &Table| {
-            let filled_alike =
-                t.labels.is_empty() == first.labels.is_empty() && t.days.is_empty() == first.days.is_empty();
+            let filled_alike = t.labels.is_empty() == first.labels.is_empty()
+                && t.days.is_empty() == first.days.is_empty()
+                && t.persons.is_empty() == first.persons.is_empty();
             t.names == first.names && (t.rows == 0 || filled_alike)
         };
         if !tables.iter().all(alike) {
-            return Err(DataError::Shape { what: "the tables differ in columns, labels or days" });
+            return Err(DataError::Shape { what: "the tables differ in columns, labels, days or persons" });
         }
         Ok(Table {
             names: first.names.clone(),
@@ -119,6 +138,7 @@ impl Table {
             features: tables.iter().flat_map(|t| t.features.iter().copied()).collect(),
             labels: tables.iter().flat_map(|t| t.labels.iter().copied()).collect(),
             days: tables.iter().flat_map(|t| t.days.iter().copied()).collect(),
+            persons: tables.iter().flat_map(|t| t.persons.iter().copied()).collect(),
         })
     }
 }

@@ -169,6 +169,44 @@ pub enum JobError {
     /// The network, no peer in particular.
     #[error(transparent)]
     Net(NetError),
+    /// Nobody of an owner falls into a group.
+    #[error(
+        "no person of this party falls into group {group} of {teachers}; agree on fewer teachers in `distillation.privacy.voting`"
+    )]
+    EmptyGroup {
+        /// The group, from 0.
+        group: usize,
+        /// Groups there are.
+        teachers: usize,
+    },
+    /// A release that this party has taken part in already.
+    #[error(
+        "{} says that this party took part in the release after epoch {epochs} of this job; a second one would tell more than was \
+         promised: agree on a new job", .file.display()
+    )]
+    Released {
+        /// The record.
+        file: PathBuf,
+        /// The release.
+        epochs: usize,
+    },
+    /// Releases would add up to more than is promised.
+    #[error(
+        "{} already adds up to epsilon {spent:.2} (delta {delta:e}), and this job would make it {then:.2}; it promises at most {most:.2}: \
+         agree on fewer or noisier releases", .file.display()
+    )]
+    Budget {
+        /// The record.
+        file: PathBuf,
+        /// So far.
+        spent: f64,
+        /// With this job.
+        then: f64,
+        /// Promised.
+        most: f64,
+        /// For this probability.
+        delta: f64,
+    },
     /// Some value of an owner is outside the declared bound.
     #[error(
         "a value of `{owner}` is outside the range declared in the schema; its owner has to correct the file or the schema"
@@ -246,7 +284,11 @@ impl JobError {
     /// The exit code of the command.
     pub fn exit_code(&self) -> u8 {
         match self {
-            JobError::Config(_) | JobError::Train(TrainError::Spec(_)) => exit::CONFIG,
+            JobError::Config(_)
+            | JobError::Train(TrainError::Spec(_))
+            | JobError::EmptyGroup { .. }
+            | JobError::Released { .. }
+            | JobError::Budget { .. } => exit::CONFIG,
             JobError::Data(_) | JobError::Rows { .. } => exit::DATA,
             JobError::Peer { .. } | JobError::Net(_) => exit::NETWORK,
             JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. } | TrainError::Range(_)) => {

@@ -25,6 +25,7 @@
 //! model = ["north"]                 # who learns the weights; nobody by default
 //! ```
 
+use crate::distil::Distillation;
 use crate::{ConfigError, canonical};
 use privity_data::Schema;
 use privity_nn::{ModelSpec, TrainSpec};
@@ -76,6 +77,9 @@ pub struct JobFile {
     /// Who learns what.
     #[serde(default)]
     pub outputs: Outputs,
+    /// Public models made of the secret one while it is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
 }
 
 /// An amendment: three of four parties go on, from their checkpoints, without the fourth. They agree on it as on any job.
@@ -354,6 +358,9 @@ impl JobFile {
         for (index, participant) in self.participants.iter_mut().enumerate() {
             participant.resolve(index, folder)?;
         }
+        if let Some(distillation) = &mut self.distillation {
+            distillation.resolve(folder)?;
+        }
         Ok((self, schema))
     }
 
@@ -362,7 +369,12 @@ impl JobFile {
     /// # Errors
     /// A number JSON cannot hold.
     pub fn digest(&self) -> Result<[u8; 32], ConfigError> {
-        let value = serde_json::to_value(self).map_err(|e| ConfigError::Parse { problem: e.to_string() })?;
+        let mut file = self.clone();
+        if let Some(distillation) = &mut file.distillation {
+            // What it holds is what is agreed on, not where each party has it.
+            distillation.questions.clear();
+        }
+        let value = serde_json::to_value(&file).map_err(|e| ConfigError::Parse { problem: e.to_string() })?;
         let mut hasher = blake3::Hasher::new_derive_key("privity 2026 job file v1");
         hasher.update(canonical::write(&value).as_bytes());
         Ok(*hasher.finalize().as_bytes())

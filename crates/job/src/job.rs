@@ -1,12 +1,13 @@
 //! A checked job.
 
+use crate::distil::{Distillation, Privacy, Voting};
 use crate::file::{
     ACCEPTED, Continues, JobFile, Metrics, Numbers, OnLoss, Participant, Predictions, RadixChoice, Truncation,
 };
 use crate::protocol::ProtocolName;
 use crate::scaling::Scaling;
 use crate::{ConfigError, file::Holdout};
-use privity_data::Schema;
+use privity_data::{Schema, Table};
 use privity_mpc::cost::Speeds;
 use privity_mpc::{Config, Origin, Radix, Recipients, TruncMode};
 use privity_nn::spec::{ModelKind, Sigmoid};
@@ -14,6 +15,7 @@ use privity_ring::Fixed;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Most rows of all parties together: sums of squares stay below 2^62.
 const MAX_ROWS: usize = 1 << 21;
@@ -26,6 +28,7 @@ pub struct Job {
     protocol: ProtocolName,
     config: Config,
     digest: [u8; 32],
+    questions: Option<Arc<Table>>,
 }
 
 /// Rows of each party.
@@ -63,7 +66,11 @@ impl Job {
         check_outputs(&file)?;
         let config = config(&file, protocol);
         let digest = file.digest()?;
-        Ok(Job { file, schema, protocol, config, digest })
+        let questions = file.distillation.as_ref().map(|d| d.load(&schema)).transpose()?;
+        if let (Some(distillation), Some(questions)) = (&file.distillation, &questions) {
+            distillation.check(&file, &schema, questions.rows())?;
+        }
+        Ok(Job { file, schema, protocol, config, digest, questions: questions.map(Arc::new) })
     }
 
     /// The job file, with nothing left to look up elsewhere.
@@ -129,6 +136,9 @@ impl Job {
         file.protocol = ProtocolName::Rep3.name().into();
         (file.on_loss, file.after_loss, file.accept) = (OnLoss::Pause, None, None);
         file.participants = privity_mpc::rep3::roles_without(lost).map(|i| self.file.participants[i].clone()).into();
+        if let Some(distillation) = &mut file.distillation {
+            distillation.consent.retain(stay);
+        }
         file.outputs.model.retain(stay);
         if file.outputs.model.is_empty() && !self.file.outputs.model.is_empty() {
             return Err(crate::loss::needed(&gone, "outputs.model"));
@@ -175,6 +185,17 @@ impl Job {
         match self.file.data.standardise {
             true => Scaling::from_schema(&self.schema, self.file.data.input_bound, rows, self.config.fixed.frac),
             false => Scaling::identity(self.features(), self.file.training.input_limit),
+        }
+    }
+    /// What is distilled, and the public questions.
+    pub fn distillation(&self) -> Option<(&Distillation, &Table)> {
+        self.file.distillation.as_ref().zip(self.questions.as_deref())
+    }
+    /// The promise about groups of people, where releases vote.
+    pub fn voting(&self) -> Option<Voting> {
+        match self.file.distillation.as_ref()?.privacy {
+            Privacy::Voting(voting) => Some(voting),
+            Privacy::None => None,
         }
     }
     /// Who learns the model; `None`: nobody.

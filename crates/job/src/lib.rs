@@ -7,16 +7,21 @@
 
 mod canonical;
 pub mod checkpoint;
+pub mod distil;
 mod error;
+pub mod export;
 pub mod file;
 mod job;
 pub mod ledger;
 pub mod loss;
 pub mod model_file;
+mod noise;
 pub mod plan;
 pub mod prepare;
 pub mod program;
 pub mod protocol;
+pub mod publish;
+pub mod release;
 pub mod run;
 mod scaling;
 mod write;

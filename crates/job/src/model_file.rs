@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The file's format.
-const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 /// A model in the clear, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,10 +1,11 @@
 //! A party's rows, from its file to fixed-point integers. All of it is local.
 
+use crate::distil::Voting;
 use crate::file::Holdout;
 use crate::program::Encoded;
-use crate::{Job, JobError};
+use crate::{Job, JobError, noise};
 use privity_data::{Limits, Table, quantise, split};
-use privity_ring::{Ring, Shape};
+use privity_ring::{Ring, Shape, Tensor};
 use std::path::Path;
 
 /// A party's rows in the clear. `Debug` prints shapes only.
@@ -85,7 +86,74 @@ fn check(job: &Job, party: usize, what: &'static str, found: usize, declared: us
 pub fn encode<R: Ring>(job: &Job, rows: &Rows) -> Result<Encoded<R>, JobError> {
     let (train, labels) = encode_table(job, &rows.train)?;
     let (test, test_labels) = encode_table(job, &rows.test)?;
-    Ok(Encoded { train, labels, test, test_labels })
+    let (groups, group_labels) = match job.voting() {
+        Some(voting) => encode_table(job, &by_groups(job, &voting, &rows.train)?)?,
+        None => encode_table(job, &rows.train.select(&[]))?,
+    };
+    Ok(Encoded { train, labels, test, test_labels, groups, group_labels, noise: Vec::new() })
+}
+
+/// Public questions, scaled and encoded as rows are; values beyond the range of the job are brought to it.
+///
+/// # Errors
+/// None in practice: what is clamped is in range.
+pub fn questions<R: Ring>(job: &Job, questions: &Table) -> Result<Tensor<R>, JobError> {
+    let (scaling, format) = (job.scaling(), job.config().fixed);
+    let scaled = scaling.table(questions)?;
+    let within = scaled.features().iter().map(|x| x.clamp(-scaling.bound, scaling.bound)).collect();
+    let clamped = Table::new(scaled.names().to_vec(), within, Vec::new(), Vec::new())?;
+    Ok(quantise::quantise(&clamped, format, scaling.bound)?)
+}
+
+/// This party's noise for all releases, drawn now.
+///
+/// # Errors
+/// No randomness.
+pub fn noise<R: Ring>(job: &Job) -> Result<Vec<Tensor<R>>, JobError> {
+    let (Some((distillation, questions)), Some(voting)) = (job.distillation(), job.voting()) else {
+        return Ok(Vec::new());
+    };
+    let (releases, questions) = (distillation.releases(job.file().training.epochs), questions.rows());
+    let variance = voting.variance_each(questions, releases, job.rows().len());
+    let tensor = |_| {
+        let draws = noise::gaussian(variance, questions)?;
+        Ok(Tensor::new(Shape::vector(questions), draws.into_iter().map(|x| R::from_u64(x as u64)).collect()))
+    };
+    (0..releases).map(tensor).collect()
+}
+
+/// Rows that an owner of `rows` gives each group, whoever is in it: the number gives nobody away.
+pub(crate) fn group_size(rows: usize, voting: &Voting) -> usize {
+    (rows / voting.teachers).min(voting.rows)
+}
+
+/// An owner's rows by groups of people, [`group_size`] for each: of more some are left out, of fewer some are repeated. All rows of a
+/// person, at every owner, are in one group.
+fn by_groups(job: &Job, voting: &Voting, table: &Table) -> Result<Table, JobError> {
+    let size = group_size(table.rows(), voting);
+    if size == 0 {
+        return Ok(table.select(&[]));
+    }
+    let mut groups = vec![Vec::new(); voting.teachers];
+    for (row, person) in table.persons().iter().enumerate() {
+        groups[group_of(job.file().training.seed, *person, voting.teachers)].push(row);
+    }
+    let mut chosen = Vec::with_capacity(voting.teachers * size);
+    for (group, rows) in groups.iter().enumerate() {
+        if rows.is_empty() {
+            return Err(JobError::EmptyGroup { group, teachers: voting.teachers });
+        }
+        chosen.extend((0..size).map(|i| rows[if rows.len() > size { i * rows.len() / size } else { i % rows.len() }]));
+    }
+    Ok(table.select(&chosen))
+}
+
+/// The group of a person: the same at every owner.
+fn group_of(seed: u64, person: u64, groups: usize) -> usize {
+    let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 group of a person");
+    hasher.update(&seed.to_le_bytes()).update(&person.to_le_bytes());
+    let hash = hasher.finalize();
+    (u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i])) % groups as u64) as usize
 }
 
 type Pair<R> = (privity_ring::Tensor<R>, privity_ring::Tensor<R>);

@@ -1,8 +1,10 @@
 //! The program of a job, written once for every protocol: under `rep3` it is the secure run, under `count` the plan, under
 //! `plain` the twin.
 
+use crate::distil::Privacy;
 use crate::job::Rows;
-use crate::{Job, JobError};
+use crate::release::{Publisher, Releases};
+use crate::{Job, JobError, prepare};
 use privity_mpc::ops::range;
 use privity_mpc::ops::statistics::{self, Moments};
 use privity_mpc::{Protocol, Recipients, Share};
@@ -11,6 +13,7 @@ use privity_nn::spec::{Loss, ModelSpec};
 use privity_nn::train::{Opening, declared_openings};
 use privity_nn::{Keeper, Model, Observer, OpenModel};
 use privity_ring::{Ring, Shape, Tensor};
+use std::cell::RefCell;
 
 /// What one party brings, as fixed-point integers. `Debug` prints shapes only.
 #[derive(Clone, Debug)]
@@ -23,6 +26,12 @@ pub struct Encoded<R> {
     pub test: Tensor<R>,
     /// Their labels, `[test_rows]`.
     pub test_labels: Tensor<R>,
+    /// Features of the rows of all groups of people, one group after the other; no rows unless releases vote.
+    pub groups: Tensor<R>,
+    /// Their labels.
+    pub group_labels: Tensor<R>,
+    /// This party's noise for each release; none in the twin.
+    pub noise: Vec<Tensor<R>>,
 }
 
 /// What the parties bring, as far as it is here: a party has its own only, the twin has all, a plan none.
@@ -39,6 +48,31 @@ impl<R> Inputs<R> {
         let mut inputs = Self::none(job);
         inputs.0[party] = Some(encoded);
         inputs
+    }
+    /// The same without rows, which are shared: what is left is for later.
+    fn shared(self) -> Self
+    where
+        R: Ring,
+    {
+        let empty = || Tensor::zeros(&Shape::vector(0));
+        let rest = |encoded: Encoded<R>| Encoded {
+            train: empty(),
+            labels: empty(),
+            test: empty(),
+            test_labels: empty(),
+            groups: empty(),
+            group_labels: empty(),
+            noise: encoded.noise,
+        };
+        Inputs(self.0.into_iter().map(|encoded| encoded.map(rest)).collect())
+    }
+    /// A party's noise on the counts of a release, as far as the party is here: zeros if it brought none.
+    pub(crate) fn noise(&self, party: usize, release: usize, count: usize) -> Option<Tensor<R>>
+    where
+        R: Ring,
+    {
+        let encoded = self.0[party].as_ref()?;
+        Some(encoded.noise.get(release).cloned().unwrap_or_else(|| Tensor::zeros(&Shape::vector(count))))
     }
     /// That of all parties, in their order.
     pub fn all(encoded: Vec<Encoded<R>>) -> Self {
@@ -71,9 +105,9 @@ pub struct Outcome {
 }
 
 /// The parties' rows, one party after the other.
-struct Table<A> {
-    features: A,
-    labels: A,
+pub(crate) struct Table<A> {
+    pub features: A,
+    pub labels: A,
 }
 
 /// Runs a job.
@@ -86,16 +120,35 @@ pub fn run<P: Protocol>(
     inputs: Inputs<P::R>,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<P::A>,
+    publisher: &mut dyn Publisher,
 ) -> Result<Outcome, JobError> {
     observer.opening("for each owner, whether its rows are within their ranges")?;
     let rows = job.rows();
-    let train = share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), &inputs)?;
-    let test = share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), &inputs)?;
-    drop(inputs);
+    let train = joined(share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), &inputs)?);
+    let test = joined(share(p, job, &rows, |r| r.test, |e| (&e.test, &e.test_labels), &inputs)?);
+    let groups = match job.voting() {
+        Some(voting) => {
+            let size = |r: &Rows| voting.teachers * prepare::group_size(r.train, &voting);
+            share(p, job, &rows, size, |e| (&e.groups, &e.group_labels), &inputs)?
+        }
+        None => Vec::new(),
+    };
+    let inputs = inputs.shared();
     let (train, test, moments) = booked(p, "standardise", |p| standardise(p, job, train, test))?;
     let spec = &job.file().training;
     let table = (&train.features, &train.labels);
-    let model = privity_nn::train_from(p, &job.file().model, spec, table, observer, keeper)?;
+    let model = match job.distillation() {
+        None => privity_nn::train_from(p, &job.file().model, spec, table, observer, keeper, &mut ())?,
+        Some((distillation, questions)) => {
+            let failure = RefCell::new(None);
+            let questions = p.public(&prepare::questions(job, questions)?);
+            let (moments, inputs) = (moments.as_ref(), &inputs);
+            let mut releases =
+                Releases { job, spec: distillation, questions, moments, groups, inputs, publisher, failure: &failure };
+            let trained = privity_nn::train_from(p, &job.file().model, spec, table, observer, keeper, &mut releases);
+            trained.map_err(|error| failure.take().unwrap_or_else(|| error.into()))?
+        }
+    };
     let mut outcome = Outcome::default();
     evaluate(p, job, &model, &test, &mut outcome, observer)?;
     if let Some(to) = job.model_recipients() {
@@ -130,7 +183,7 @@ fn share<P: Protocol>(
     count: impl Fn(&Rows) -> usize,
     pick: impl Fn(&Encoded<P::R>) -> (&Tensor<P::R>, &Tensor<P::R>),
     inputs: &Inputs<P::R>,
-) -> Result<Table<P::A>, JobError> {
+) -> Result<Vec<Table<P::A>>, JobError> {
     let bound = job.scaling().bound;
     let (mut features, mut labels) = (Vec::new(), Vec::new());
     for (owner, (rows, input)) in rows.iter().zip(&inputs.0).enumerate() {
@@ -146,7 +199,13 @@ fn share<P: Protocol>(
             return Err(JobError::OutOfRange { owner: job.names()[owner].clone() });
         }
     }
-    Ok(Table { features: concat(&features), labels: concat(&labels) })
+    Ok(features.into_iter().zip(labels).map(|(features, labels)| Table { features, labels }).collect())
+}
+
+/// All owners' rows.
+fn joined<A: Share>(tables: Vec<Table<A>>) -> Table<A> {
+    let (features, labels): (Vec<A>, Vec<A>) = tables.into_iter().map(|t| (t.features, t.labels)).unzip();
+    Table { features: concat(&features), labels: concat(&labels) }
 }
 
 fn concat<A: Share>(parts: &[A]) -> A {
@@ -165,13 +224,25 @@ fn standardise<P: Protocol>(
     if !job.file().data.standardise {
         return Ok((train, test, None));
     }
-    let limit = job.file().training.input_limit;
     let moments = statistics::moments(p, &train.features, job.scaling().bound)?;
     let mut table = |table: Table<P::A>| -> Result<Table<P::A>, JobError> {
-        Ok(Table { features: statistics::standardise(p, &table.features, &moments, limit)?, labels: table.labels })
+        Ok(Table { features: standardise_with(p, job, &table.features, Some(&moments))?, labels: table.labels })
     };
     let (train, test) = (table(train)?, table(test)?);
     Ok((train, test, Some(moments)))
+}
+
+/// Brings features to mean 0 and variance 1 of these moments, if there are any.
+pub(crate) fn standardise_with<P: Protocol>(
+    p: &mut P,
+    job: &Job,
+    x: &P::A,
+    moments: Option<&Moments<P::A>>,
+) -> privity_mpc::Result<P::A> {
+    match moments {
+        Some(moments) => statistics::standardise(p, x, moments, job.file().training.input_limit),
+        None => Ok(x.clone()),
+    }
 }
 
 fn evaluate<P: Protocol>(
@@ -249,10 +320,19 @@ fn open_moments<P: Protocol>(
 /// All that a job opens, and to whom.
 pub fn openings(job: &Job) -> Vec<Opening> {
     let opening = |what, recipients, times, values| Opening { what, recipients, times, values };
-    let checked = job.rows().iter().map(|r| usize::from(r.train > 0) + usize::from(r.test > 0)).sum();
+    let tables = 1 + usize::from(job.voting().is_some());
+    let checked = job.rows().iter().map(|r| tables * usize::from(r.train > 0) + usize::from(r.test > 0)).sum();
     let mut all =
         vec![opening("one bit per party: some value is outside its declared range", Recipients::ALL, checked, 1)];
     all.extend(declared_openings(&job.file().model, &job.file().training));
+    if let Some((distillation, questions)) = job.distillation() {
+        let what = match distillation.privacy {
+            Privacy::None => "PUBLISHED without privacy: the secret model's answers to public questions",
+            Privacy::Voting(_) => "PUBLISHED: noisy votes on public questions",
+        };
+        let times = distillation.releases(job.file().training.epochs);
+        all.push(opening(what, Recipients::ALL, times, questions.rows()));
+    }
     if let Some(to) = job.metrics_recipients() {
         match classifies(&job.file().model, job) {
             true => all.extend(metrics::declared_openings(job.file().evaluation.buckets, to)),

@@ -1,6 +1,7 @@
 //! The one place where a protocol's name becomes a type.
 
 use crate::program::{self, Inputs, Outcome};
+use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
@@ -102,12 +103,13 @@ pub fn execute(
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<ArithmeticShare>,
+    publisher: &mut dyn Publisher,
 ) -> (Result<Outcome, JobError>, Measured, Option<Party>) {
     match job.protocol() {
         ProtocolName::Rep3 => match Rep3::new(party, job.config()) {
             Err(error) => (Err(error.into()), Measured::of(None), None),
             Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer, keeper);
+                let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
                 let party = p.into_party();
                 (outcome, Measured::of(Some(&party)), Some(party))
             }
@@ -115,7 +117,7 @@ pub fn execute(
         ProtocolName::Rep4 => match Rep4::new(party, job.config()) {
             Err(error) => (Err(error.into()), Measured::of(None), None),
             Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer, keeper);
+                let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
                 let party = p.into_party();
                 (outcome, Measured::of(Some(&party)), Some(party))
             }
@@ -146,7 +148,7 @@ pub fn passive_price(job: &Job, speeds: Speeds) -> Result<Option<Clock>, JobErro
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
     let mut p = Count::new(job.config(), costs, speeds);
-    program::run(&mut p, job, Inputs::none(job), &mut (), &mut ())?;
+    program::run(&mut p, job, Inputs::none(job), &mut (), &mut (), &mut ())?;
     Ok(p.clock().clone())
 }
 
@@ -162,7 +164,7 @@ pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> 
 /// # Errors
 /// As the program; the inputs of all parties must be there.
 pub fn twin(job: &Job, inputs: Inputs<u64>, observer: &mut dyn Observer) -> Result<Outcome, JobError> {
-    program::run(&mut Plain::new(job.config(), job.rows().len()), job, inputs, observer, &mut ())
+    program::run(&mut Plain::new(job.config(), job.rows().len()), job, inputs, observer, &mut (), &mut ())
 }
 
 impl Measured {

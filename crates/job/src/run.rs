@@ -5,6 +5,8 @@ use crate::file::OnLoss;
 use crate::ledger::Ledger;
 use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Measured};
+use crate::publish::{self, Desk, Release};
+use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError, ModelFile, loss, prepare, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
@@ -125,6 +127,9 @@ pub struct Report {
     pub own: Option<Quality>,
     /// Files written.
     pub files: Vec<PathBuf>,
+    /// Public models distilled in this run.
+    #[serde(default)]
+    pub releases: Vec<Release>,
     /// Trouble after the results were complete.
     pub warning: Option<String>,
 }
@@ -241,8 +246,11 @@ fn attempt(
     let me = job.index(&options.party)?;
     let identity = identity(job, me, &options.identity)?;
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
-    let inputs = Inputs::only(job, me, prepare::encode(job, &rows)?);
+    let mut encoded = prepare::encode(job, &rows)?;
+    encoded.noise = prepare::noise(job)?;
+    let inputs = Inputs::only(job, me, encoded);
     let prepare::Rows { train, test } = rows;
+    let mut desk = Desk::new(job, &options.out, &train, &test);
     drop(train);
     write::reserve(&options.out, output_bytes(job, test.rows()))?;
     let mut store = store(job, me, &identity, options)?;
@@ -253,6 +261,11 @@ fn attempt(
     *session_of = Some(session);
     let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
+    if let Err(error) = publish::check_budget(job, &options.out, resumed_from) {
+        link.abort(&AbortCause { about: me, reason: error.to_string() });
+        return Err(error);
+    }
+    desk.session(hex(&session));
     let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
     let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))?;
     events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
@@ -263,13 +276,15 @@ fn attempt(
     let ledger = Ledger::open(&options.out, &job.digest_hex(), &hex(&session))?;
     let mut reporter = Reporter { events, losses: losses.clone(), ledger };
     let done = match &mut store {
-        Some(store) => compute(job, party, inputs, &mut reporter, store),
-        None => compute(job, party, inputs, &mut reporter, &mut ()),
+        Some(store) => compute(job, party, inputs, &mut reporter, store, &mut desk),
+        None => compute(job, party, inputs, &mut reporter, &mut (), &mut desk),
     };
     let done = done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?;
     let losses = losses.borrow().clone();
     let mut report = report(job, me, done, losses, &test);
     (report.1.session, report.1.resumed_from) = (hex(&session), resumed_from);
+    report.1.files.extend(desk.releases.iter().flat_map(|release| release.files.clone()));
+    report.1.releases = desk.releases;
     write_results(job, options, &test, &report.0, &mut report.1)?;
     if let Some(store) = store {
         store.remove();
@@ -359,10 +374,11 @@ pub fn compute(
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<ArithmeticShare>,
+    publisher: &mut dyn Publisher,
 ) -> Result<Done, JobError> {
     let me = party.me();
     let started = Instant::now();
-    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer, keeper);
+    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer, keeper, publisher);
     let seconds = started.elapsed().as_secs_f64();
     let link = party.map(Party::into_link);
     match outcome {
@@ -411,6 +427,7 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         joint: Quality::joint(&done.outcome, job.rows().iter().map(|r| r.test).sum()),
         own: own.map(|predictions| Quality::of(test.labels(), predictions)),
         files: Vec::new(),
+        releases: Vec::new(),
         warning: done.farewell.map(|e| format!("while taking leave, after the results were complete: {e}")),
     };
     (done.outcome, report)
@@ -419,7 +436,8 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
 /// An upper bound on the bytes of all results and of the checkpoints kept at one time.
 fn output_bytes(job: &Job, test_rows: usize) -> usize {
     let weights: usize = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
-    (1 << 16) + 32 * (test_rows + 8 * job.features()) + 160 * weights
+    let releases = job.distillation().map_or(0, |(d, _)| d.releases(job.file().training.epochs));
+    (1 << 16) + (32 + 64 * releases) * (test_rows + 8 * job.features() + weights) + 160 * weights
 }
 
 fn write_results(

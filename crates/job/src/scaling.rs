@@ -55,7 +55,8 @@ impl Scaling {
     /// None for a table of the schema that this was made from.
     pub fn table(&self, table: &Table) -> Result<Table, DataError> {
         let features = (0..table.rows()).flat_map(|r| self.row(table.row(r))).collect();
-        Table::new(table.names().to_vec(), features, table.labels().to_vec(), table.days().to_vec())
+        Table::new(table.names().to_vec(), features, table.labels().to_vec(), table.days().to_vec())?
+            .with_persons(table.persons().to_vec())
     }
 }
 

@@ -25,7 +25,7 @@ fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
             s.spawn(move || {
                 let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
                 let me = party.me();
-                compute(job, party, Inputs::only(job, me, own), &mut (), &mut ())
+                compute(job, party, Inputs::only(job, me, own), &mut (), &mut (), &mut ())
             })
         };
         let running: Vec<_> = memory::mesh(inputs.len()).into_iter().zip(inputs).map(start).collect();

@@ -21,4 +21,4 @@ pub mod train;
 pub use error::{RangeError, SpecError, TrainError};
 pub use model::{Model, OpenModel};
 pub use spec::{ModelKind, ModelSpec, TrainSpec};
-pub use train::{Keeper, Kept, Observer, Trainer, iteration, train, train_from};
+pub use train::{Between, Keeper, Kept, Observer, Trainer, iteration, train, train_from, train_quietly};

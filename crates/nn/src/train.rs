@@ -76,6 +76,32 @@ pub trait Keeper<A> {
 /// Keeps nothing.
 impl<A> Keeper<A> for () {}
 
+/// Something that a program does with the model between epochs, under the same protocol.
+pub trait Between<P: Protocol> {
+    /// Whether there is anything to do after so many epochs.
+    fn acts(&self, epochs: usize) -> bool {
+        let _ = epochs;
+        false
+    }
+    /// Does it. What was trained so far has been verified, and kept if a keeper keeps: it is not done again after a resumption.
+    ///
+    /// # Errors
+    /// Whatever stops the training.
+    fn after(
+        &mut self,
+        p: &mut P,
+        epochs: usize,
+        model: &Model<P::A>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let _ = (p, epochs, model, observer);
+        Ok(())
+    }
+}
+
+/// Does nothing.
+impl<P: Protocol> Between<P> for () {}
+
 /// Something a job opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Opening {
@@ -256,11 +282,54 @@ pub fn train<P: Protocol>(
     labels: &P::A,
     observer: &mut dyn Observer,
 ) -> Result<Model<P::A>, TrainError> {
-    train_from(p, model, spec, (features, labels), observer, &mut ())
+    train_from(p, model, spec, (features, labels), observer, &mut (), &mut ())
 }
 
-/// The same, going on from what `keeper` restores and giving it the state after every epoch but the last. In exact mode the
-/// model is that of a run without interruption, bit for bit.
+/// Trains without opening anything, neither losses nor whether values left their ranges: for models of which nothing but certain
+/// answers may ever be known.
+///
+/// # Errors
+/// As [`train`], but for divergence, which is not seen.
+pub fn train_quietly<P: Protocol>(
+    p: &mut P,
+    model: &ModelSpec,
+    spec: &TrainSpec,
+    features: &P::A,
+    labels: &P::A,
+) -> Result<Model<P::A>, TrainError> {
+    check_table(features, labels)?;
+    let mut trainer = Trainer::new(p, model, spec, features.shape().cols())?;
+    for epoch in 0..spec.epochs {
+        let batches = batches(spec.seed, epoch, features.shape().rows(), spec.batch, spec.shuffle);
+        for (index, batch) in batches.iter().enumerate() {
+            let rate = rate(spec, epoch, index, batches.len());
+            let x = layers::augment(p, &features.gather_rows(batch));
+            iteration(p, &mut trainer, &x, &labels.gather_rows(batch), rate)?;
+        }
+        if spec.clip_every == ClipEvery::Epoch {
+            clip_weights(p, &mut trainer.model, spec)?;
+        }
+    }
+    Ok(trainer.model)
+}
+
+/// The learning rate of a batch.
+fn rate(spec: &TrainSpec, epoch: usize, index: usize, batches: usize) -> f64 {
+    let step = epoch * batches + index;
+    spec.learning_rate * spec.schedule.factor(epoch, step, spec.epochs * batches)
+}
+
+fn check_table<A: Share>(features: &A, labels: &A) -> Result<(), TrainError> {
+    let shape = features.shape();
+    check_columns(shape.cols(), shape)?;
+    if shape.rows() == 0 || shape.cols() == 0 {
+        return Err(SpecError { field: "rows", domain: "and columns must be at least one each" }.into());
+    }
+    check_labels(shape.rows(), labels.shape())
+}
+
+/// The same, going on from what `keeper` restores and giving it the state after every epoch but the last, or that too if something
+/// follows; `between` acts between epochs. In exact mode the model is that of a run without interruption, bit for bit.
 ///
 /// # Errors
 /// As [`train`]; [`TrainError::Keeping`].
@@ -271,15 +340,10 @@ pub fn train_from<P: Protocol>(
     (features, labels): (&P::A, &P::A),
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<P::A>,
+    between: &mut dyn Between<P>,
 ) -> Result<Model<P::A>, TrainError> {
-    let shape = features.shape();
-    let rows = shape.rows();
-    check_columns(shape.cols(), shape)?;
-    if rows == 0 || shape.cols() == 0 {
-        return Err(SpecError { field: "rows", domain: "and columns must be at least one each" }.into());
-    }
-    check_labels(rows, labels.shape())?;
-    let mut trainer = Trainer::new(p, model, spec, shape.cols())?;
+    check_table(features, labels)?;
+    let mut trainer = Trainer::new(p, model, spec, features.shape().cols())?;
     let kept = keeper.restore()?;
     let done = kept.as_ref().map_or(0, |kept| kept.epochs);
     if let Some(kept) = kept {
@@ -288,8 +352,12 @@ pub fn train_from<P: Protocol>(
     for epoch in done..spec.epochs {
         let loss = run_epoch(p, &mut trainer, features, labels, epoch, observer)?;
         observer.epoch(epoch, loss);
-        if keeper.keeps() && epoch + 1 < spec.epochs {
+        let acts = between.acts(epoch + 1);
+        if keeper.keeps() && (acts || epoch + 1 < spec.epochs) {
             keeper.keep(trainer.kept(epoch + 1))?;
+        }
+        if acts {
+            between.after(p, epoch + 1, &trainer.model, observer)?;
         }
     }
     Ok(trainer.model)
@@ -309,8 +377,7 @@ fn run_epoch<P: Protocol>(
     let mut meter = Meter::default();
     let mut last = Vec::new();
     for (index, batch) in batches.iter().enumerate() {
-        let step = epoch * batches.len() + index;
-        let rate = spec.learning_rate * spec.schedule.factor(epoch, step, spec.epochs * batches.len());
+        let rate = rate(&spec, epoch, index, batches.len());
         let x = layers::augment(p, &features.gather_rows(batch));
         let outcome = iteration(p, trainer, &x, &labels.gather_rows(batch), rate)?;
         last = outcome.pre_activations;

@@ -42,6 +42,7 @@ pub fn schema() -> Result<Schema, SchemaError> {
     columns.extend(COUNTS.map(|(name, top)| Column::number(name, 0.0, top)));
     columns.extend(COUNTS.map(|(name, top)| Column::number(&format!("all_{name}"), 0.0, top)));
     columns.extend(SEEN.map(|name| Column::number(name, 0.0, 3.0)));
+    columns.push(Column::person("customer"));
     columns.push(Column::day("day"));
     columns.push(Column::label("fraud"));
     Schema::new(columns, ExtraColumns::Reject)
@@ -98,6 +99,7 @@ struct Memory {
     features: Vec<f64>,
     labels: Vec<f64>,
     days: Vec<u32>,
+    customers: Vec<u64>,
     truth: Vec<Truth>,
 }
 
@@ -152,11 +154,13 @@ pub(super) fn tables(world: &World, events: &[Event]) -> Result<[Bank; 3], DataE
         let reported = event.truth.is_fraud() && !reports.chance(0.03);
         memory.labels.push(f64::from(u8::from(reported)));
         memory.days.push(event.time / DAY);
+        memory.customers.push(u64::from(event.person));
         memory.truth.push(event.truth);
     }
     let names = schema()?.feature_names();
     let bank = |m: Memory| {
-        Ok::<_, DataError>(Bank { table: Table::new(names.clone(), m.features, m.labels, m.days)?, truth: m.truth })
+        let table = Table::new(names.clone(), m.features, m.labels, m.days)?.with_persons(m.customers)?;
+        Ok::<_, DataError>(Bank { table, truth: m.truth })
     };
     let [a, b, c] = memories;
     Ok([bank(a)?, bank(b)?, bank(c)?])

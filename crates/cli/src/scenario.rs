@@ -156,31 +156,32 @@ fn fraud_case(choice: Choice) -> Result<Scenario, CliError> {
     let holdout = Holdout::FromDay(fraud::FIRST_TEST_DAY);
     let mut file = job(choice, "fraud", names, &sizes, ModelSpec::new(kind), training, holdout);
     file.distillation = choice.distil.map(|distil| distillation(distil, names, rows));
-    let questions = choice.distil.map(|_| questions()).transpose()?;
+    let count = |distil: Distil| if distil.epsilon.is_some() { QUESTIONS.0 } else { QUESTIONS.1 };
+    let questions = choice.distil.map(|distil| questions(count(distil))).transpose()?;
     Ok(Scenario { own_features: fraud::OWN, schema, tables, questions, file })
 }
 
-/// Public rows that are asked about.
-const QUESTIONS: usize = 500;
+/// Public rows that are asked about, if each answer costs privacy, and if it does not.
+const QUESTIONS: (usize, usize) = (500, 5_000);
 /// Training rows for each model that votes, about.
 const ROWS_A_TEACHER: usize = 1_000;
 
 /// Made-up payments of another world, one bank's after the other's.
-fn questions() -> Result<Table, CliError> {
-    let banks = fraud::generate(20 * QUESTIONS, SEED + 1)?;
+fn questions(count: usize) -> Result<Table, CliError> {
+    let banks = fraud::generate(20 * count, SEED + 1)?;
     let all = Table::concat(&banks.map(|bank| bank.table))?;
-    let rows: Vec<usize> = (0..QUESTIONS).map(|i| i * all.rows() / QUESTIONS).collect();
+    let rows: Vec<usize> = (0..count).map(|i| i * all.rows() / count).collect();
     Ok(all.select(&rows))
 }
 
 fn distillation(distil: Distil, names: [&str; 3], rows: usize) -> Distillation {
     let voting = |epsilon| Voting {
-        teachers: (rows / ROWS_A_TEACHER).clamp(10, 500),
+        teachers: (rows / ROWS_A_TEACHER).clamp(10, 1_000),
         epsilon,
         delta: 1e-6,
         // Few payments are frauds: most votes fall at low odds.
         top: 1.5,
-        rows: 1_000,
+        rows: ROWS_A_TEACHER,
         epochs: 10,
     };
     Distillation {

@@ -262,3 +262,94 @@ mod pb {
         pub name: Option<String>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scaling;
+    use privity_data::{Column, ExtraColumns, Schema, Table};
+    use privity_nn::OpenModel;
+    use privity_nn::model::OpenLayer;
+
+    fn model() -> ModelFile {
+        let columns = vec![Column::number("a", 0.0, 4.0), Column::number("b", -1.0, 1.0), Column::label("y")];
+        let layer = |weights: &[&[f64]], biases: &[f64]| OpenLayer {
+            weights: weights.iter().map(|row| row.to_vec()).collect(),
+            biases: biases.to_vec(),
+        };
+        ModelFile {
+            format: crate::model_file::FORMAT,
+            job: "cafe".into(),
+            trained_under: "a test".into(),
+            schema: Schema::new(columns, ExtraColumns::Reject).expect("a contract"),
+            scaling: Scaling { centre: vec![2.0, 0.0], factor: vec![8.0, 16.0], bound: 16.0 },
+            mean: vec![0.5, -1.0],
+            inverse_deviation: vec![0.25, 0.125],
+            input_limit: 2.5,
+            logistic: true,
+            model: OpenModel {
+                layers: vec![
+                    layer(&[&[0.5, -1.0], &[1.5, 0.25], &[-0.75, 2.0]], &[0.1, -0.2, 0.3]),
+                    layer(&[&[1.0, -0.5, 0.25]], &[-0.4]),
+                ],
+            },
+        }
+    }
+
+    fn floats(bytes: &[u8]) -> Vec<f64> {
+        bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes")))).collect()
+    }
+
+    /// What the graph computes for one row, operator by operator.
+    fn evaluate(graph: &pb::Graph, row: &[f64]) -> Vec<f64> {
+        let mut values: HashMap<&str, Vec<f64>> = HashMap::from([("rows", row.to_vec())]);
+        values.extend(graph.initializer.iter().map(|t| (t.name.as_str(), floats(&t.raw_data))));
+        for node in &graph.node {
+            let operand = |i: usize| values[node.input[i].as_str()].clone();
+            let x = operand(0);
+            let pairwise = |f: fn(f64, f64) -> f64| x.iter().zip(operand(1)).map(|(x, y)| f(*x, y)).collect();
+            let result: Vec<f64> = match node.op_type.as_str() {
+                "Sub" => pairwise(|x, y| x - y),
+                "Mul" => pairwise(|x, y| x * y),
+                "Clip" => x.iter().map(|x| x.clamp(operand(1)[0], operand(2)[0])).collect(),
+                "Relu" => x.iter().map(|x| x.max(0.0)).collect(),
+                "Sigmoid" => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+                "Gemm" => {
+                    assert_eq!((node.attribute[0].name.as_str(), node.attribute[0].i), ("transB", 1));
+                    let weights = operand(1);
+                    let rows = weights.chunks_exact(x.len()).zip(operand(2));
+                    rows.map(|(row, bias)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + bias).collect()
+                }
+                other => panic!("{other}"),
+            };
+            values.insert(&node.output[0], result);
+        }
+        values["prediction"].clone()
+    }
+
+    #[test]
+    fn the_onnx_graph_computes_what_the_model_does() {
+        let model = model();
+        let decoded = pb::Model::decode(onnx(&model).as_slice()).expect("a message");
+        let graph = decoded.graph.expect("a graph");
+        assert_eq!((graph.input[0].name.as_str(), graph.output[0].name.as_str()), ("rows", "prediction"));
+        let rows = vec![0.0, 1.0, 4.0, -1.0, 2.5, 0.125];
+        let table = Table::new(vec!["a".into(), "b".into()], rows.clone(), vec![], vec![]).expect("sound");
+        for (row, expected) in rows.chunks_exact(2).zip(model.predict(&table).expect("predictions")) {
+            assert!((evaluate(&graph, row)[0] - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn safetensors_read_back() {
+        let model = model();
+        let bytes = safetensors(&model).expect("written");
+        let read = safetensors::SafeTensors::deserialize(&bytes).expect("read");
+        let weight = read.tensor("layers.0.weight").expect("there");
+        assert_eq!(weight.shape(), [3, 2]);
+        assert_eq!(floats(weight.data()), [0.5, -1.0, 1.5, 0.25, -0.75, 2.0]);
+        assert_eq!(read.len(), 8);
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
+        assert_eq!(header.metadata().as_ref().and_then(|m| m.get("job").cloned()), Some("cafe".into()));
+    }
+}

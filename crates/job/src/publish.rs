@@ -245,3 +245,87 @@ fn open(model: &FloatModel) -> OpenModel {
     };
     OpenModel { layers: model.layers.iter().map(layer).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::JobFile;
+    use privity_data::{Column, ExtraColumns, Schema};
+
+    /// A job with two releases, in a directory with its questions.
+    fn job(folder: &Path, privacy: &str) -> Job {
+        let columns = vec![Column::number("x", -8.0, 8.0), Column::person("who"), Column::label("y")];
+        let schema = Schema::new(columns, ExtraColumns::Reject).expect("a contract");
+        std::fs::write(folder.join("schema.toml"), schema.to_toml()).expect("written");
+        let questions: String = (0..200).map(|i| format!("{}\n", f64::from(i) / 25.0 - 4.0)).collect();
+        std::fs::write(folder.join("public.csv"), format!("x\n{questions}")).expect("written");
+        let participant = |(i, name): (usize, &str)| {
+            let fingerprint = i.to_string().repeat(64);
+            format!(
+                "[[participants]]\nname = \"{name}\"\naddress = \"127.0.0.1:770{i}\"\nfingerprint = \"{fingerprint}\"\nrows = 50\ntest_rows = 4\n"
+            )
+        };
+        let participants: String = ["a", "b", "c"].into_iter().enumerate().map(participant).collect();
+        let text = format!(
+            "name = \"small\"\n{participants}[data]\nschema = \"schema.toml\"\n[model]\nkind = \"logistic\"\n[training]\nepochs = 4\n\
+             [distillation]\nevery = 2\nquestions = \"public.csv\"\n{privacy}"
+        );
+        Job::new(JobFile::from_toml(&text).expect("TOML"), folder).expect("a job")
+    }
+
+    const VOTING: &str = "privacy = { voting = { teachers = 5, epsilon = 8.0, delta = 1e-6 } }";
+
+    fn table(rows: usize) -> Table {
+        let x: Vec<f64> = (0..rows).map(|i| f64::from((i % 9) as u32) - 4.0).collect();
+        let y = x.iter().map(|x| f64::from(u8::from(*x > 0.0))).collect();
+        Table::new(vec!["x".into()], x, y, vec![]).expect("sound")
+    }
+
+    #[test]
+    fn a_release_is_recorded_before_it_is_made_and_made_once() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let job = job(folder.path(), VOTING);
+        let (train, test) = (table(40), table(18));
+        let mut desk = Desk::new(&job, folder.path(), &train, &test);
+        desk.session("5e55".into());
+        desk.announce(2).expect("the first time");
+        assert!(matches!(desk.announce(2), Err(JobError::Released { epochs: 2, .. })));
+        // Log odds rise with x: so does the public model's answer.
+        let (_, questions) = job.distillation().expect("there");
+        let answers: Vec<f64> = (0..questions.rows()).map(|r| questions.row(r)[0]).collect();
+        desk.publish(2, &answers).expect("published");
+        let release = &desk.releases[0];
+        assert!(release.own.as_ref().and_then(|q| q.auc).is_some_and(|auc| auc > 0.99));
+        assert!(release.membership.is_some_and(|auc| (0.3..0.7).contains(&auc)));
+        assert!(
+            (release.epsilon_so_far.expect("a promise")
+                - distil::epsilon(job.voting().expect("votes").rho() / 2.0, 1e-6))
+            .abs()
+                < 1e-9
+        );
+        assert_eq!(release.files.len(), 3);
+        let model = ModelFile::load(&release.files[0]).expect("a model file");
+        assert!(model.trained_under.contains("epsilon 8"), "{}", model.trained_under);
+        desk.announce(4).expect("another release");
+        assert_eq!(lines(folder.path()).expect("a record").len(), 2);
+    }
+
+    #[test]
+    fn the_sum_over_all_jobs_stays_within_the_promise() {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let job = job(folder.path(), VOTING);
+        check_budget(&job, folder.path(), 0).expect("nothing is spent");
+        let none = table(0);
+        Desk::new(&job, folder.path(), &none, &none).announce(2).expect("recorded");
+        // The rest of this job fits; the whole of it again would not, nor would another.
+        check_budget(&job, folder.path(), 2).expect("as promised");
+        let error = check_budget(&job, folder.path(), 0).expect_err("half too much").to_string();
+        assert!(error.contains("at most 8.00"), "{error}");
+        Desk::new(&job, folder.path(), &none, &none).announce(4).expect("recorded");
+        check_budget(&job, folder.path(), 4).expect("all is spent, and nothing due");
+        assert!(matches!(check_budget(&job, folder.path(), 2), Err(JobError::Budget { .. })));
+        // A record that cannot be read is no record of nothing.
+        std::fs::write(folder.path().join(LEDGER), "{").expect("written");
+        assert!(check_budget(&job, folder.path(), 4).is_err());
+    }
+}

@@ -50,6 +50,35 @@ fn banks_train_on_generated_payments_split_in_time() {
 }
 
 #[test]
+fn public_models_are_made_while_the_secret_one_is_trained() {
+    let kept = tempfile::tempdir().expect("a scratch directory");
+    let folder = kept.path().join("kept");
+    let keep = folder.to_str().expect("a plain path");
+    let args = ["--rows", "4000", "--epochs", "2", "--distil-every", "1", "--adversary", "active", "--keep", keep];
+    let summary = demo("fraud", &args);
+    assert_eq!(summary["bytes_sent"], summary["bytes_planned"]);
+    assert_eq!(summary["rounds"], summary["rounds_planned"]);
+    let public = summary["public"].as_array().expect("a list");
+    assert_eq!(public.iter().map(|p| p[0].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert!(public[0][1].as_str().is_some_and(|promise| promise.contains("epsilon 8")), "{summary}");
+    for party in ["bank-a", "helper"] {
+        for file in ["public-000001.onnx", "public-000002.safetensors", "releases.jsonl"] {
+            assert!(folder.join(party).join("out").join(file).exists(), "{file} at {party}");
+        }
+    }
+    // All parties made the same of the same answers.
+    let model = |party: &str| std::fs::read(folder.join(party).join("out/public-000002.json")).expect("a model");
+    assert_eq!(model("bank-b"), model("helper"));
+    // The secret model itself knows more than noisy votes of few customers, and tells it if all agree.
+    let summary = demo("fraud", &["--rows", "4000", "--epochs", "4", "--distil-every", "4", "--no-privacy"]);
+    let auc = |figures: &serde_json::Value| figures["auc"].as_f64().expect("a number");
+    assert!(auc(&summary["public"][0][2]) > auc(&summary["secure"]) - 0.08, "{}", summary["public"]);
+    assert!(summary["public"][0][1].as_str().is_some_and(|promise| promise.contains("no privacy guarantee")));
+    let refused = Command::new(cargo_bin("privity")).args(["demo", "breast-cancer", "--distil-every", "1"]).output();
+    assert_eq!(refused.expect("the program starts").status.code(), Some(2));
+}
+
+#[test]
 fn benchmarks_measure_what_is_declared() {
     let output = Command::new(cargo_bin("privity"))
         .args(["bench", "--work", "W6", "--batch", "16", "--runs", "5", "--json"])

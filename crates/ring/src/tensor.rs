@@ -1,6 +1,7 @@
 //! Row-major tensors of ring elements.
 
 use crate::{Ring, kernels::gemm};
+use std::sync::Arc;
 
 /// The extents of a tensor, outermost first. A scalar has no extents.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
@@ -41,11 +42,12 @@ impl Shape {
     }
 }
 
-/// A row-major tensor. `Debug` prints the shape only, since the data may be a share.
+/// A row-major tensor. Clones and reshapes share their elements until one of them is written to. `Debug` prints the shape only,
+/// since the data may be a share.
 #[derive(Clone, PartialEq)]
 pub struct Tensor<R> {
     shape: Shape,
-    data: Vec<R>,
+    data: Arc<Vec<R>>,
 }
 
 impl<R> std::fmt::Debug for Tensor<R> {
@@ -61,11 +63,11 @@ impl<R: Ring> Tensor<R> {
     /// If the length is not the shape's.
     pub fn new(shape: Shape, data: Vec<R>) -> Self {
         assert_eq!(shape.len(), data.len(), "tensor data must fill the shape {shape:?}");
-        Tensor { shape, data }
+        Tensor { shape, data: Arc::new(data) }
     }
     /// All elements equal.
     pub fn fill(shape: &Shape, x: u64) -> Self {
-        Tensor { shape: shape.clone(), data: vec![R::from_u64(x); shape.len()] }
+        Self::new(shape.clone(), vec![R::from_u64(x); shape.len()])
     }
     /// All zero.
     pub fn zeros(shape: &Shape) -> Self {
@@ -81,11 +83,11 @@ impl<R: Ring> Tensor<R> {
     }
     /// The elements, row-major.
     pub fn data_mut(&mut self) -> &mut [R] {
-        &mut self.data
+        Arc::make_mut(&mut self.data).as_mut_slice()
     }
     /// The elements, owned.
     pub fn into_data(self) -> Vec<R> {
-        self.data
+        Arc::unwrap_or_clone(self.data)
     }
     /// Number of elements.
     pub fn len(&self) -> usize {
@@ -107,13 +109,13 @@ impl<R: Ring> Tensor<R> {
     /// Element-wise map.
     #[inline(always)]
     pub fn map(&self, f: impl Fn(R) -> R) -> Self {
-        Tensor { shape: self.shape.clone(), data: self.data.iter().map(|&a| f(a)).collect() }
+        Self::new(self.shape.clone(), self.data.iter().map(|&a| f(a)).collect())
     }
     /// Element-wise combination of two tensors of one shape.
     #[inline(always)]
     pub fn zip(&self, o: &Self, f: impl Fn(R, R) -> R) -> Self {
         assert_eq!(self.shape, o.shape, "element-wise operands must have one shape");
-        Tensor { shape: self.shape.clone(), data: self.data.iter().zip(&o.data).map(|(&a, &b)| f(a, b)).collect() }
+        Self::new(self.shape.clone(), self.data.iter().zip(&*o.data).map(|(&a, &b)| f(a, b)).collect())
     }
     /// `self + o`.
     pub fn add(&self, o: &Self) -> Self {
@@ -133,7 +135,8 @@ impl<R: Ring> Tensor<R> {
     }
     /// The same elements under another shape.
     pub fn reshape(self, shape: Shape) -> Self {
-        Self::new(shape, self.data)
+        assert_eq!(shape.len(), self.data.len(), "tensor data must fill the shape {shape:?}");
+        Tensor { shape, data: self.data }
     }
     /// Matrix transpose.
     pub fn transpose(&self) -> Self {
@@ -149,12 +152,12 @@ impl<R: Ring> Tensor<R> {
                 }
             }
         }
-        Tensor { shape: Shape::matrix(n, m), data }
+        Self::new(Shape::matrix(n, m), data)
     }
     /// The rows `from..to`.
     pub fn slice_rows(&self, from: usize, to: usize) -> Self {
         let c = self.cols();
-        Tensor { shape: self.with_rows(to - from), data: self.data[from * c..to * c].to_vec() }
+        Self::new(self.with_rows(to - from), self.data[from * c..to * c].to_vec())
     }
     /// The rows of the given indices, in that order.
     pub fn gather_rows(&self, rows: &[usize]) -> Self {
@@ -163,7 +166,7 @@ impl<R: Ring> Tensor<R> {
         for &r in rows {
             data.extend_from_slice(&self.data[r * c..(r + 1) * c]);
         }
-        Tensor { shape: self.with_rows(rows.len()), data }
+        Self::new(self.with_rows(rows.len()), data)
     }
     /// Tensors stacked along the first extent.
     pub fn concat_rows(parts: &[&Self]) -> Self {
@@ -182,7 +185,7 @@ impl<R: Ring> Tensor<R> {
             data.extend_from_slice(&self.data[row * a..(row + 1) * a]);
             data.extend_from_slice(&right.data[row * b..(row + 1) * b]);
         }
-        Tensor { shape: Shape::matrix(self.rows(), a + b), data }
+        Self::new(Shape::matrix(self.rows(), a + b), data)
     }
     /// A vector (or one-row matrix) repeated as `rows` rows.
     pub fn broadcast_rows(&self, rows: usize) -> Self {
@@ -191,12 +194,12 @@ impl<R: Ring> Tensor<R> {
         for _ in 0..rows {
             data.extend_from_slice(&self.data);
         }
-        Tensor { shape: Shape::matrix(rows, n), data }
+        Self::new(Shape::matrix(rows, n), data)
     }
     /// A column (one element per row) repeated as `cols` columns.
     pub fn broadcast_cols(&self, cols: usize) -> Self {
         let data = self.data.iter().flat_map(|&a| std::iter::repeat_n(a, cols)).collect();
-        Tensor { shape: Shape::matrix(self.data.len(), cols), data }
+        Self::new(Shape::matrix(self.data.len(), cols), data)
     }
     /// Sum over the rows: `[m, n]` becomes `[n]`.
     pub fn sum_rows(&self) -> Self {
@@ -207,12 +210,12 @@ impl<R: Ring> Tensor<R> {
                 *s = s.add(a);
             }
         }
-        Tensor { shape: Shape::vector(n), data }
+        Self::new(Shape::vector(n), data)
     }
     /// Sum of all elements, as `[1]`.
     pub fn sum(&self) -> Self {
         let total = self.data.iter().fold(R::from_u64(0), |s, &a| s.add(a));
-        Tensor { shape: Shape::vector(1), data: vec![total] }
+        Self::new(Shape::vector(1), vec![total])
     }
 
     fn with_rows(&self, rows: usize) -> Shape {

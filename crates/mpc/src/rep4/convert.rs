@@ -396,10 +396,10 @@ pub(super) fn inject(p: &mut Rep4, jobs: &[Inject<'_, ArithmeticShare, BooleanSh
     let bits = Bits::post(p, &unarmed)?;
     let mut factors = lift.finish(p)?.into_iter();
     let mut converted = bits.finish(p)?.into_iter();
-    let mut sums: Vec<ArithmeticShare> = Vec::with_capacity(jobs.len());
+    let mut sums: Vec<Option<ArithmeticShare>> = Vec::with_capacity(jobs.len());
     let mut secret: Vec<Vec<(ArithmeticShare, ArithmeticShare)>> = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let mut sum = ArithmeticShare::zeros(&job.shape);
+        let mut sum: Option<ArithmeticShare> = None;
         let mut pairs = Vec::new();
         for (b, by) in &job.terms {
             assert_eq!(b.len(), job.shape.len(), "a term's bits must match the result");
@@ -408,7 +408,10 @@ pub(super) fn inject(p: &mut Rep4, jobs: &[Inject<'_, ArithmeticShare, BooleanSh
                 None => converted.next().expect("one conversion per unarmed bit").reshape(&job.shape),
             };
             match by {
-                By::Public(c) => sum = sum.add(&bit.scale(*c)),
+                By::Public(c) => {
+                    let term = bit.scale(*c);
+                    sum = Some(sum.map_or_else(|| term.clone(), |sum| sum.add(&term)));
+                }
                 By::Value(_) => {
                     let factor = factors.next().expect("one lift per factor");
                     assert_eq!(factor.x.len(), job.shape.len(), "a term's factor must match the result");
@@ -428,14 +431,20 @@ pub(super) fn inject(p: &mut Rep4, jobs: &[Inject<'_, ArithmeticShare, BooleanSh
             shift: 0,
         })
         .collect();
-    if products_of.is_empty() {
-        return Ok(sums);
-    }
-    let mut results = products(p, &products_of)?.into_iter().map(|done| done.into_raw().value);
-    for (sum, _) in sums.iter_mut().zip(&secret).filter(|(_, pairs)| !pairs.is_empty()) {
-        *sum = sum.add(&results.next().expect("one result per sum"));
-    }
-    Ok(sums)
+    let products_of = match products_of.is_empty() {
+        true => Vec::new(),
+        false => products(p, &products_of)?,
+    };
+    let mut results = products_of.into_iter().map(|done| done.into_raw().value);
+    let total = |((sum, pairs), job): ((Option<ArithmeticShare>, &Vec<_>), &Inject<'_, _, _>)| {
+        let products = (!pairs.is_empty()).then(|| results.next().expect("one result per sum"));
+        match (sum, products) {
+            (Some(sum), Some(products)) => sum.add(&products),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => ArithmeticShare::zeros(&job.shape),
+        }
+    };
+    Ok(sums.into_iter().zip(&secret).zip(jobs).map(total).collect())
 }
 
 /// Spec 9: the bits of `A - L`: a subtraction circuit whose borrows come from a Kogge-Stone prefix over `[A_i < L_i]`.

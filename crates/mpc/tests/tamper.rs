@@ -270,6 +270,11 @@ fn sweep(operation: &Operation) {
                 let got = world.tampered(tamper, |p| run(p, operation));
                 let case = format!("{}, keys {keys}: {place:?} {alteration:?}", operation.name);
                 let went_on = judge(&case, frame.from, &got, &want);
+                if alteration == Alteration::Dropped {
+                    // What the network can do alone is never taken for a deviation.
+                    let accused = |party: usize| matches!(got[party], Err(Error::Cheating { .. }));
+                    assert!((0..4).all(|party| party == frame.from || !accused(party)), "{case}: {got:?}");
+                }
                 if operation.single_window() && data.contains(&place) {
                     assert!(!went_on, "{case}: data was altered unnoticed");
                     used += 1;

@@ -112,8 +112,8 @@ impl Rep4 {
 /// peer. Nothing happens if nothing was done.
 ///
 /// # Errors
-/// [`Error::Cheating`] at every honest party if a check failed or a message of the verification itself is missing; a party that
-/// saw the network fail gets that error in its place.
+/// At every honest party the same: [`Error::Cheating`] if a check failed somewhere; else [`Error::Net`] if a message of the
+/// verification is missing somewhere.
 pub(super) fn settle(p: &mut Rep4) -> Result<()> {
     if !p.window.owed {
         return Ok(());
@@ -128,23 +128,66 @@ pub(super) fn settle(p: &mut Rep4) -> Result<()> {
     verdict
 }
 
+/// What is sent in place of an opening.
+const NOTHING: [u64; 6] = [0; 6];
+
 /// The first trouble with each peer: nothing more is awaited from it.
 type Lost = [Option<NetError>; PARTIES];
 
 fn verdict(p: &mut Rep4) -> Result<()> {
     let step = p.party.next_step();
     let mut lost = Lost::default();
-    let good = sum_is_zero(p, step, &mut lost)?;
-    let agreed = broadcast(p, step, good, &mut lost)?.iter().all(|ok| *ok);
-    match (agreed, lost.into_iter().flatten().next()) {
-        (true, _) => Ok(()),
-        (false, Some(net)) => Err(Error::Net(net)),
-        (false, None) => Err(Error::Cheating { check: "verification of everything since the last opening" }),
+    let seen = compare_sum(p, step, &mut lost)?;
+    let agreed = broadcast(p, step, seen, &mut lost)?;
+    if agreed.contains(&View::Failed) {
+        return Err(Error::Cheating { check: "verification of everything since the last opening" });
+    }
+    let reported = agreed.iter().enumerate().find_map(|(by, view)| match view {
+        View::Missed(about) => Some(NetError::Reported {
+            by,
+            about: *about,
+            reason: "a message of the verification did not arrive; nothing was opened".into(),
+        }),
+        _ => None,
+    });
+    match reported {
+        None => Ok(()),
+        Some(reported) => Err(Error::Net(lost.into_iter().flatten().next().unwrap_or(reported))),
     }
 }
 
-/// Spec 10.2 and 10.5: commit to the summand, open it once all commitments are here. A missing or wrong opening is a failure.
-fn sum_is_zero(p: &mut Rep4, step: u64, lost: &mut Lost) -> Result<bool> {
+/// What a party says of a window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum View {
+    /// All summands are here, and their sum is zero.
+    Good,
+    /// All summands are here; one does not fit its commitment, or the sum is not zero.
+    Failed,
+    /// Something of this party is missing.
+    Missed(usize),
+}
+
+impl View {
+    fn encode(self) -> u8 {
+        match self {
+            View::Failed => 0,
+            View::Good => 1,
+            View::Missed(party) => 2 + party as u8,
+        }
+    }
+    /// What a byte of `from` says; one that says nothing is as good as none.
+    fn decode(byte: u64, from: usize) -> View {
+        match byte {
+            0 => View::Failed,
+            1 => View::Good,
+            2..=5 => View::Missed(byte as usize - 2),
+            _ => View::Missed(from),
+        }
+    }
+}
+
+/// Spec 10.2 and 10.5: commit to the summand, open it once all commitments are here. A wrong opening is a failure.
+fn compare_sum(p: &mut Rep4, step: u64, lost: &mut Lost) -> Result<View> {
     let me = p.me();
     let mine = p.window.close();
     let nonce = fresh_secret().map_err(|_| Error::Randomness)?;
@@ -159,18 +202,19 @@ fn sum_is_zero(p: &mut Rep4, step: u64, lost: &mut Lost) -> Result<bool> {
     };
     let session = *p.party.session();
     let commitments = exchange(p, step, 0, &[digest(me, &mine, &nonce, &session); PARTIES], lost)?;
-    // Opened only to complete commitments; else what is sent opens nothing, and the others see a failure without waiting.
+    // Opened only to complete commitments; else what is sent opens nothing, and the others need not wait.
     let complete = (0..PARTIES).all(|peer| peer == me || commitments[peer].is_some());
-    let mut opening = [0; 6];
+    let mut opening = NOTHING;
     if complete {
         opening[..2].copy_from_slice(&bytemuck::cast::<[u8; 16], [u64; 2]>(mine));
         opening[2..].copy_from_slice(&bytemuck::cast::<[u8; 32], [u64; 4]>(*nonce.expose()));
     }
     let openings = exchange(p, step, 1, &[opening; PARTIES], lost)?;
-    let (mut sum, mut good) = (mine, true);
+    let (mut sum, mut good, mut missed) = (mine, true, None);
     for peer in (0..PARTIES).filter(|peer| *peer != me) {
-        let (Some(commitment), Some(opening)) = (commitments[peer], openings[peer]) else {
-            good = false;
+        let opening = openings[peer].filter(|opening| *opening != NOTHING);
+        let (Some(commitment), Some(opening)) = (commitments[peer], opening) else {
+            missed.get_or_insert(peer);
             continue;
         };
         let value = bytemuck::cast::<[u64; 2], [u8; 16]>([opening[0], opening[1]]);
@@ -178,27 +222,44 @@ fn sum_is_zero(p: &mut Rep4, step: u64, lost: &mut Lost) -> Result<bool> {
         good &= digest(peer, &value, &nonce, &session) == commitment;
         add(&mut sum, &value);
     }
-    Ok(good && sum == [0; 16])
+    Ok(match missed {
+        // A wrong opening is wrong whatever else is missing.
+        _ if !good => View::Failed,
+        Some(peer) => View::Missed(peer),
+        None if sum == [0; 16] => View::Good,
+        None => View::Failed,
+    })
 }
 
-/// Spec 10.6: every party broadcasts its bit by OM(1), all four in parallel: send, echo, majority. Missing counts as "not OK".
-fn broadcast(p: &mut Rep4, step: u64, good: bool, lost: &mut Lost) -> Result<[bool; PARTIES]> {
+/// Spec 10.6: every party broadcasts its view by OM(1), all four in parallel: send, echo, majority. Where none has two votes, the
+/// commander counts as missing.
+fn broadcast(p: &mut Rep4, step: u64, seen: View, lost: &mut Lost) -> Result<[View; PARTIES]> {
     let me = p.me();
-    let said = exchange(p, step, 2, &[[u64::from(good)]; PARTIES], lost)?.map(|word| word == Some([1]));
-    // What this party heard from each commander, for everyone but the commander itself.
-    let heard = |to: usize| {
-        (0..PARTIES).filter(|c| *c != me && *c != to && said[*c]).fold(0, |word, commander| word | 1u64 << commander)
-    };
-    let echoes = exchange(p, step, 3, &std::array::from_fn(|to| [heard(to)]), lost)?;
+    let said = exchange(p, step, 2, &[[u64::from(seen.encode())]; PARTIES], lost)?;
+    let said: [View; PARTIES] = std::array::from_fn(|commander| {
+        said[commander].map_or(View::Missed(commander), |[word]| View::decode(word, commander))
+    });
+    // What this party heard from each commander, a byte each.
+    let heard = u64::from_le_bytes(std::array::from_fn(|c| said.get(c).map_or(0, |view| view.encode())));
+    let echoes = exchange(p, step, 3, &[[heard]; PARTIES], lost)?;
     Ok(std::array::from_fn(|commander| {
         if commander == me {
-            return good;
+            return seen;
         }
-        let echoed = |echo: &Option<[u64; 1]>| echo.is_some_and(|[word]| word >> commander & 1 == 1);
         let others = (0..PARTIES).filter(|party| *party != me && *party != commander);
-        let votes = usize::from(said[commander]) + others.filter(|party| echoed(&echoes[*party])).count();
-        votes >= 2
+        let echoed = others.map(|party| match echoes[party] {
+            Some([word]) => View::decode(word >> (8 * commander) & 0xff, commander),
+            None => View::Missed(commander),
+        });
+        majority(commander, [said[commander]].into_iter().chain(echoed))
     }))
+}
+
+/// The view with at least two of three votes.
+fn majority(commander: usize, votes: impl Iterator<Item = View>) -> View {
+    let votes: Vec<View> = votes.collect();
+    let twice = (0..votes.len()).find(|i| votes[..*i].contains(&votes[*i]));
+    twice.map_or(View::Missed(commander), |i| votes[i])
 }
 
 /// Sends each peer its words and takes theirs; `None` where nothing valid came, or comes any more.

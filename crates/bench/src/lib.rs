@@ -1,4 +1,4 @@
-//! The works W1 to W8: what other frameworks are measured by, on one machine, every party its own process over TLS unless
+//! The works W1 to W10: what other frameworks are measured by, on one machine, every party its own process over TLS unless
 //! another link is asked for. Each figure comes with that of the plain float32 twin from the same run.
 
 #![forbid(unsafe_code)]

@@ -1,7 +1,8 @@
 //! The float32 twin of each work, timed in the same run so that ratios survive a noisy machine.
 
 use crate::works::{self, Work};
-use privity_nn::float::{FloatModel, Matrix};
+use privity_nn::TrainSpec;
+use privity_nn::float::{self, FloatModel, Matrix};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -40,7 +41,15 @@ pub fn seconds(work: Work, size: usize) -> Option<f64> {
             let x = Matrix::new(size, 784, vector(4, size * 784)).ok()?;
             Some(time(|| layers.iter().fold(x.clone(), |x, w| x.matmul(w)), |z| drop(black_box(z))))
         }
-        Work::W8 => None,
+        Work::W10 => {
+            let x = Matrix::new(size, 30, vector(1, size * 30)).ok()?;
+            let y: Vec<f32> = (0..size).map(|i| (i % 2) as f32).collect();
+            let spec = TrainSpec { epochs: 1, ..works::spec(works::EPOCH_BATCH) };
+            let started = Instant::now();
+            drop(black_box(float::train(&works::model(work), &spec, &x, &y).ok()?));
+            Some(started.elapsed().as_secs_f64())
+        }
+        Work::W8 | Work::W9 => None,
     }
 }
 

@@ -28,12 +28,27 @@ pub enum Work {
     W7,
     /// One multiplication of one value, each by the last one's result.
     W8,
+    /// Sharing of `size` rows of 30 features and a label, a third of them from each of three owners.
+    W9,
+    /// An epoch of the perceptron of W6 over `size` rows in batches of 1024, its loss and range check opened at the end.
+    W10,
 }
 
 impl Work {
     /// All works, in order.
-    pub const ALL: [Work; 9] =
-        [Work::W1, Work::W1fixed, Work::W2, Work::W3, Work::W4, Work::W5, Work::W6, Work::W7, Work::W8];
+    pub const ALL: [Work; 11] = [
+        Work::W1,
+        Work::W1fixed,
+        Work::W2,
+        Work::W3,
+        Work::W4,
+        Work::W5,
+        Work::W6,
+        Work::W7,
+        Work::W8,
+        Work::W9,
+        Work::W10,
+    ];
 
     /// Values, matrix extent or rows if none is given.
     pub fn default_size(self) -> usize {
@@ -42,18 +57,23 @@ impl Work {
             Work::W3 => 1024,
             Work::W5 | Work::W6 => 128,
             Work::W7 | Work::W8 => 1,
+            Work::W9 | Work::W10 => 500_000,
         }
     }
 }
 
 /// What a step reads; made once, outside the clock.
-pub enum State<A> {
+pub enum State<A: Share> {
     /// Two operands.
     Pair(A, A),
     /// A model in training, a batch, its labels.
     Training(Box<Trainer<A>>, A, A),
     /// Weights of each layer and a batch, features by rows.
     Network(Vec<A>, A),
+    /// Rows and labels.
+    Rows(A, A),
+    /// One owner's rows, in the clear.
+    Owned(Tensor<A::R>),
 }
 
 /// Shares the inputs of a work. Values are public pseudo-random numbers; sharing them takes the usual path.
@@ -72,6 +92,16 @@ pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize) -> Result<State<
             let trainer = Trainer::new(p, &model(work), &spec(size), 30).map_err(unwrap_protocol)?;
             let x = layers::augment(p, &x);
             Ok(State::Training(Box::new(trainer), x, y))
+        }
+        Work::W9 => {
+            let shape = Shape::matrix(size / OWNERS, COLUMNS);
+            let fixed = p.config().fixed;
+            let values = (0..shape.len()).map(|i| P::R::from_u64(fixed.constant(number(1, i))));
+            Ok(State::Owned(Tensor::new(shape, values.collect())))
+        }
+        Work::W10 => {
+            let x = share(p, &Shape::matrix(size, 30), 1)?;
+            Ok(State::Rows(x, share_with(p, &vector, |i| (i % 2) as f64)?))
         }
         Work::W7 => {
             let widths = [784, 128, 128, 10];
@@ -110,6 +140,16 @@ pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Resu
         (Work::W5 | Work::W6, State::Training(trainer, x, y)) => {
             train::iteration(p, trainer, x, y, 0.05).map_err(unwrap_protocol)?;
         }
+        (Work::W9, State::Owned(rows)) => {
+            for owner in 0..OWNERS {
+                p.input(owner, rows.shape(), (p.me() == owner).then_some(&*rows))?;
+            }
+            p.settle()?;
+        }
+        (Work::W10, State::Rows(x, y)) => {
+            let spec = TrainSpec { epochs: 1, ..spec(EPOCH_BATCH) };
+            train::train(p, &model(work), &spec, x, y, &mut ()).map_err(unwrap_protocol)?;
+        }
         (Work::W7, State::Network(weights, x)) => {
             network(p, weights, x)?;
         }
@@ -117,6 +157,12 @@ pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Resu
     }
     Ok(())
 }
+
+/// Owners of the rows of W9; their columns.
+const OWNERS: usize = 3;
+const COLUMNS: usize = 31;
+/// Rows of a batch of W10.
+pub const EPOCH_BATCH: usize = 1024;
 
 fn relu<P: Protocol>(p: &mut P, x: Raw<P::A>) -> Result<P::A> {
     let width = p.config().width;

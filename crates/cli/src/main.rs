@@ -39,7 +39,7 @@ enum Command {
     /// Apply a model that was opened to this party to local rows, in the clear. Inference as a service, where neither
     /// the model nor the rows are shown to the other side, is a later part.
     Predict(commands::PredictArgs),
-    /// Measure the works W1 to W8.
+    /// Measure the works W1 to W10.
     Bench(privity_bench::Args),
     /// One party of a benchmark, started by `bench`.
     #[command(hide = true)]

@@ -69,14 +69,20 @@ fn peak(level: Level) -> Option<f64> {
         Level::Portable => None,
         Level::Avx2 => Some(4.0),
         Level::Avx512 => Some(16.0),
+        // 1024 products of bytes, 36 of them for one of words.
+        Level::Amx => Some(28.4),
     }
 }
 
 fn products(ghz: f64) {
-    const SHAPES: [[usize; 3]; 9] = [
+    const SHAPES: [[usize; 3]; 13] = [
         [1024, 1024, 1024],
         [512, 512, 512],
         [128, 784, 128],
+        [64, 31, 1024],
+        [32, 65, 1024],
+        [64, 1024, 31],
+        [64, 32, 1024],
         [1024, 30, 64],
         [128, 30, 64],
         [128, 64, 32],

@@ -12,14 +12,16 @@ pub enum Level {
     Avx2,
     /// AVX-512 F, BW, DQ and VL besides AVX2.
     Avx512,
+    /// AMX tiles of bytes besides AVX-512: for matrix products.
+    Amx,
 }
 
 thread_local! {
-    static CEILING: Cell<Level> = const { Cell::new(Level::Avx512) };
+    static CEILING: Cell<Level> = const { Cell::new(Level::Amx) };
 }
 
 /// The instruction set in use on this thread: the best that the processor has, unless `PRIVITY_SIMD`
-/// (`portable`, `avx2` or `avx512`) or [`with_level`] asks for a lesser one. A level that the processor lacks
+/// (`portable`, `avx2`, `avx512` or `amx`) or [`with_level`] asks for a lesser one. A level that the processor lacks
 /// is never returned.
 #[inline]
 pub fn level() -> Level {
@@ -47,14 +49,15 @@ pub fn with_level<R>(level: Level, f: impl FnOnce() -> R) -> R {
 
 /// Every level this thread may use, weakest first.
 pub fn levels() -> impl Iterator<Item = Level> {
-    [Level::Portable, Level::Avx2, Level::Avx512].into_iter().filter(|&l| l <= level())
+    [Level::Portable, Level::Avx2, Level::Avx512, Level::Amx].into_iter().filter(|&l| l <= level())
 }
 
 fn requested() -> Level {
     match std::env::var("PRIVITY_SIMD").as_deref() {
         Ok("portable") => Level::Portable,
         Ok("avx2") => Level::Avx2,
-        _ => Level::Avx512,
+        Ok("avx512") => Level::Avx512,
+        _ => Level::Amx,
     }
 }
 
@@ -64,6 +67,7 @@ fn detect() -> Level {
     let avx2 = has!("avx2") && has!("bmi1") && has!("bmi2");
     let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
     match (avx2, avx512) {
+        (true, true) if crate::kernels::amx::available() => Level::Amx,
         (true, true) => Level::Avx512,
         (true, false) => Level::Avx2,
         _ => Level::Portable,
@@ -85,7 +89,7 @@ pub fn vectorise<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     match level() {
         // SAFETY: `level` returns only what the processor was seen to support.
-        Level::Avx512 => return unsafe { with_avx512(f) },
+        Level::Avx512 | Level::Amx => return unsafe { with_avx512(f) },
         // SAFETY: as above.
         Level::Avx2 => return unsafe { with_avx2(f) },
         Level::Portable => {}

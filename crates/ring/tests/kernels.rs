@@ -63,11 +63,20 @@ fn products_of_chosen_shapes() {
     {
         check_product(shape, 7);
     }
+    // Tiles: filled up on every side, several strips, more than one block of depth.
+    for shape in [[64, 64, 64], [48, 130, 80], [16, 600, 16], [33, 1100, 70], [100, 2100, 150], [64, 31, 300]] {
+        check_product(shape, 9);
+    }
 }
 
 #[test]
 fn extreme_words_wrap() {
-    let (m, k, n) = (7, 150, 41);
+    for [m, k, n] in [[7, 150, 41], [40, 1500, 41]] {
+        extreme_words(m, k, n);
+    }
+}
+
+fn extreme_words(m: usize, k: usize, n: usize) {
     let (a, b) = (vec![u64::MAX; m * k], vec![u64::MAX; k * n]);
     for level in levels() {
         let mut c = vec![1; m * n];

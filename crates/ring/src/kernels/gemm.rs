@@ -1,7 +1,9 @@
 //! The matrix product modulo 2^64, and the transposition.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::tile::{Kernel, Panel, Tile};
-use crate::simd::{level, vectorise};
+use crate::simd::{Level, level, vectorise};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,9 +43,9 @@ pub fn threads() -> usize {
 
 /// Part of a row-major matrix: rows begin `stride` words apart.
 #[derive(Clone, Copy)]
-struct View<'a> {
-    data: &'a [u64],
-    stride: usize,
+pub(super) struct View<'a> {
+    pub data: &'a [u64],
+    pub stride: usize,
 }
 
 impl<'a> View<'a> {
@@ -119,6 +121,10 @@ fn accumulate(acc: Acc, c: &mut [u64], by: &[u64]) {
 /// The product on one thread; `c` is contiguous, no extent is 0.
 fn product(acc: Acc, c: &mut [u64], a: View<'_>, b: View<'_>, [m, k, n]: [usize; 3]) {
     let kernel = Kernel::new(level());
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Amx && amx::pays([m, k, n]) {
+        return amx::product(acc, c, a, b, [m, k, n]);
+    }
     if n == 1 {
         column(acc, c, a, b, k);
     } else if m < FEW_ROWS {

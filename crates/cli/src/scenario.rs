@@ -229,6 +229,8 @@ fn job(
         after_loss: None,
         accept: None,
         admits: None,
+        refits: None,
+        keep: false,
         continues: None,
         distillation: None,
     }

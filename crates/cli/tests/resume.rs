@@ -214,3 +214,37 @@ fn three_go_on_without_the_helper_by_an_amendment() {
     assert_eq!(model, want);
     assert!(security.contains("without helper: passive security only"), "{security}");
 }
+
+/// A job is done and keeps its shares; another one goes on from them, here with the same rows, to the model of one long job. Shares
+/// of another role, or of another protocol, are not taken for what they are not.
+#[test]
+fn a_model_is_trained_on_by_another_job() {
+    let (site, want) = Site::new();
+    let path = |name: &str| site.0.path().join(name);
+    let write = |name: &str, file: &privity_job::JobFile| {
+        std::fs::write(path(name), file.to_toml().expect("writable")).expect("written");
+        privity_job::Job::load(&path(name)).expect("a sound job")
+    };
+    let run = |job: &str, resume: bool| -> Vec<Option<i32>> {
+        let running: Vec<Child> = NAMES.iter().map(|name| site.start_job(job, name, resume)).collect();
+        running.into_iter().map(|child| child.wait_with_output().expect("it ends").status.code()).collect()
+    };
+    let mut file = privity_job::Job::load(&path("job.toml")).expect("the job").file().clone();
+    let epochs = file.training.epochs;
+    (file.training.epochs, file.keep) = (epochs / 2, true);
+    let first = write("first.toml", &file);
+    assert_eq!(run("first.toml", false), [Some(0); 4]);
+    assert!(site.out("helper").join("checkpoints").exists(), "the shares are kept");
+    (file.training.epochs, file.keep) = (epochs, false);
+    file.refits = Some(privity_job::file::Refits { job: first.digest_hex() });
+    let mut turned = file.clone();
+    turned.participants.swap(0, 1);
+    write("turned.toml", &turned);
+    assert_eq!(run("turned.toml", true), [Some(2); 4], "other roles");
+    write("second.toml", &file);
+    assert_eq!(run("second.toml", true), [Some(0); 4]);
+    let (model, security) = site.model_and_security();
+    assert_eq!(model, want);
+    assert!(security.contains("before that: rep4 (active)"), "{security}");
+    assert!(!site.out("helper").join("checkpoints").exists(), "the second job keeps nothing");
+}

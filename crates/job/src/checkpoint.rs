@@ -30,6 +30,11 @@ struct Header {
     job: String,
     /// The party.
     party: String,
+    /// The protocol, and the party's number in it: what its shares mean.
+    protocol: String,
+    role: usize,
+    /// What protected the training so far, in words.
+    security: String,
     /// Session in which it was taken: the same at all parties.
     session: String,
     /// Epochs done.
@@ -54,6 +59,12 @@ pub struct Store {
     /// Epochs of the job.
     all: usize,
     party: String,
+    protocol: &'static str,
+    role: usize,
+    /// What protects the training, with that of earlier jobs that it goes on from.
+    pub(crate) security: String,
+    /// Whether the end of the last epoch is kept, too.
+    last: bool,
     session: String,
     /// Losses of the epochs done, those before a resumption included; whoever observes the training adds to them.
     losses: Rc<RefCell<Vec<f64>>>,
@@ -87,6 +98,10 @@ impl Store {
             before: job.goes_on_from(),
             all: job.file().training.epochs,
             party: job.names()[me].clone(),
+            protocol: job.protocol().name(),
+            role: me,
+            security: job.security(),
+            last: job.file().keep,
             session: String::new(),
             losses: Rc::default(),
             restored: None,
@@ -127,6 +142,9 @@ impl Store {
         if !(header.job == self.job || self.is_before(&header)) || header.party != self.party {
             return Err(refused("it is a checkpoint of another job or party"));
         }
+        if !self.means_the_same(&header) {
+            return Err(refused("it holds shares of another protocol or role than this job goes on from"));
+        }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(|| refused("it is cut off"))?;
         let nonce = Nonce::from(nonce);
         let mut content = sealed.to_vec();
@@ -134,6 +152,15 @@ impl Store {
         let length = opened.map_err(|_| refused("it was altered, or belongs to another identity"))?.len();
         content.truncate(length);
         Ok((header, content))
+    }
+
+    /// Whether the shares of a checkpoint are what this job takes them for.
+    fn means_the_same(&self, header: &Header) -> bool {
+        match self.before.as_ref().filter(|_| self.is_before(header)) {
+            Some((_, Origin::Without(_))) => header.protocol == "rep4",
+            Some((_, Origin::Joined)) => header.protocol == "rep3" && header.role == self.role,
+            Some((_, Origin::Same)) | None => header.protocol == self.protocol && header.role == self.role,
+        }
     }
 
     /// Whether a checkpoint is of the job that this one goes on from.
@@ -196,6 +223,11 @@ impl Store {
             link.send(JOINER, Tag { tile: 1, ..tag }, 0, &state(&header)).map_err(JobError::Net)?;
         }
         self.losses.borrow_mut().clone_from(&header.losses);
+        match (self.is_before(&header), header.security.as_str()) {
+            (_, "") => {}
+            (true, earlier) => self.security = format!("{}; before that: {earlier}", self.security),
+            (false, same) => self.security = same.into(),
+        }
         self.safe = Some(header.epochs);
         let epochs = header.epochs;
         self.restored = Some((header, content));
@@ -227,6 +259,9 @@ impl Store {
         Ok(Header {
             job: self.before.as_ref().map(|(job, _)| job.clone()).unwrap_or_default(),
             party: self.party.clone(),
+            protocol: String::new(),
+            role: self.role,
+            security: String::new(),
             session: String::new(),
             epochs,
             steps: words[0] as i32,
@@ -256,6 +291,9 @@ impl Store {
         let header = Header {
             job: self.job.clone(),
             party: self.party.clone(),
+            protocol: self.protocol.into(),
+            role: self.role,
+            security: self.security.clone(),
             session: self.session.clone(),
             epochs: kept.epochs,
             steps: kept.steps,
@@ -295,6 +333,9 @@ impl<A: Share<R = u64>> Keeper<A> for Store {
     }
     fn keeps(&self) -> bool {
         true
+    }
+    fn keeps_last(&self) -> bool {
+        self.last
     }
     fn keep(&mut self, kept: Kept<A>) -> Result<(), TrainError> {
         match self.save(&kept) {

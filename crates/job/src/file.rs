@@ -23,6 +23,11 @@
 //!
 //! [outputs]
 //! model = ["north"]                 # who learns the weights; nobody by default
+//!
+//! [distillation]                    # public models on the way: docs/protocols/distillation.md
+//! every = 2                         # epochs
+//! questions = "public.csv"
+//! privacy = { voting = { teachers = 300, epsilon = 8.0, delta = 1e-6 } }
 //! ```
 
 use crate::distil::Distillation;
@@ -56,6 +61,13 @@ pub struct JobFile {
     /// The job of three parties that a fourth joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admits: Option<Admits>,
+    /// The job whose model this one goes on training, with other rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refits: Option<Refits>,
+    /// Whether shares of the model and of what the optimiser remembers are kept, encrypted, when the job is done: for a job that
+    /// refits it. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
     /// The parties, in the order of their roles.
     pub participants: Vec<Participant>,
     /// What their files hold.
@@ -100,6 +112,15 @@ pub struct Continues {
 #[serde(deny_unknown_fields)]
 pub struct Admits {
     /// Digest of the job of three, 64 hex digits.
+    pub job: String,
+}
+
+/// A model is trained on: the same parties in the same roles take what they kept of a job that is done and go on with the epochs
+/// that this job has more, over the rows that they have now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refits {
+    /// Digest of the job that is done, 64 hex digits.
     pub job: String,
 }
 

@@ -61,6 +61,7 @@ impl Job {
         check_on_loss(&file, protocol)?;
         check_continues(&file, protocol)?;
         check_admits(&file, protocol)?;
+        check_refits(&file)?;
         check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
         check_outputs(&file)?;
@@ -146,7 +147,7 @@ impl Job {
         if let Some(names) = &mut file.outputs.metrics {
             names.retain(stay);
         }
-        file.admits = None;
+        (file.admits, file.refits) = (None, None);
         file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
         Job::new(file, Path::new(""))
     }
@@ -155,7 +156,7 @@ impl Job {
         match (&self.file.continues, &self.file.admits) {
             (Some(before), _) => Some((before.job.clone(), Origin::Without(lost(before, &self.file.participants)?))),
             (None, Some(before)) => Some((before.job.clone(), Origin::Joined)),
-            (None, None) => None,
+            (None, None) => self.file.refits.as_ref().map(|before| (before.job.clone(), Origin::Same)),
         }
     }
     /// The protocol, and that it was another before.
@@ -172,7 +173,10 @@ impl Job {
                  trained before",
                 self.file.participants[3].name
             ),
-            Some((_, Origin::Same)) | None => format!("{name} ({adversary})"),
+            Some((job, Origin::Same)) => {
+                format!("{name} ({adversary}), going on from what was kept of job {job}")
+            }
+            None => format!("{name} ({adversary})"),
         }
     }
     /// Number of features.
@@ -335,6 +339,22 @@ fn check_admits(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErro
     match admits.job.len() == 64 && admits.job.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
         true => Ok(()),
         false => refused("does not name a job of three", "give the digest that `privity plan` prints for it"),
+    }
+}
+
+fn check_refits(file: &JobFile) -> Result<(), ConfigError> {
+    if (file.keep || file.refits.is_some()) && file.on_loss == OnLoss::Abort {
+        let problem = "is \"abort\", under which nothing is kept";
+        return Err(ConfigError::field("on_loss", problem, "set \"pause\""));
+    }
+    let Some(refits) = &file.refits else { return Ok(()) };
+    let digest = refits.job.len() == 64 && refits.job.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    match digest && file.continues.is_none() && file.admits.is_none() {
+        true => Ok(()),
+        false => {
+            let remedy = "give the digest that `privity plan` prints for the job that is done, and neither [continues] nor [admits]";
+            Err(ConfigError::field("refits", "does not name a job that is done, or not alone", remedy))
+        }
     }
 }
 

@@ -56,6 +56,7 @@ pub(crate) struct Desk<'a> {
     job: &'a Job,
     out: &'a Path,
     session: String,
+    security: String,
     members: Table,
     test: &'a Table,
     /// What was made in this run.
@@ -108,12 +109,12 @@ impl<'a> Desk<'a> {
             None => Vec::new(),
         };
         let members = train.select(&members);
-        Desk { job, out, session: String::new(), members, test, releases: Vec::new() }
+        Desk { job, out, session: String::new(), security: job.security(), members, test, releases: Vec::new() }
     }
 
-    /// Names the session that lines of the record are about.
-    pub(crate) fn session(&mut self, session: String) {
-        self.session = session;
+    /// Names the session that lines of the record are about, and what protected the training.
+    pub(crate) fn session(&mut self, session: String, security: &str) {
+        (self.session, self.security) = (session, security.into());
     }
 
     fn append(&self, line: &Line) -> Result<(), JobError> {
@@ -162,7 +163,8 @@ impl Publisher for Desk<'_> {
 
     fn publish(&mut self, epochs: usize, answers: &[f64]) -> Result<(), JobError> {
         let Some((distillation, questions)) = self.job.distillation() else { return Ok(()) };
-        let model = student(self.job, questions, answers)?;
+        let mut model = student(self.job, questions, answers)?;
+        model.trained_under = format!("{}; public: {}", self.security, distillation.promise());
         let (own, membership) = self.judge(&model)?;
         let name = format!("public-{epochs:06}");
         let json = serde_json::to_vec_pretty(&model).map_err(|e| JobError::Internal(e.to_string()))?;
@@ -287,7 +289,7 @@ mod tests {
         let job = job(folder.path(), VOTING);
         let (train, test) = (table(40), table(18));
         let mut desk = Desk::new(&job, folder.path(), &train, &test);
-        desk.session("5e55".into());
+        desk.session("5e55".into(), "a test");
         desk.announce(2).expect("the first time");
         assert!(matches!(desk.announce(2), Err(JobError::Released { epochs: 2, .. })));
         // Log odds rise with x: so does the public model's answer.

@@ -212,6 +212,9 @@ pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Re
     }
 }
 
+/// How long three parties that leave a council wait for each other.
+const TOGETHER: Duration = Duration::from_secs(30);
+
 /// After a loss: three of four parties go on if all three sign that the fourth is gone, else the job stays paused.
 fn go_on(
     job: &Job,
@@ -220,18 +223,23 @@ fn go_on(
     session: &str,
     paused: JobError,
 ) -> Result<Report, JobError> {
-    let me = job.index(&options.party)?;
-    let agreed = loss::agree(job, me, identity(job, me, &options.identity)?, session)?;
-    let amended = agreed.and_then(|lost| match loss::amend(job, &lost, &options.out) {
-        Ok(amended) => Ok((lost, amended)),
-        Err(error) => Err(error.to_string()),
-    });
-    let (loss, (amended, file)) = match amended {
+    let amended = || -> Result<_, String> {
+        let said = |error: JobError| error.to_string();
+        let me = job.index(&options.party).map_err(|e| said(e.into()))?;
+        let identity = identity(job, me, &options.identity).map_err(said)?;
+        let loss = loss::agree(job, me, identity, session).map_err(said)??;
+        let (amended, file) = loss::amend(job, &loss, &options.out).map_err(said)?;
+        Ok((loss, amended, file))
+    };
+    // Whatever keeps the three from going on, what was kept is still there.
+    let (loss, amended, file) = match amended() {
         Ok(amended) => amended,
         Err(why) => return Err(paused.because(why)),
     };
     events(Event::Lost { party: loss.lost.clone(), security: amended.security() });
-    let options = RunOptions { resume: true, ..options.clone() };
+    // All three leave the council together; they have only their files to read again.
+    let patience = options.patience.min(TOGETHER);
+    let options = RunOptions { resume: true, patience, ..options.clone() };
     let done = attempt(&amended, &options, events, &mut None);
     done.map_err(|source| JobError::Continued { lost: loss.lost, file, source: Box::new(source) })
 }
@@ -265,7 +273,8 @@ fn attempt(
         link.abort(&AbortCause { about: me, reason: error.to_string() });
         return Err(error);
     }
-    desk.session(hex(&session));
+    let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
+    desk.session(hex(&session), &security);
     let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
     let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))?;
     events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
@@ -283,10 +292,11 @@ fn attempt(
     let losses = losses.borrow().clone();
     let mut report = report(job, me, done, losses, &test);
     (report.1.session, report.1.resumed_from) = (hex(&session), resumed_from);
+    report.1.protocol = security;
     report.1.files.extend(desk.releases.iter().flat_map(|release| release.files.clone()));
     report.1.releases = desk.releases;
     write_results(job, options, &test, &report.0, &mut report.1)?;
-    if let Some(store) = store {
+    if let Some(store) = store.filter(|_| !job.file().keep) {
         store.remove();
     }
     Ok(report.1)
@@ -452,7 +462,8 @@ fn write_results(
         let text = predictions_csv(predictions, test.labels());
         report.files.push(write::atomically(&options.out, "predictions.csv", text.as_bytes())?);
     }
-    if let Some(model) = ModelFile::from_outcome(job, outcome) {
+    if let Some(mut model) = ModelFile::from_outcome(job, outcome) {
+        model.trained_under.clone_from(&report.protocol);
         let json = serde_json::to_vec_pretty(&model).map_err(|e| JobError::Internal(e.to_string()))?;
         report.files.push(write::atomically(&options.out, "model.json", &json)?);
     }

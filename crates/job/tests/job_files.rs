@@ -166,6 +166,21 @@ fn going_on_without_a_party_is_said_in_words() {
 }
 
 #[test]
+fn a_job_that_refits_names_one_that_is_done() {
+    let head = |lines: &str| common::JOB.replacen("\n[[participants]]", &format!("{lines}\n[[participants]]"), 1);
+    let digest = "c".repeat(64);
+    let job = common::parse(&head(&format!("keep = true\n[refits]\njob = \"{digest}\"\n"))).expect("a sound job");
+    assert_eq!(job.goes_on_from(), Some((digest.clone(), Origin::Same)));
+    assert!(job.file().keep && job.security().contains("going on from what was kept of job ccc"));
+    let refused = |text: String, words: &str| {
+        let error = common::parse(&text).expect_err(words).to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(head("[refits]\njob = \"c\"\n"), "privity plan");
+    refused(head("on_loss = \"abort\"\nkeep = true\n"), "on_loss");
+}
+
+#[test]
 fn a_fourth_joins_a_job_of_three_by_an_amendment() {
     let admits = |job: &str, text: String| {
         text.replacen("\n[[participants]]", &format!("\n[admits]\njob = \"{job}\"\n\n[[participants]]"), 1)

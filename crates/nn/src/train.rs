@@ -63,6 +63,10 @@ pub trait Keeper<A> {
     fn keeps(&self) -> bool {
         false
     }
+    /// Whether the state after the last epoch is wanted, too.
+    fn keeps_last(&self) -> bool {
+        false
+    }
     /// Takes the state.
     ///
     /// # Errors
@@ -353,7 +357,7 @@ pub fn train_from<P: Protocol>(
         let loss = run_epoch(p, &mut trainer, features, labels, epoch, observer)?;
         observer.epoch(epoch, loss);
         let acts = between.acts(epoch + 1);
-        if keeper.keeps() && (acts || epoch + 1 < spec.epochs) {
+        if keeper.keeps() && (acts || keeper.keeps_last() || epoch + 1 < spec.epochs) {
             keeper.keep(trainer.kept(epoch + 1))?;
         }
         if acts {

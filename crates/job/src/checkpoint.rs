@@ -5,7 +5,7 @@
 
 use crate::{ConfigError, Job, JobError, write};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use privity_mpc::{Origin, Share};
+use privity_mpc::{Origin, Share, rep3};
 use privity_net::{Link, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
 use privity_ring::{Shape, Tensor};
@@ -157,7 +157,9 @@ impl Store {
     /// Whether the shares of a checkpoint are what this job takes them for.
     fn means_the_same(&self, header: &Header) -> bool {
         match self.before.as_ref().filter(|_| self.is_before(header)) {
-            Some((_, Origin::Without(_))) => header.protocol == "rep4",
+            Some((_, Origin::Without(lost))) => {
+                header.protocol == "rep4" && rep3::roles_without(*lost).get(self.role) == Some(&header.role)
+            }
             Some((_, Origin::Joined)) => header.protocol == "rep3" && header.role == self.role,
             Some((_, Origin::Same)) | None => header.protocol == self.protocol && header.role == self.role,
         }

@@ -11,7 +11,6 @@ use privity_nn::float::{self, FloatModel, Matrix};
 use privity_nn::model::{OpenLayer, OpenModel};
 use privity_nn::spec::{Loss, ModelKind, ModelSpec, Optimiser, Schedule};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Name of the record of releases in a party's output directory.
@@ -117,15 +116,6 @@ impl<'a> Desk<'a> {
         (self.session, self.security) = (session, security.into());
     }
 
-    fn append(&self, line: &Line) -> Result<(), JobError> {
-        let path = self.out.join(LEDGER);
-        let failed = |e: std::io::Error| JobError::Output { file: path.clone(), problem: e.to_string() };
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        let mut text = serde_json::to_vec(line).map_err(|e| JobError::Internal(e.to_string()))?;
-        text.push(b'\n');
-        file.write_all(&text).and_then(|()| file.sync_data()).map_err(failed)
-    }
-
     /// Figures of a public model on this party's rows.
     fn judge(&self, model: &ModelFile) -> Result<(Option<Quality>, Option<f64>), JobError> {
         if self.test.rows() == 0 || self.members.rows() == 0 {
@@ -151,14 +141,15 @@ impl Publisher for Desk<'_> {
         if lines(self.out)?.iter().any(|line| line.job == job && line.after_epochs == epochs) {
             return Err(JobError::Released { file: self.out.join(LEDGER), epochs });
         }
-        self.append(&Line {
+        let line = Line {
             job,
             session: self.session.clone(),
             after_epochs: epochs,
             questions: questions.rows(),
             rho: rho(self.job),
             promise: distillation.promise(),
-        })
+        };
+        write::append(&self.out.join(LEDGER), &line)
     }
 
     fn publish(&mut self, epochs: usize, answers: &[f64]) -> Result<(), JobError> {

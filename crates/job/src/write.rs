@@ -29,6 +29,14 @@ pub(crate) fn atomically(folder: &Path, name: &str, bytes: &[u8]) -> Result<Path
     Ok(path)
 }
 
+/// Appends a record as a line of JSON; on disk when this returns.
+pub(crate) fn append(path: &Path, record: &impl serde::Serialize) -> Result<(), JobError> {
+    let mut line = serde_json::to_vec(record).map_err(|e| JobError::Internal(e.to_string()))?;
+    line.push(b'\n');
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data())).map_err(failed(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,7 +120,7 @@ pub(super) fn greet(
         None => GreetError::Stranger,
     };
     // However slowly a peer drips its bytes, it holds this party up no longer than this.
-    let until = Instant::now() + GREETING;
+    let until = Instant::now() + GREETING.min(config.limits.connect);
     let mut channel = Channel::new(security);
     channel.handshake(&stream, || before(until)).map_err(|e| known(expected, &e))?;
     let authenticated = match channel.state() {

@@ -274,7 +274,7 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
     };
     match args.adversary {
         Adversary::Passive => steady_price(Count::new(config, Rep3Costs { radix: config.radix }, speeds), work, size),
-        Adversary::Active => steady_price(Count::new(config, Rep4Costs, speeds), work, size),
+        Adversary::Active => steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size),
     }
 }
 

@@ -64,9 +64,12 @@ pub struct Gate {
     pub linear: Option<usize>,
     /// The products' factors.
     pub products: Vec<Vec<usize>>,
-    /// Every `factors / S` times the mask of `S`, for non-empty `S` of each product.
+    /// The index of each product of all factors, among the mask products.
+    pub whole: Vec<usize>,
+    /// Every `factors / S` times the mask of `S`, for non-empty `S` of each product. A product of masks and one of public values over the
+    /// same nodes have one index.
     pub terms: Vec<Term>,
-    /// Mask products first needed by this gate: index among all, and the nodes multiplied.
+    /// Products first needed by this gate: index among all, and the nodes multiplied.
     pub dealt: Vec<(usize, Vec<usize>)>,
 }
 
@@ -75,16 +78,18 @@ pub struct Gate {
 pub struct Term {
     /// Nodes whose public (masked) values are multiplied.
     pub public: Vec<usize>,
-    /// The mask multiplied.
-    pub mask: Mask,
+    /// The same as one factor; `None` if there is none.
+    pub public_factor: Option<Factor>,
+    /// The mask multiplied, which the evaluators hold additively.
+    pub mask: Factor,
 }
 
-/// A mask that the evaluators hold additively.
+/// One node, or a product of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mask {
-    /// The mask of a node.
+pub enum Factor {
+    /// A node.
     Node(usize),
-    /// The dealt product of masks with this index.
+    /// The product with this index.
     Product(usize),
 }
 
@@ -165,27 +170,35 @@ fn gate(
 ) -> Gate {
     let out = *nodes;
     *nodes += 1;
-    let (mut terms, mut new) = (Vec::new(), Vec::new());
+    let (mut terms, mut whole, mut new) = (Vec::new(), Vec::new(), Vec::new());
+    let mut factor = |mut nodes: Vec<usize>| {
+        nodes.sort_unstable();
+        match nodes[..] {
+            [one] => Factor::Node(one),
+            _ => Factor::Product(*seen.entry(nodes.clone()).or_insert_with(|| {
+                new.push((*dealt, nodes));
+                *dealt += 1;
+                *dealt - 1
+            })),
+        }
+    };
     for factors in &products {
-        for subset in 1..1usize << factors.len() {
+        let all = (1usize << factors.len()) - 1;
+        for subset in 1..=all {
             let pick = |inside: bool| -> Vec<usize> {
                 let chosen = factors.iter().enumerate().filter(|(i, _)| (subset >> i & 1 == 1) == inside);
                 chosen.map(|(_, &n)| n).collect()
             };
-            let (mut masked, public) = (pick(true), pick(false));
-            masked.sort_unstable();
-            let mask = match masked[..] {
-                [one] => Mask::Node(one),
-                _ => Mask::Product(*seen.entry(masked.clone()).or_insert_with(|| {
-                    new.push((*dealt, masked));
-                    *dealt += 1;
-                    *dealt - 1
-                })),
-            };
-            terms.push(Term { public, mask });
+            let mask = factor(pick(true));
+            let public = pick(false);
+            let public_factor = (subset < all).then(|| factor(public.clone()));
+            if let (true, Factor::Product(index)) = (subset == all, mask) {
+                whole.push(index);
+            }
+            terms.push(Term { public, public_factor, mask });
         }
     }
-    Gate { out, linear, products, terms, dealt: new }
+    Gate { out, linear, products, whole, terms, dealt: new }
 }
 
 #[cfg(test)]

@@ -439,10 +439,6 @@ fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Re
     if protocol == ProtocolName::Rep4 && file.model.sigmoid == Sigmoid::Fourier {
         return Err(ConfigError::field("model.sigmoid", "is fourier, which rep4 does not have", "use piecewise"));
     }
-    if protocol == ProtocolName::Rep4 && file.numbers.radix == RadixChoice::Four {
-        let problem = "is four; rep4 compares with two-input gates only";
-        return Err(ConfigError::field("numbers.radix", problem, "use two, or auto"));
-    }
     if file.model.kind == ModelKind::Linear
         && file.outputs.predictions == Predictions::Nobody
         && file.outputs.model.is_empty()
@@ -489,21 +485,21 @@ fn config(file: &JobFile, protocol: ProtocolName) -> Config {
     };
     let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four };
     let radix = match radix {
-        _ if protocol == ProtocolName::Rep4 => Radix::Two,
         RadixChoice::Two => Radix::Two,
         RadixChoice::Four => Radix::Four,
-        RadixChoice::Auto => quicker(config, file),
+        RadixChoice::Auto => quicker(config, protocol, file),
     };
     Config { radix, ..config }
 }
 
 /// The radix with which the comparisons of one batch take less time on the declared link. It must come out alike at all
 /// parties, so it rests on nothing measured.
-fn quicker(config: Config, file: &JobFile) -> Radix {
+fn quicker(config: Config, protocol: ProtocolName, file: &JobFile) -> Radix {
     let speeds = speeds(file, Speeds::default());
     let neurons: usize = file.model.sizes(0)[1..].iter().sum();
+    let comparisons = file.training.batch * neurons;
     let seconds =
-        |radix| crate::protocol::comparison_seconds(Config { radix, ..config }, speeds, file.training.batch * neurons);
+        |radix| crate::protocol::comparison_seconds(protocol, Config { radix, ..config }, speeds, comparisons);
     if seconds(Radix::Two) < seconds(Radix::Four) { Radix::Two } else { Radix::Four }
 }
 

@@ -132,7 +132,7 @@ pub fn execute(
 pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
     match job.protocol() {
         ProtocolName::Rep3 => count(job, Rep3Costs { radix: job.config().radix }, speeds),
-        ProtocolName::Rep4 => count(job, Rep4Costs, speeds),
+        ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
     }
 }
 
@@ -152,11 +152,17 @@ fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobErro
     Ok(p.clock().clone())
 }
 
-/// Predicted seconds of `len` comparisons of rep3 at once.
-pub(crate) fn comparison_seconds(config: Config, speeds: Speeds, len: usize) -> f64 {
-    let mut clock = Clock::new(3, speeds);
-    Rep3Costs { radix: config.radix }.signs(&mut clock, &[len], config.width, &[]);
-    clock.seconds()
+/// Predicted seconds of `len` comparisons at once.
+pub(crate) fn comparison_seconds(protocol: ProtocolName, config: Config, speeds: Speeds, len: usize) -> f64 {
+    let seconds = |costs: &dyn Costs| {
+        let mut clock = Clock::new(costs.parties(), speeds);
+        costs.signs(&mut clock, &[len], config.width, &[]);
+        clock.seconds()
+    };
+    match protocol {
+        ProtocolName::Rep3 => seconds(&Rep3Costs { radix: config.radix }),
+        ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
+    }
 }
 
 /// Runs the program in the clear, on everybody's inputs: the fixed-point twin.

@@ -99,7 +99,6 @@ fn four_parties_need_a_protocol_for_four() {
     // Only the last one may be without rows.
     refused(common::active().replacen("rows = 24\ntest_rows = 8", "rows = 0", 1), "only the fourth");
     refused(common::active().replacen("rows = 0", "rows = 0\ntest_rows = 3", 1), "participants[3].rows");
-    refused(common::active().replacen("truncation = \"fast\"", "radix = \"four\"", 1), "two-input gates");
     let fourier = common::active().replacen("[training]", "sigmoid = \"fourier\"\n[training]", 1);
     refused(fourier, "piecewise");
 }

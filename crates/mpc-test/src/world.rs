@@ -50,8 +50,8 @@ impl Shared for Rep4 {
     fn session(&mut self) -> &mut Party {
         self.party()
     }
-    fn costs(_: Config) -> Rep4Costs {
-        Rep4Costs
+    fn costs(config: Config) -> Rep4Costs {
+        Rep4Costs { radix: config.radix }
     }
 }
 

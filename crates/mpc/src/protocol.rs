@@ -2,6 +2,7 @@
 //! it; everything else is a free function in [`crate::ops`].
 
 use crate::{BitShare, Error, Result, Share};
+use privity_circuit::Comparator;
 use privity_ring::{Bilinear, Fixed, Ring, Shape, Tensor};
 
 /// How products are brought back to scale.
@@ -21,6 +22,13 @@ pub enum Radix {
     Two,
     /// Up to four-input gates: fewer rounds, a little more mask material.
     Four,
+}
+
+impl Radix {
+    /// The comparator of so many bits with this fan-in.
+    pub(crate) fn comparator(self, bits: usize) -> Comparator {
+        Comparator::new(bits, if self == Radix::Two { 2 } else { 4 })
+    }
 }
 
 /// Numeric parameters of a run; part of the job and of the session transcript.

@@ -3,7 +3,8 @@
 
 use privity_mpc::rep4::Rep4;
 use privity_mpc::{
-    BitShare, By, Config, Error, Inject, Origin, Party, Product, Protocol, Raw, Recipients, Result, Share, TruncMode,
+    BitShare, By, Config, Error, Inject, Origin, Party, Product, Protocol, Radix, Raw, Recipients, Result, Share,
+    TruncMode,
 };
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
@@ -49,7 +50,7 @@ struct Operation {
     run: fn(&mut Rep4, &[A]) -> Result<Vec<A>>,
 }
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 11] = [
     Operation { name: "inputs", mode: TruncMode::Fast, run: |_, x| Ok(x.to_vec()) },
     Operation {
         name: "products",
@@ -123,6 +124,14 @@ const OPERATIONS: [Operation; 10] = [
         run: |p, _| {
             let three = kept_by_three(p.me());
             p.refresh(&[&three], Origin::Joined)
+        },
+    },
+    Operation {
+        name: "two-input gates",
+        mode: TruncMode::Fast,
+        run: |p, x| {
+            let (bits, _) = p.signs(&[&x[1]], 20, Vec::new())?;
+            Ok(vec![p.b2a(&bits[0])?])
         },
     },
 ];
@@ -228,7 +237,8 @@ fn alter(place: Place, alteration: Alteration, seed: u64) -> Tamper {
 }
 
 fn world(operation: &Operation, seed: u8) -> World<Rep4> {
-    let config = Config { mode: operation.mode, ..Config::default() };
+    let radix = if operation.name == "two-input gates" { Radix::Two } else { Radix::Four };
+    let config = Config { mode: operation.mode, radix, ..Config::default() };
     World::with_fixed_keys(config, seed).with_deadline(Duration::from_millis(400))
 }
 
@@ -310,6 +320,11 @@ fn rescaling() {
 #[test]
 fn comparisons() {
     sweep(&OPERATIONS[4]);
+}
+
+#[test]
+fn comparisons_with_two_input_gates() {
+    sweep(&OPERATIONS[10]);
 }
 
 #[test]
@@ -446,5 +461,53 @@ fn nothing_received_while_a_check_fails_depends_on_a_secret() {
         };
         let sums: Vec<u8> = received.iter().flat_map(openings).collect();
         assert!(chi_square(&sums) < 7.0, "the sum of the openings is uniform");
+    }
+}
+
+/// In published bit injections the checker multiplies a word of the dealer's by data, `w = m_b m_x - m_b L_x + (1 - 2 m_b)
+/// (m_x (Lb + kappa1) - ..)`: half a ring added to `Lb + kappa1` shifts `w` if `m_x` is odd and not if it is even, so whether the job
+/// stops gives the dealer, who knows the masks, the lowest bit of `x`. Here every word that the dealer gives the checker is added
+/// (Spec 8.4): the job stops for every secret, and at every such word.
+#[test]
+fn whether_a_lie_of_the_dealer_is_noticed_depends_on_no_secret() {
+    let published = |m_b: u64, m_x: u64, helper: u64| 1u64.wrapping_sub(2 * m_b).wrapping_mul(m_x).wrapping_mul(helper);
+    for (m_b, m_x) in [(0, 6), (1, 6), (0, 7), (1, 7)] {
+        let noticed = published(m_b, m_x, 12345) != published(m_b, m_x, 12345 ^ 1 << 63);
+        assert_eq!(noticed, m_x % 2 == 1, "the published form stops or not by the lowest bit of m_x");
+    }
+    let compute = |p: &mut Rep4, secret: u64| -> Result<A> {
+        let shape = Shape::vector(3);
+        let value = Tensor::fill(&shape, secret);
+        let x = p.input(0, &shape, (p.me() == 0).then_some(&value))?;
+        let raw = p.products(&[Product::mul(&x, &x, 3)])?.remove(0);
+        let (bits, _) = p.signs(&[&x, raw.low_bits()], 20, Vec::new())?;
+        let armed = p.arm(&[&bits[0]])?.remove(0);
+        let (not, exact) = (p.not(&armed), Raw::exact(x));
+        let terms = vec![(&bits[0], By::Value(&exact)), (&bits[1], By::Value(&raw)), (&not, By::Public(6))];
+        Ok(p.inject(&[Inject { terms, shape }])?.remove(0))
+    };
+    for radix in [Radix::Two, Radix::Four] {
+        let config = Config { radix, ..Config::default() };
+        let world = |keys| World::<Rep4>::with_fixed_keys(config, keys).with_deadline(Duration::from_millis(400));
+        let (_, frames) = world(1).record(|p| compute(p, 0).map(drop));
+        let helpers: Vec<&Frame> = frames.iter().filter(|f| (f.from, f.to) == (3, 0)).collect();
+        assert_eq!(helpers.len(), 4, "a product, two comparisons and a sum");
+        for (secret, keys) in [0, 1, 2, 9, 1 << 12, 3u64.wrapping_neg()].into_iter().zip(1..) {
+            for (index, at) in helpers.iter().flat_map(|f| (0..f.payload.len() / 8).map(|at| (f.index, at))) {
+                let hook: Tamper = Arc::new(move |mut frame: Frame| {
+                    if (frame.from, frame.to, frame.index) == (3, 0, index) {
+                        word(&mut frame.payload, at, |w| w ^ 1 << 63);
+                    }
+                    vec![frame]
+                });
+                let outcomes = world(keys).tampered(hook, |p| -> Opened {
+                    let sum = compute(p, secret)?;
+                    Ok(p.open(&sum, Recipients::ALL)?.into_iter().collect())
+                });
+                let cheating = |o: &Opened| matches!(o, Err(Error::Cheating { .. }));
+                let stopped = outcomes[..3].iter().all(cheating);
+                assert!(stopped, "{radix:?}, secret {secret}: frame {index}, word {at}: {outcomes:?}");
+            }
+        }
     }
 }

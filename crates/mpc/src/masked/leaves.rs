@@ -141,3 +141,42 @@ pub(crate) fn shift_up(p: &Planes, by: usize) -> Planes {
     moved.words_mut()[start..].copy_from_slice(&p.words()[..keep]);
     moved
 }
+
+/// The product of some nodes' planes.
+pub(crate) fn product_of_planes(values: &[u64], nodes: &[usize], n: usize, out: &mut [u64]) {
+    out.copy_from_slice(plane(values, nodes[0], n));
+    for &node in &nodes[1..] {
+        let factor = plane(values, node, n);
+        vectorise(|| out.iter_mut().zip(factor).for_each(|(o, f)| *o &= *f));
+    }
+}
+
+/// `out ^= first & values[nodes[0]] & ..`
+pub(crate) fn add_product(out: &mut [u64], first: &[u64], nodes: &[usize], values: &[u64]) {
+    let n = out.len();
+    let factor = |i: usize| plane(values, nodes[i], n);
+    match nodes.len() {
+        0 => xor_assign(out, first),
+        1 => {
+            let a = factor(0);
+            vectorise(|| out.iter_mut().zip(first.iter().zip(a)).for_each(|(o, (f, a))| *o ^= f & a));
+        }
+        2 => {
+            let (a, b) = (factor(0), factor(1));
+            vectorise(|| {
+                for (o, (f, (a, b))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b))) {
+                    *o ^= f & a & b;
+                }
+            });
+        }
+        3 => {
+            let (a, b, c) = (factor(0), factor(1), factor(2));
+            vectorise(|| {
+                for (o, (f, (a, (b, c)))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b.iter().zip(c)))) {
+                    *o ^= f & a & b & c;
+                }
+            });
+        }
+        more => unreachable!("gates have at most four factors, got {}", more + 1),
+    }
+}

@@ -2,13 +2,16 @@
 
 mod lanes;
 mod leaves;
+pub(crate) mod terms;
 
 pub(crate) use lanes::*;
 pub(crate) use leaves::*;
 
-use crate::{Config, Error, Result, Share, TruncMode};
+use crate::share::Planes;
+use crate::{BitShare, Config, Error, Result, Share, TruncMode};
 use privity_ring::{Shape, Tensor, simd::vectorise};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Elements per frame of word-sized data: 128 KiB.
 pub(crate) const TILE: usize = 1 << 14;
@@ -59,6 +62,60 @@ impl Share for ArithmeticShare {
     fn from_parts(parts: Vec<Tensor<u64>>) -> Option<Self> {
         let [x, y] = <[Tensor<u64>; 2]>::try_from(parts).ok()?;
         (x.shape() == y.shape()).then_some(ArithmeticShare { x, y })
+    }
+}
+
+/// One party's part of a Boolean sharing, components as in [`ArithmeticShare`].
+#[derive(Clone, Debug)]
+pub struct BooleanShare {
+    pub(crate) x: Planes,
+    pub(crate) y: Planes,
+    /// Set once the sharing is armed: what this party keeps for sums of this bit times values.
+    pub(crate) armed: Option<Arc<Armed>>,
+}
+
+/// What a party keeps of an armed bit, a word for each: the online pair shares of the mask bit; under `rep4` the checker the masked bit
+/// under another mask, the dealer that mask. Empty at the mask owner of `rep3`. `Debug` shows nothing.
+pub(crate) struct Armed(pub Vec<u64>);
+
+impl std::fmt::Debug for Armed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("armed")
+    }
+}
+
+impl BooleanShare {
+    pub(crate) fn new(x: Planes, y: Planes) -> Self {
+        BooleanShare { x, y, armed: None }
+    }
+    pub(crate) fn zeros(len: usize, width: usize) -> Self {
+        BooleanShare::new(Planes::zeros(len, width), Planes::zeros(len, width))
+    }
+    /// Every bit `i` becomes bit `i + by`; zeros enter below.
+    pub(crate) fn shifted(&self, by: usize) -> Self {
+        BooleanShare::new(shift_up(&self.x, by), shift_up(&self.y, by))
+    }
+    pub(crate) fn with_armed(&self, words: Vec<u64>) -> Self {
+        BooleanShare { armed: Some(Arc::new(Armed(words))), ..self.clone() }
+    }
+}
+
+impl BitShare for BooleanShare {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+    fn width(&self) -> usize {
+        self.x.width()
+    }
+    fn xor(&self, o: &Self) -> Self {
+        BooleanShare::new(self.x.xor(&o.x), self.y.xor(&o.y))
+    }
+    fn plane(&self, i: usize) -> Self {
+        BooleanShare::new(self.x.plane(i), self.y.plane(i))
+    }
+    fn stack(planes: &[&Self]) -> Self {
+        let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
+        BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, convert, online_pair_lost_one};
+use super::{ArithmeticShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean, inject, online_pair_lost_one};
 use crate::masked::{OFFSET, add_assign, batches, fuse, offset, sub_assign, tiles, top_bits};
 use crate::protocol::Pending;
 use crate::rep4;
@@ -398,7 +398,7 @@ pub(super) fn round_exactly(p: &mut Rep3, raw: Vec<Masked>) -> Result<Vec<Raw<Ar
             Inject { terms: vec![(bit, By::Public(1))], shape: v.shape().clone() }
         })
         .collect();
-    let mut borrowed = convert::inject(p, &jobs)?.into_iter();
+    let mut borrowed = inject::inject(p, &jobs)?.into_iter();
     let subtract = |(v, shift): (ArithmeticShare, u32)| match shift {
         0 => Raw::exact(v),
         _ => Raw::exact(v.sub(&borrowed.next().expect("one borrow per truncated value"))),

@@ -2,10 +2,13 @@
 //! Spec 6 and 7.
 
 use super::{ArithmeticShare, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, convert};
-use crate::masked::{Operand, batches, fold_linear, lookup, plane, plane_batches, thermometer, xor_assign};
+use crate::masked::{
+    Operand, add_product, batches, fold_linear, lookup, plane, plane_batches, product_of_planes, thermometer,
+    xor_assign,
+};
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, Raw, Result};
-use privity_circuit::{Comparator, Gate, Mask};
+use privity_circuit::{Comparator, Factor, Gate};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
 use std::sync::Arc;
@@ -241,14 +244,6 @@ fn xor_into(values: &mut [u64], node: usize, n: usize, masks: &[u64], second: &[
     vectorise(|| out.iter_mut().zip(a.iter().zip(b)).for_each(|(o, (a, b))| *o = a ^ b));
 }
 
-fn product_of_planes(values: &[u64], nodes: &[usize], n: usize, out: &mut [u64]) {
-    out.copy_from_slice(plane(values, nodes[0], n));
-    for &node in &nodes[1..] {
-        let factor = plane(values, node, n);
-        vectorise(|| out.iter_mut().zip(factor).for_each(|(o, f)| *o &= *f));
-    }
-}
-
 /// Online pair, Spec 7.3: from the dealt shares, own shares of `G_b = [c_b < r_b]` and `P_b = [c_b = r_b]` by looking up
 /// entry `c_b`; masked and sent.
 fn leaves(
@@ -350,8 +345,8 @@ fn evaluate(me: usize, gate: &Gate, walk: &mut Walk, n: usize) {
     out.copy_from_slice(plane(&walk.masks, gate.out, n));
     for term in &gate.terms {
         let mask = match term.mask {
-            Mask::Node(node) => plane(&walk.masks, node, n),
-            Mask::Product(index) => plane(&walk.second, index, n),
+            Factor::Node(node) => plane(&walk.masks, node, n),
+            Factor::Product(index) => plane(&walk.second, index, n),
         };
         add_product(out, mask, &term.public, before);
     }
@@ -359,36 +354,6 @@ fn evaluate(me: usize, gate: &Gate, walk: &mut Walk, n: usize) {
         for factors in &gate.products {
             add_product(out, plane(before, factors[0], n), &factors[1..], before);
         }
-    }
-}
-
-/// `out ^= first & values[nodes[0]] & ..`
-fn add_product(out: &mut [u64], first: &[u64], nodes: &[usize], values: &[u64]) {
-    let n = out.len();
-    let factor = |i: usize| plane(values, nodes[i], n);
-    match nodes.len() {
-        0 => xor_assign(out, first),
-        1 => {
-            let a = factor(0);
-            vectorise(|| out.iter_mut().zip(first.iter().zip(a)).for_each(|(o, (f, a))| *o ^= f & a));
-        }
-        2 => {
-            let (a, b) = (factor(0), factor(1));
-            vectorise(|| {
-                for (o, (f, (a, b))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b))) {
-                    *o ^= f & a & b;
-                }
-            });
-        }
-        3 => {
-            let (a, b, c) = (factor(0), factor(1), factor(2));
-            vectorise(|| {
-                for (o, (f, (a, (b, c)))) in out.iter_mut().zip(first.iter().zip(a.iter().zip(b.iter().zip(c)))) {
-                    *o ^= f & a & b & c;
-                }
-            });
-        }
-        more => unreachable!("gates have at most four factors, got {}", more + 1),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Declared messages of every operation, in the order in which the code sends and awaits them. Tests hold measured traffic
 //! against these, to the byte and to the round.
 
-use super::convert::TermParts;
 use super::{FIRST, OWNER, SECOND};
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::masked::terms::Parts;
 use crate::masked::{batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
 use crate::{Origin, Radix, Recipients};
@@ -33,10 +33,6 @@ fn receive(clock: &mut Clock, arrivals: impl IntoIterator<Item = crate::cost::Ar
 }
 
 impl Rep3Costs {
-    fn comparator(&self, bits: usize) -> Comparator {
-        Comparator::new(bits, if self.radix == Radix::Two { 2 } else { 4 })
-    }
-
     /// Comparisons of operands `(len, bits, sign)` with lifts riding along.
     fn compare(&self, clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
         let mut lifting = Vec::new();
@@ -49,7 +45,7 @@ impl Rep3Costs {
                 lifting.extend(exchange(clock, words));
             }
         }
-        let circuits: Vec<Comparator> = operands.iter().map(|o| self.comparator(o.1)).collect();
+        let circuits: Vec<Comparator> = operands.iter().map(|o| self.radix.comparator(o.1)).collect();
         for batch in plane_batches(operands.iter().map(|(len, _, _)| plane_words(*len))) {
             let mut posted = Vec::new();
             for (operand, words) in &batch {
@@ -191,7 +187,7 @@ impl Costs for Rep3Costs {
             let mut posted = Vec::new();
             for (job, _, range) in batch {
                 let len = range.len();
-                let parts = jobs[job].1.iter().map(|t| TermParts::new(len, t.armed, t.secret, t.lift).total());
+                let parts = jobs[job].1.iter().map(|t| Parts::new(len, t.armed, t.secret, t.lift).total());
                 let words: usize = parts.sum();
                 if words > 0 {
                     let dealt = ahead(clock, words);

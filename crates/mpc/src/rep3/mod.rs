@@ -7,15 +7,15 @@ mod arithmetic;
 mod boolean;
 mod convert;
 pub mod cost;
+mod inject;
 mod input;
 
 use crate::buffer::{Buffer, Pool};
-pub use crate::masked::ArithmeticShare;
+pub use crate::masked::{ArithmeticShare, BooleanShare};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
 use crate::rep4;
-use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
+use crate::{Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
@@ -27,49 +27,6 @@ pub const OWNER: usize = 0;
 pub const FIRST: usize = 1;
 /// Party 2 of the online pair; the mask owner's messages go to it.
 pub const SECOND: usize = 2;
-
-/// One party's part of a Boolean sharing `b = A ^ l1 ^ l2`, components as in [`ArithmeticShare`].
-#[derive(Clone, Debug)]
-pub struct BooleanShare {
-    pub(crate) x: Planes,
-    pub(crate) y: Planes,
-    /// Set once the sharing is armed: this party's additive share of the mask bit (Spec 8.1); empty at the mask owner.
-    pub(crate) beta: Option<Arc<Beta>>,
-}
-
-/// Additive shares of the mask bits of an armed sharing. `Debug` shows nothing.
-pub(crate) struct Beta(pub Vec<u64>);
-
-impl std::fmt::Debug for Beta {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("armed")
-    }
-}
-
-impl BooleanShare {
-    pub(crate) fn new(x: Planes, y: Planes) -> Self {
-        BooleanShare { x, y, beta: None }
-    }
-}
-
-impl BitShare for BooleanShare {
-    fn len(&self) -> usize {
-        self.x.len()
-    }
-    fn width(&self) -> usize {
-        self.x.width()
-    }
-    fn xor(&self, o: &Self) -> Self {
-        BooleanShare::new(self.x.xor(&o.x), self.y.xor(&o.y))
-    }
-    fn plane(&self, i: usize) -> Self {
-        BooleanShare::new(self.x.plane(i), self.y.plane(i))
-    }
-    fn stack(planes: &[&Self]) -> Self {
-        let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
-        BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
-    }
-}
 
 /// One party's side of the protocol.
 pub struct Rep3 {
@@ -114,11 +71,8 @@ impl Rep3 {
     }
     /// The comparator of so many bits; each is laid out once.
     fn comparator(&mut self, bits: usize) -> Arc<Comparator> {
-        let radix = match self.config.radix {
-            Radix::Two => 2,
-            Radix::Four => 4,
-        };
-        self.comparators.entry(bits).or_insert_with(|| Arc::new(Comparator::new(bits, radix))).clone()
+        let radix = self.config.radix;
+        self.comparators.entry(bits).or_insert_with(|| Arc::new(radix.comparator(bits))).clone()
     }
     /// Draws a stream shared with `peer`.
     fn mask(&self, peer: usize, step: u64, label: u8, tile: usize, out: &mut [u64]) {
@@ -207,13 +161,13 @@ impl Protocol for Rep3 {
     fn not(&mut self, x: &BooleanShare) -> BooleanShare {
         let masked = if self.is_owner() { x.x.clone() } else { x.x.map(|w| !w) };
         // The mask is unchanged, so an armed sharing stays armed.
-        BooleanShare { x: masked, y: x.y.clone(), beta: x.beta.clone() }
+        BooleanShare { x: masked, y: x.y.clone(), armed: x.armed.clone() }
     }
     fn arm(&mut self, xs: &[&BooleanShare]) -> Result<Vec<BooleanShare>> {
-        self.scope("select", |p| xs.iter().map(|x| convert::arm(p, x)).collect())
+        self.scope("select", |p| xs.iter().map(|x| inject::arm(p, x)).collect())
     }
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
-        self.scope("select", |p| convert::inject(p, jobs))
+        self.scope("select", |p| inject::inject(p, jobs))
     }
     fn refresh(&mut self, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
         if origin == Origin::Joined {

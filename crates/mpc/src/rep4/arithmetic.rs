@@ -1,6 +1,6 @@
 //! Products with and without truncation, rescaling, exact rounding. Spec 4 and 5.
 
-use super::{ArithmeticShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, SECOND, TWO, boolean, convert};
+use super::{ArithmeticShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, SECOND, TWO, boolean, inject};
 use crate::masked::{OFFSET, Operand, add_assign, batches, offset, sub_assign, tiles, top_bits};
 use crate::protocol::Pending;
 use crate::share::Planes;
@@ -496,7 +496,7 @@ pub(super) fn round_exactly(p: &mut Rep4, raw: Vec<Masked>) -> Result<Vec<Raw<Ar
     let shifts: Vec<u32> = raw.iter().map(|m| m.shift).collect();
     let values = raw.into_iter().map(Masked::into_raw).collect();
     let (borrows, values) = boolean::compare(p, lows, values)?;
-    let mut borrowed = convert::bits_to_ring(p, &borrows.iter().collect::<Vec<_>>())?.into_iter();
+    let mut borrowed = inject::bits_to_ring(p, &borrows.iter().collect::<Vec<_>>())?.into_iter();
     let subtract = |(v, shift): (ArithmeticShare, u32)| match shift {
         0 => Raw::exact(v),
         _ => {

@@ -2,10 +2,13 @@
 //! Spec 6 and 7.
 
 use super::{ArithmeticShare, BooleanShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, SECOND, TWO, convert};
-use crate::masked::{Operand, batches, fold_linear, lookup, plane, plane_batches, thermometer, xor_assign};
+use crate::masked::{
+    Operand, add_product, batches, fold_linear, lookup, plane, plane_batches, product_of_planes, thermometer,
+    xor_assign,
+};
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, Raw, Result};
-use privity_circuit::{Comparator, Gate};
+use privity_circuit::{Comparator, Factor};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use std::sync::Arc;
 const RHO: u8 = 1;
 const Z: u8 = 2;
 const S: u8 = 3;
-const LEAVES: u8 = 4;
+const MATERIAL: u8 = 4;
 
 /// One operand pair's components over a range of words.
 #[derive(Clone, Copy)]
@@ -202,9 +205,9 @@ struct Walk {
     /// Components of every node, as in [`BooleanShare`].
     x: Buffer,
     y: Buffer,
-    /// Pair: what was dealt for the gates, first's `rho` or second's `o1`. Checker: thermometer and sign of `L`.
+    /// Pair: shares of the mask products of the gates. Checker: thermometer and sign of `L`, then mask products.
     material: Buffer,
-    /// Pair: what the checker is told, thermometer of `A`, sign, then gates; masks already added.
+    /// Pair: what the checker is told, thermometer of `A`, sign, then products of masked values; masks already added.
     told: Buffer,
 }
 
@@ -213,8 +216,9 @@ fn leaf_planes(circuit: &Comparator, sign: bool) -> usize {
     circuit.leaf_dealt + usize::from(sign)
 }
 
-fn gates(circuit: &Comparator) -> usize {
-    circuit.nodes - circuit.leaf_nodes
+/// Planes dealt, and as many told: leaves, then products of gates.
+fn planes(circuit: &Comparator, sign: bool) -> usize {
+    leaf_planes(circuit, sign) + circuit.gate_dealt
 }
 
 /// Spec 7.2 to 7.5: `[c < r]`, `c` given by the pair and `r` by checker and dealer. Operands may differ in bits; all share the
@@ -282,92 +286,88 @@ fn thermometers(o: &Operand, circuit: &Comparator, words: &Range<usize>, out: &m
     }
 }
 
-/// Nodes that a gate multiplies.
-fn inputs(gate: &Gate) -> (usize, usize) {
-    match gate.products[..] {
-        [ref factors] if factors.len() == 2 => (factors[0], factors[1]),
-        _ => unreachable!("joins have two inputs"),
-    }
-}
-
-fn gate_factors<'a>(gate: &Gate, x: &'a [u64], y: &'a [u64], n: usize) -> Factors<'a> {
-    let (a, b) = inputs(gate);
-    Factors { xx: plane(x, a, n), xy: plane(y, a, n), yx: plane(x, b, n), yy: plane(y, b, n) }
-}
-
-/// Checker and dealer, Spec 7.2 and 7.4: masks of every node; shares of the thermometers and the gates' `o1` for second; the
-/// dealer also gives the checker what turns its look-ups and products into `B`.
+/// Checker and dealer, Spec 7.2 and 7.4: masks of every node; shares of the thermometers and of the gates' mask products for second; the
+/// dealer also gives the checker what its look-ups and sums of products are off by.
 fn deal(p: &mut Rep4, o: &Operand, circuit: &Comparator, step: u64, tile: usize, words: Range<usize>) -> Result<Walk> {
-    let (n, me) = (words.len(), p.party.me());
-    let (leaf, dealer) = (leaf_planes(circuit, o.sign), me == DEALER);
+    let (n, dealer) = (words.len(), p.party.me() == DEALER);
+    let leaf = leaf_planes(circuit, o.sign);
     let mut l = p.drawn(ONE, step, Z, tile, circuit.nodes * n);
     let l2 = p.drawn(TWO, step, Z, tile, circuit.nodes * n);
     xor_assign(&mut l, &l2);
     p.recycle([l2]);
-    let mut u = p.buffer(if dealer { circuit.nodes * n } else { 0 });
-    let mut helpers = p.buffer(if dealer { circuit.nodes * n } else { 0 });
-    let mut known = p.buffer(leaf * n);
+    let mut known = p.buffer(planes(circuit, o.sign) * n);
     thermometers(o, circuit, &words, &mut known);
-    if dealer {
-        p.mask(OTHER, step, Z, tile, &mut u);
-        leaf_helpers(p, o, circuit, step, tile, &words, &u, &mut helpers);
-    }
-    // o1 = l ^ LL ^ rho for every gate; masks of the node added to it are folded in afterwards.
-    let mut ahead = p.drawn(ONE, step, LEAVES, tile, leaf * n);
-    xor_assign(&mut ahead, &known);
-    let mut message = p.buffer((leaf + gates(circuit)) * n);
-    message[..leaf * n].copy_from_slice(&ahead);
-    p.mask(ONE, step, RHO, tile, &mut message[leaf * n..]);
-    if dealer {
-        p.mask(OTHER, step, S, tile, &mut helpers[circuit.leaf_nodes * n..]);
-    }
     for gate in circuit.levels.iter().flat_map(|level| &level.gates) {
-        let (a, b) = inputs(gate);
-        let at = leaf + gate.out - circuit.leaf_nodes;
-        let o1 = &mut message[at * n..(at + 1) * n];
-        xor_assign(o1, plane(&l, gate.out, n));
-        let products = Factors { xx: plane(&l, a, n), xy: &[], yx: plane(&l, b, n), yy: &[] };
-        products.first(o1);
-        if dealer {
-            // o4 = LL ^ LU ^ s ^ U
-            let o4 = &mut helpers[gate.out * n..(gate.out + 1) * n];
-            products.first(o4);
-            gate_factors(gate, &l, &u, n).cross(o4);
-            xor_assign(o4, plane(&u, gate.out, n));
-        }
         if let Some(linear) = gate.linear {
             fold_linear(&mut l, gate.out, linear, n);
-            if dealer {
-                fold_linear(&mut u, gate.out, linear, n);
-            }
+        }
+        for (index, nodes) in &gate.dealt {
+            product_of_planes(&l, nodes, n, &mut known[(leaf + index) * n..(leaf + index + 1) * n]);
         }
     }
+    let mut message = p.drawn(ONE, step, MATERIAL, tile, known.len());
+    xor_assign(&mut message, &known);
     p.deal(step, tile, &message)?;
-    if dealer {
-        p.party.send(CHECKER, step, tile, &helpers)?;
-    }
-    p.recycle([ahead, message, helpers]);
-    let (x, y) = if dealer { (l, u) } else { (p.buffer(circuit.nodes * n), l) };
+    p.recycle([message]);
+    let (x, y) = if dealer {
+        let u = tell_noise(p, o, circuit, step, tile, &words, &l, &known)?;
+        (l, u)
+    } else {
+        (p.buffer(circuit.nodes * n), l)
+    };
     Ok(Walk { operand: 0, words, x, y, material: known, told: Buffer::default() })
 }
 
-/// Dealer, Spec 7.3: what the pair's masks add to the checker's look-ups, and `U`.
+/// Dealer, Spec 7.3 and 7.4: for every node what the checker's `B` is off by, with `U`. Gives `U`.
 #[allow(clippy::too_many_arguments)]
-fn leaf_helpers(
+fn tell_noise(
     p: &mut Rep4,
     o: &Operand,
     circuit: &Comparator,
     step: u64,
     tile: usize,
     words: &Range<usize>,
-    u: &[u64],
-    helpers: &mut [u64],
-) {
+    l: &[u64],
+    known: &[u64],
+) -> Result<Buffer> {
     let n = words.len();
-    let masks = p.drawn(OTHER, step, LEAVES, tile, leaf_planes(circuit, o.sign) * n);
-    helpers[..circuit.leaf_nodes * n].copy_from_slice(&u[..circuit.leaf_nodes * n]);
-    look_up_thermometers(p, o, circuit, words, &masks, 0, helpers);
-    p.recycle([masks]);
+    let leaf = leaf_planes(circuit, o.sign);
+    let masks = p.drawn(OTHER, step, MATERIAL, tile, planes(circuit, o.sign) * n);
+    let mut u = p.drawn(OTHER, step, Z, tile, circuit.nodes * n);
+    let mut noise = p.buffer(u.len());
+    noise.copy_from_slice(&u);
+    look_up_thermometers(p, o, circuit, words, &masks[..leaf * n], 0, &mut noise);
+    for gate in circuit.levels.iter().flat_map(|level| &level.gates) {
+        let out = &mut noise[gate.out * n..(gate.out + 1) * n];
+        for term in &gate.terms {
+            let mask = match term.public_factor {
+                Some(Factor::Node(node)) => plane(&u, node, n),
+                Some(Factor::Product(index)) => plane(&masks, leaf + index, n),
+                None => continue,
+            };
+            add_and(out, mask, chosen(term.mask, l, &known[leaf * n..], n));
+        }
+        gate.whole.iter().for_each(|index| xor_assign(out, plane(&masks, leaf + index, n)));
+        if let Some(linear) = gate.linear {
+            fold_linear(&mut u, gate.out, linear, n);
+        }
+    }
+    p.party.send(CHECKER, step, tile, &noise)?;
+    p.recycle([masks, noise]);
+    Ok(u)
+}
+
+/// A node's plane, or a product's.
+fn chosen<'a>(factor: Factor, nodes: &'a [u64], products: &'a [u64], n: usize) -> &'a [u64] {
+    match factor {
+        Factor::Node(node) => plane(nodes, node, n),
+        Factor::Product(index) => plane(products, index, n),
+    }
+}
+
+/// `out ^= x & y`
+fn add_and(out: &mut [u64], x: &[u64], y: &[u64]) {
+    vectorise(|| out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o ^= x & y));
 }
 
 /// Adds `[c < r]` and `[c = r]` of every block to the leaf nodes, `r` being known and the thermometer of `c` given masked;
@@ -419,11 +419,9 @@ fn leaves(
 ) -> Result<Walk> {
     let (n, me) = (words.len(), p.party.me());
     let leaf = leaf_planes(circuit, o.sign);
-    let mut material = p.buffer((leaf + gates(circuit)) * n);
+    let mut material = p.buffer(planes(circuit, o.sign) * n);
     if me == FIRST {
-        let (shares, rho) = material.split_at_mut(leaf * n);
-        p.mask(ONE, step, LEAVES, tile, shares);
-        p.mask(ONE, step, RHO, tile, rho);
+        p.mask(ONE, step, MATERIAL, tile, &mut material);
     } else {
         p.dealt(step, tile, &mut material)?;
     }
@@ -448,13 +446,11 @@ fn leaves(
         }
     }
     p.party.send(p.online_peer(), step, tile, &x[..circuit.leaf_nodes * n])?;
-    let mut told = p.buffer((leaf + gates(circuit)) * n);
-    thermometers(o, circuit, &words, &mut told);
-    let (told_leaves, told_gates) = told.split_at_mut(leaf * n);
-    let masks = p.drawn(OTHER, step, LEAVES, tile, leaf * n);
-    xor_assign(told_leaves, &masks);
-    p.mask(OTHER, step, S, tile, told_gates);
-    p.recycle([masks]);
+    let mut told = p.drawn(OTHER, step, MATERIAL, tile, planes(circuit, o.sign) * n);
+    let mut thermometer = p.buffer(leaf * n);
+    thermometers(o, circuit, &words, &mut thermometer);
+    xor_assign(&mut told[..leaf * n], &thermometer);
+    p.recycle([thermometer]);
     // Of the material the gates need their part only.
     material.copy_within(leaf * n.., 0);
     Ok(Walk { operand: 0, words, x, y, material, told })
@@ -476,8 +472,11 @@ fn exchange_levels(p: &mut Rep4, circuits: &[Arc<Comparator>], walks: &mut [Walk
                 for gate in &level.gates {
                     let (before, after) = walk.x.split_at_mut(gate.out * n);
                     let half = &mut after[..n];
-                    half.copy_from_slice(plane(&walk.material, gate.out - circuit.leaf_nodes, n));
-                    gate_factors(gate, before, &walk.y, n).cross(half);
+                    half.copy_from_slice(plane(&walk.y, gate.out, n));
+                    for term in &gate.terms {
+                        let share = chosen(term.mask, &walk.y, &walk.material, n);
+                        add_product(half, share, &term.public, before);
+                    }
                 }
                 let nodes = &walk.x[level.nodes.start * n..level.nodes.end * n];
                 p.party.send(p.online_peer(), step, number(tile), nodes)?;
@@ -488,13 +487,16 @@ fn exchange_levels(p: &mut Rep4, circuits: &[Arc<Comparator>], walks: &mut [Walk
             if let Some(level) = circuit.levels.get(depth) {
                 merge(p, walk, step, number(tile), level.nodes.clone())?;
                 let n = walk.words.len();
-                let leaf = walk.told.len() / n - gates(circuit);
+                let leaf = walk.told.len() / n - circuit.gate_dealt;
                 for gate in &level.gates {
                     let (before, after) = walk.x.split_at_mut(gate.out * n);
-                    let factors = gate_factors(gate, before, &walk.y, n);
-                    factors.first(&mut after[..n]);
-                    let at = leaf + gate.out - circuit.leaf_nodes;
-                    factors.first(&mut walk.told[at * n..(at + 1) * n]);
+                    for factors in &gate.products {
+                        add_product(&mut after[..n], plane(before, factors[0], n), &factors[1..], before);
+                    }
+                    for (index, nodes) in &gate.dealt {
+                        let told = &mut walk.told[(leaf + index) * n..(leaf + index + 1) * n];
+                        add_product(told, plane(before, nodes[0], n), &nodes[1..], before);
+                    }
                     if let Some(linear) = gate.linear {
                         fold_linear(&mut walk.x, gate.out, linear, n);
                         fold_linear(&mut walk.y, gate.out, linear, n);
@@ -537,7 +539,7 @@ fn check(p: &mut Rep4, o: &Operand, circuit: &Comparator, walk: &mut Walk, step:
     let n = walk.words.len();
     let leaf = leaf_planes(circuit, o.sign);
     p.party.recv(DEALER, step, tile, &mut walk.x)?;
-    let mut told = p.buffer((leaf + gates(circuit)) * n);
+    let mut told = p.buffer(planes(circuit, o.sign) * n);
     p.told_by_pair(step, tile, &mut told)?;
     look_up_thermometers(p, o, circuit, &walk.words, &told, u64::MAX, &mut walk.x);
     if o.sign {
@@ -545,20 +547,34 @@ fn check(p: &mut Rep4, o: &Operand, circuit: &Comparator, walk: &mut Walk, step:
         let top = circuit.blocks.last().expect("at least one block").generate;
         xor_assign(&mut walk.x[top * n..(top + 1) * n], plane(&walk.material, circuit.leaf_dealt, n));
     }
+    // m = B ^ L of every node, gate after gate.
+    let mut m = p.buffer(circuit.nodes * n);
+    for node in 0..circuit.leaf_nodes {
+        sum_of_planes(&mut m, node, &walk.x, &walk.y, n);
+    }
     for gate in circuit.levels.iter().flat_map(|level| &level.gates) {
-        // B = t ^ BxLy ^ LxBy ^ o4
-        let (before, after) = walk.x.split_at_mut(gate.out * n);
-        gate_factors(gate, before, &walk.y, n).cross(&mut after[..n]);
-        xor_assign(&mut after[..n], plane(&told, leaf + gate.out - circuit.leaf_nodes, n));
+        let b = &mut walk.x[gate.out * n..(gate.out + 1) * n];
+        for term in &gate.terms {
+            let mask = chosen(term.mask, &walk.y, &walk.material[leaf * n..], n);
+            match term.public_factor {
+                Some(factor) => add_and(b, mask, chosen(factor, &m, &told[leaf * n..], n)),
+                None => xor_assign(b, mask),
+            }
+        }
+        gate.whole.iter().for_each(|index| xor_assign(b, plane(&told, leaf + index, n)));
         if let Some(linear) = gate.linear {
             fold_linear(&mut walk.x, gate.out, linear, n);
         }
+        sum_of_planes(&mut m, gate.out, &walk.x, &walk.y, n);
     }
-    p.recycle([told]);
-    let mut m = p.buffer(circuit.nodes * n);
-    m.copy_from_slice(&walk.x);
-    xor_assign(&mut m, &walk.y);
     p.agree(&m);
-    p.recycle([m]);
+    p.recycle([m, told]);
     Ok(())
+}
+
+/// Plane `node` of `out` becomes the sum of those of `x` and `y`.
+fn sum_of_planes(out: &mut [u64], node: usize, x: &[u64], y: &[u64], n: usize) {
+    let out = &mut out[node * n..(node + 1) * n];
+    out.copy_from_slice(plane(x, node, n));
+    xor_assign(out, plane(y, node, n));
 }

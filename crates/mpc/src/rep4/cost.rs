@@ -3,15 +3,19 @@
 
 use super::{CHECKER, DEALER, FIRST, SECOND, input};
 use crate::cost::{Arrival, Clock, Costs, ProductCost, TermCost};
-use crate::masked::{Unit, batches, lane_words, plane_batches, tiles};
+use crate::masked::terms::Parts;
+use crate::masked::{batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
-use crate::{Error, Origin, Recipients, Result};
+use crate::{Error, Origin, Radix, Recipients, Result};
 use privity_circuit::Comparator;
 use privity_ring::Bilinear;
 
 /// The price list of rep4.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rep4Costs;
+#[derive(Clone, Copy, Debug)]
+pub struct Rep4Costs {
+    /// Carry-tree fan-in of comparisons.
+    pub radix: Radix,
+}
 
 /// What of a tile is under way between the two halves of an operation.
 struct Posted {
@@ -57,56 +61,46 @@ fn complete(clock: &mut Clock, posted: impl IntoIterator<Item = Posted>) {
     }
 }
 
-/// Batches of bilinear operations; the last one is left posted.
-fn post_batches(clock: &mut Clock, batches: Vec<Vec<Unit>>, words: impl Fn(&Unit) -> usize) -> Vec<Posted> {
+/// Lifts in batches; the last one is left posted.
+fn post_lifts(clock: &mut Clock, lifts: &[(usize, u32)]) -> Vec<Posted> {
     let mut posted: Vec<Posted> = Vec::new();
-    for batch in batches {
+    for batch in batches(lifts.iter().map(|(len, _)| *len)) {
         complete(clock, posted.drain(..));
-        posted.extend(batch.iter().map(|unit| post(clock, words(unit))));
+        posted.extend(batch.iter().map(|(lift, _, range)| post(clock, lane_words(range.len(), lifts[*lift].1))));
     }
     posted
 }
 
-fn post_lifts(clock: &mut Clock, lifts: &[(usize, u32)]) -> Vec<Posted> {
-    let words = |(lift, _, range): &Unit| lane_words(range.len(), lifts[*lift].1);
-    post_batches(clock, batches(lifts.iter().map(|(len, _)| *len)), words)
-}
-
-fn post_bits(clock: &mut Clock, lens: &[usize]) -> Vec<Posted> {
-    post_batches(clock, batches(lens.iter().copied()), |(_, _, range)| range.len())
-}
-
-/// Comparisons of operands `(len, bits, sign)` with lifts riding along.
-fn compare(clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
-    let mut lifting = post_lifts(clock, lifts);
-    let circuits: Vec<Comparator> = operands.iter().map(|o| Comparator::new(o.1, 2)).collect();
-    for batch in plane_batches(operands.iter().map(|(len, _, _)| plane_words(*len))) {
-        let told = |operand: usize| {
-            let c = &circuits[operand];
-            c.leaf_dealt + usize::from(operands[operand].2) + c.nodes - c.leaf_nodes
-        };
-        let mut posted = Vec::new();
-        for (operand, words) in &batch {
-            let (c, n) = (&circuits[*operand], words.len());
-            deal(clock, told(*operand) * n);
-            let helper = send(clock, DEALER, CHECKER, c.nodes * n);
-            posted.push(Posted { helper, exchanged: exchange(clock, c.leaf_nodes * n), words: told(*operand) * n });
-        }
-        complete(clock, lifting.drain(..));
-        posted.iter().flat_map(|tile| tile.exchanged).for_each(|a| clock.recv(a));
-        let deepest = batch.iter().map(|(o, _)| circuits[*o].levels.len()).max().unwrap_or(0);
-        for depth in 0..deepest {
-            let mut exchanged = Vec::new();
+impl Rep4Costs {
+    /// Comparisons of operands `(len, bits, sign)` with lifts riding along.
+    fn compare(&self, clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
+        let mut lifting = post_lifts(clock, lifts);
+        let circuits: Vec<Comparator> = operands.iter().map(|o| self.radix.comparator(o.1)).collect();
+        for batch in plane_batches(operands.iter().map(|(len, _, _)| plane_words(*len))) {
+            let mut posted = Vec::new();
             for (operand, words) in &batch {
-                if let Some(level) = circuits[*operand].levels.get(depth) {
-                    exchanged.extend(exchange(clock, level.nodes.len() * words.len()));
-                }
+                let (c, n) = (&circuits[*operand], words.len());
+                let told = (c.leaf_dealt + usize::from(operands[*operand].2) + c.gate_dealt) * n;
+                deal(clock, told);
+                let helper = send(clock, DEALER, CHECKER, c.nodes * n);
+                posted.push(Posted { helper, exchanged: exchange(clock, c.leaf_nodes * n), words: told });
             }
-            exchanged.into_iter().for_each(|a| clock.recv(a));
-        }
-        for tile in posted {
-            clock.recv(tile.helper);
-            tell(clock, tile.words);
+            complete(clock, lifting.drain(..));
+            posted.iter().flat_map(|tile| tile.exchanged).for_each(|a| clock.recv(a));
+            let deepest = batch.iter().map(|(o, _)| circuits[*o].levels.len()).max().unwrap_or(0);
+            for depth in 0..deepest {
+                let mut exchanged = Vec::new();
+                for (operand, words) in &batch {
+                    if let Some(level) = circuits[*operand].levels.get(depth) {
+                        exchanged.extend(exchange(clock, level.nodes.len() * words.len()));
+                    }
+                }
+                exchanged.into_iter().for_each(|a| clock.recv(a));
+            }
+            for tile in posted {
+                clock.recv(tile.helper);
+                tell(clock, tile.words);
+            }
         }
     }
 }
@@ -167,15 +161,14 @@ impl Costs for Rep4Costs {
     fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
         let shifted: Vec<(usize, u32)> = jobs.iter().copied().filter(|(_, shift)| *shift > 0).collect();
         let operands: Vec<(usize, usize, bool)> = shifted.iter().map(|(len, s)| (*len, *s as usize, false)).collect();
-        compare(clock, &operands, &shifted);
-        let lens: Vec<usize> = shifted.iter().map(|(len, _)| *len).collect();
-        let bits = post_bits(clock, &lens);
-        complete(clock, bits);
+        self.compare(clock, &operands, &shifted);
+        let one = TermCost { armed: false, secret: false, lift: None };
+        self.inject(clock, &shifted.iter().map(|(len, _)| (*len, vec![one])).collect::<Vec<_>>());
     }
 
     fn signs(&self, clock: &mut Clock, lens: &[usize], width: u32, lifts: &[(usize, u32)]) {
         let operands: Vec<(usize, usize, bool)> = lens.iter().map(|len| (*len, width as usize - 1, true)).collect();
-        compare(clock, &operands, lifts);
+        self.compare(clock, &operands, lifts);
     }
 
     fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
@@ -200,26 +193,32 @@ impl Costs for Rep4Costs {
     }
 
     fn arm(&self, clock: &mut Clock, lens: &[usize]) {
-        let bits = post_bits(clock, lens);
-        complete(clock, bits);
+        for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
+            deal(clock, range.len());
+            tell(clock, range.len());
+        }
     }
 
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
-        let terms = || jobs.iter().flat_map(|(len, terms)| terms.iter().map(move |term| (*len, term)));
-        let lifts: Vec<(usize, u32)> = terms().filter_map(|(len, t)| t.lift.map(|shift| (len, shift))).collect();
-        let unarmed: Vec<usize> = terms().filter(|(_, t)| !t.armed).map(|(len, _)| len).collect();
-        let lifting = post_lifts(clock, &lifts);
-        let bits = post_bits(clock, &unarmed);
-        complete(clock, lifting);
-        complete(clock, bits);
-        let secret = |(len, terms): &(usize, Vec<TermCost>)| {
-            let factors = terms.iter().filter(|t| t.secret).count();
-            let macs = (factors * len) as u64;
-            (factors > 0).then_some(ProductCost { op: Bilinear::Mul, len: *len, macs, shift: 0 })
-        };
-        let sums: Vec<ProductCost> = jobs.iter().filter_map(secret).collect();
-        if !sums.is_empty() {
-            self.products(clock, &sums);
+        for batch in batches(jobs.iter().map(|(len, _)| *len)) {
+            let mut posted = Vec::new();
+            for (job, _, range) in batch {
+                let len = range.len();
+                let parts = jobs[job].1.iter().map(|t| Parts::new(len, t.armed, t.secret, t.lift).total());
+                let words: usize = parts.sum();
+                if words > 0 {
+                    deal(clock, words);
+                }
+                let helper = send(clock, DEALER, CHECKER, len);
+                posted.push(Posted { helper, exchanged: exchange(clock, len), words });
+            }
+            for tile in posted {
+                tile.exchanged.into_iter().for_each(|a| clock.recv(a));
+                clock.recv(tile.helper);
+                if tile.words > 0 {
+                    tell(clock, tile.words);
+                }
+            }
         }
     }
 

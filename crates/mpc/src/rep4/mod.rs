@@ -9,15 +9,16 @@ mod arithmetic;
 mod boolean;
 mod convert;
 pub mod cost;
+mod inject;
 mod input;
 mod verify;
 
 use crate::buffer::{Buffer, Pool};
-pub use crate::masked::ArithmeticShare;
+use crate::masked::Armed;
+pub use crate::masked::{ArithmeticShare, BooleanShare};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
-use crate::share::Planes;
-use crate::{BitShare, Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use crate::{Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_circuit::Comparator;
 use privity_ring::{Shape, Tensor};
 use std::collections::BTreeMap;
@@ -40,43 +41,6 @@ const TWO: Holders = Holders::of(&[CHECKER, SECOND, DEALER]);
 const OTHER: Holders = Holders::of(&[FIRST, SECOND, DEALER]);
 
 const NO_HARMONICS: &str = "rep4 has no sine series; choose the piecewise sigmoid";
-
-/// One party's part of a Boolean sharing `b = A ^ L = B ^ U`, components as in [`ArithmeticShare`].
-#[derive(Clone, Debug)]
-pub struct BooleanShare {
-    pub(crate) x: Planes,
-    pub(crate) y: Planes,
-    /// The same bit as 0 or 1 in the ring, once the sharing is armed (Spec 8.2).
-    pub(crate) armed: Option<Arc<ArithmeticShare>>,
-}
-
-impl BooleanShare {
-    fn new(x: Planes, y: Planes) -> Self {
-        BooleanShare { x, y, armed: None }
-    }
-    fn zeros(len: usize, width: usize) -> Self {
-        BooleanShare::new(Planes::zeros(len, width), Planes::zeros(len, width))
-    }
-}
-
-impl BitShare for BooleanShare {
-    fn len(&self) -> usize {
-        self.x.len()
-    }
-    fn width(&self) -> usize {
-        self.x.width()
-    }
-    fn xor(&self, o: &Self) -> Self {
-        BooleanShare::new(self.x.xor(&o.x), self.y.xor(&o.y))
-    }
-    fn plane(&self, i: usize) -> Self {
-        BooleanShare::new(self.x.plane(i), self.y.plane(i))
-    }
-    fn stack(planes: &[&Self]) -> Self {
-        let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
-        BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
-    }
-}
 
 /// One party's side of the protocol.
 pub struct Rep4 {
@@ -121,10 +85,10 @@ impl Rep4 {
     fn recycle(&mut self, buffers: impl IntoIterator<Item = Buffer>) {
         buffers.into_iter().for_each(|buffer| self.pool.give(buffer));
     }
-    /// The comparator of so many bits; each is laid out once. Joins have two inputs whatever the configured fan-in: wider ones
-    /// need the helper check (Spec 7.6).
+    /// The comparator of so many bits; each is laid out once.
     fn comparator(&mut self, bits: usize) -> Arc<Comparator> {
-        self.comparators.entry(bits).or_insert_with(|| Arc::new(Comparator::new(bits, 2))).clone()
+        let radix = self.config.radix;
+        self.comparators.entry(bits).or_insert_with(|| Arc::new(radix.comparator(bits))).clone()
     }
     /// Draws a stream shared by three parties.
     fn mask(&self, holders: Holders, step: u64, label: u8, tile: usize, out: &mut [u64]) {
@@ -198,17 +162,19 @@ impl Protocol for Rep4 {
     }
     fn not(&mut self, x: &BooleanShare) -> BooleanShare {
         let masked = if self.me() == DEALER { x.x.clone() } else { x.x.map(|w| !w) };
-        let armed = x.armed.as_ref().map(|bit| {
-            let one = self.public(&Tensor::fill(bit.x.shape(), 1));
-            Arc::new(crate::Share::sub(&one, bit))
+        // Spec 8.1: 1 - (A + kappa) is 1 - A under the mask -kappa; the pair's shares are of L, which stays.
+        let armed = x.armed.as_ref().map(|armed| match self.me() {
+            CHECKER => Arc::new(Armed(armed.0.iter().map(|w| 1u64.wrapping_sub(*w)).collect())),
+            DEALER => Arc::new(Armed(armed.0.iter().map(|w| w.wrapping_neg()).collect())),
+            _ => armed.clone(),
         });
         BooleanShare { x: masked, y: x.y.clone(), armed }
     }
     fn arm(&mut self, xs: &[&BooleanShare]) -> Result<Vec<BooleanShare>> {
-        self.scope("select", |p| convert::arm(p, xs))
+        self.scope("select", |p| inject::arm(p, xs))
     }
     fn inject(&mut self, jobs: &[Inject<'_, ArithmeticShare, BooleanShare>]) -> Result<Vec<ArithmeticShare>> {
-        self.scope("select", |p| convert::inject(p, jobs))
+        self.scope("select", |p| inject::inject(p, jobs))
     }
     fn refresh(&mut self, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
         if let Origin::Without(_) = origin {

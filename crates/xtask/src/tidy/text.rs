@@ -8,7 +8,7 @@ const LONGEST: usize = 900;
 
 /// Same file names in every protocol: who knows one finds his way in all.
 const PROTOCOL_FILES: &[&str] =
-    &["mod.rs", "arithmetic.rs", "boolean.rs", "convert.rs", "input.rs", "verify.rs", "cost.rs"];
+    &["mod.rs", "arithmetic.rs", "boolean.rs", "convert.rs", "inject.rs", "input.rs", "verify.rs", "cost.rs"];
 
 /// Folders that are no protocols: operations generic in the protocol, and local parts that protocols have in common.
 const COMMON: &[&str] = &["ops", "masked"];

@@ -80,13 +80,16 @@ pub struct Args {
     /// Compute threads of each party.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+    /// Sessions side by side that share the rows of a batch: W5, W6 and W10.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub lanes: u8,
     /// Back-to-back repetitions; fewer (at least 5) where they would take longer than 20 s.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub runs: u32,
     /// Round half up exactly instead of stochastic rounding.
     #[arg(long)]
     pub exact: bool,
-    /// Carry-tree fan-in of comparisons; with an active adversary always two.
+    /// Carry-tree fan-in of comparisons.
     #[arg(long, value_enum, default_value = "four")]
     pub radix: RadixKind,
     /// One JSON object a line instead of a table.
@@ -142,6 +145,8 @@ pub struct Line {
     pub plain_seconds: Option<f64>,
     /// Compute threads of each party.
     pub threads: u16,
+    /// Sessions side by side.
+    pub lanes: u8,
     /// Repetitions.
     pub runs: usize,
     /// Largest resident set of a party's process, bytes (all parties together where they share a process).

@@ -26,12 +26,11 @@ pub struct Measurement {
 pub fn measure<P: Protocol<R = u64>>(
     p: &mut P,
     session: fn(&mut P) -> &mut Party,
-    work: Work,
-    size: usize,
+    (work, size, lanes): (Work, usize, usize),
     runs: usize,
     max_seconds: f64,
 ) -> Result<Measurement> {
-    let mut state = works::prepare(p, work, size)?;
+    let mut state = works::prepare(p, work, size, lanes)?;
     meet(p)?;
     let first = Instant::now();
     works::step(p, work, &mut state)?;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest time the repetitions of one work may take together.
@@ -79,8 +80,8 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
         let size = args.size.or(args.batch).unwrap_or(work.default_size());
         let measured = match args.link {
             LinkKind::Tls | LinkKind::Tcp => processes(args, work, program)?,
-            LinkKind::Memory => threads(args, work, size, memory::mesh(args.adversary.parties()))?,
-            LinkKind::Sim => threads(args, work, size, sim::mesh(args.adversary.parties(), simulated(args)))?,
+            LinkKind::Memory => threads(args, work, size, || memory::mesh(args.adversary.parties()))?,
+            LinkKind::Sim => threads(args, work, size, || sim::mesh(args.adversary.parties(), simulated(args)))?,
         };
         let line = summarise(args, work, size, &measured)?;
         if args.json {
@@ -101,17 +102,22 @@ pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
     let child: Child = serde_json::from_slice(&text).map_err(|problem| BenchError::Output { party: 0, problem })?;
     let peer =
         |(address, fingerprint): &(String, String)| Peer { address: address.clone(), fingerprint: fingerprint.clone() };
-    let link = TlsLink::connect(TlsConfig {
-        me: child.party,
-        peers: child.peers.iter().map(peer).collect(),
-        identity: Identity::load(&child.identity)?,
-        job: [0; 32],
-        limits: Limits::default(),
-        unprotected: child.args.link == LinkKind::Tcp,
-    })?;
-    let session = link.session();
+    let identity = Arc::new(Identity::load(&child.identity)?);
+    let lane = |lane: u8| -> Result<(Box<dyn Link>, [u8; 32]), NetError> {
+        let link = TlsLink::connect(TlsConfig {
+            me: child.party,
+            peers: child.peers.iter().map(peer).collect(),
+            identity: identity.clone(),
+            job: [lane; 32],
+            limits: Limits::default(),
+            unprotected: child.args.link == LinkKind::Tcp,
+        })?;
+        let session = link.session();
+        Ok((Box::new(link), session))
+    };
+    let links = (0..child.args.lanes).map(lane).collect::<Result<Vec<_>, _>>()?;
     let size = child.args.size.or(child.args.batch).unwrap_or(child.work.default_size());
-    let measured = party(&child.args, child.work, size, Box::new(link), session)?;
+    let measured = party(&child.args, child.work, size, links)?;
     writeln!(out, "{}", serde_json::to_string(&measured).expect("measurements serialise"))
         .map_err(io("writing results"))
 }
@@ -128,23 +134,26 @@ fn party(
     args: &Args,
     work: Work,
     size: usize,
-    link: Box<dyn Link>,
-    session: [u8; 32],
+    links: Vec<(Box<dyn Link>, [u8; 32])>,
 ) -> Result<Measurement, BenchError> {
     privity_ring::kernels::gemm::set_threads(args.threads.into());
-    let party = Party::connect(link, &Context { session, ..Context::default() })?;
-    let runs = args.runs as usize;
-    let (measured, party) = match args.adversary {
+    let connect = |((link, session), lane)| Party::connect(link, &Context { session, lane, ..Context::default() });
+    let mut sessions = links.into_iter().zip(0..).map(connect).collect::<Result<Vec<Party>, _>>()?;
+    let party = sessions.remove(0);
+    let (runs, what) = (args.runs as usize, (work, size, args.lanes.into()));
+    let (measured, sessions) = match args.adversary {
         Adversary::Passive => {
-            let mut p = Rep3::new(party, config(args))?;
-            (measure(&mut p, Rep3::party, work, size, runs, MAX_SECONDS)?, p.into_party())
+            let mut p = Rep3::new(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Active => {
-            let mut p = Rep4::new(party, config(args))?;
-            (measure(&mut p, Rep4::party, work, size, runs, MAX_SECONDS)?, p.into_party())
+            let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, Rep4::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
     };
-    party.into_link().close()?;
+    for session in sessions {
+        session.into_link().close()?;
+    }
     Ok(measured)
 }
 
@@ -161,10 +170,16 @@ fn threads<L: Link + 'static>(
     args: &Args,
     work: Work,
     size: usize,
-    links: Vec<L>,
+    mesh: impl Fn() -> Vec<L>,
 ) -> Result<Vec<Measurement>, BenchError> {
+    let mut links: Vec<Vec<(Box<dyn Link>, [u8; 32])>> = Vec::new();
+    links.resize_with(args.adversary.parties(), Vec::new);
+    for lane in 0..args.lanes {
+        let joined = links.iter_mut().zip(mesh());
+        joined.for_each(|(party, link)| party.push((Box::new(link), [lane; 32])));
+    }
     std::thread::scope(|s| {
-        let spawn = |link: L| s.spawn(move || party(args, work, size, Box::new(link), [0; 32]));
+        let spawn = |links| s.spawn(move || party(args, work, size, links));
         let parties: Vec<_> = links.into_iter().map(spawn).collect();
         let join = |(party, h): (usize, std::thread::ScopedJoinHandle<'_, _>)| {
             h.join().unwrap_or(Err(BenchError::Child { party }))
@@ -252,6 +267,7 @@ fn summarise(args: &Args, work: Work, size: usize, measured: &[Measurement]) -> 
         seconds_planned: (args.link == LinkKind::Sim).then_some(price.seconds),
         plain_seconds: plain::seconds(work, size),
         threads: args.threads,
+        lanes: args.lanes,
         runs: sorted.len(),
         peak_memory: measured.iter().map(|m| m.peak_memory).max().unwrap_or(0),
     })
@@ -273,13 +289,17 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
         ..Speeds::default()
     };
     match args.adversary {
-        Adversary::Passive => steady_price(Count::new(config, Rep3Costs { radix: config.radix }, speeds), work, size),
-        Adversary::Active => steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size),
+        Adversary::Passive => {
+            steady_price(Count::new(config, Rep3Costs { radix: config.radix }, speeds), work, size, args.lanes.into())
+        }
+        Adversary::Active => {
+            steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size, args.lanes.into())
+        }
     }
 }
 
-fn steady_price<C: Costs>(mut count: Count<C>, work: Work, size: usize) -> Result<Price, BenchError> {
-    let mut state = crate::works::prepare(&mut count, work, size)?;
+fn steady_price<C: Costs>(mut count: Count<C>, work: Work, size: usize, lanes: usize) -> Result<Price, BenchError> {
+    let mut state = crate::works::prepare(&mut count, work, size, lanes)?;
     let warm = 5;
     for _ in 0..warm {
         crate::works::step(&mut count, work, &mut state)?;

@@ -70,14 +70,14 @@ pub enum State<A: Share> {
     Training(Box<Trainer<A>>, A, A),
     /// Weights of each layer and a batch, features by rows.
     Network(Vec<A>, A),
-    /// Rows and labels.
-    Rows(A, A),
+    /// How to train on rows and labels.
+    Rows(TrainSpec, A, A),
     /// One owner's rows, in the clear.
     Owned(Tensor<A::R>),
 }
 
-/// Shares the inputs of a work. Values are public pseudo-random numbers; sharing them takes the usual path.
-pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize) -> Result<State<P::A>> {
+/// Shares the inputs of a work; training has so many lanes. Values are public pseudo-random numbers; sharing them takes the usual path.
+pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize, lanes: usize) -> Result<State<P::A>> {
     let vector = Shape::vector(size);
     match work {
         Work::W1 | Work::W1fixed | Work::W2 | Work::W4 => Ok(State::Pair(share(p, &vector, 1)?, share(p, &vector, 2)?)),
@@ -89,7 +89,8 @@ pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize) -> Result<State<
         Work::W5 | Work::W6 => {
             let x = share(p, &Shape::matrix(size, 30), 1)?;
             let y = share_with(p, &vector, |i| (i % 2) as f64)?;
-            let trainer = Trainer::new(p, &model(work), &spec(size), 30).map_err(unwrap_protocol)?;
+            let spec = TrainSpec { lanes, ..spec(size) };
+            let trainer = Trainer::new(p, &model(work), &spec, 30).map_err(unwrap_protocol)?;
             let x = layers::augment(p, &x);
             Ok(State::Training(Box::new(trainer), x, y))
         }
@@ -101,7 +102,8 @@ pub fn prepare<P: Protocol>(p: &mut P, work: Work, size: usize) -> Result<State<
         }
         Work::W10 => {
             let x = share(p, &Shape::matrix(size, 30), 1)?;
-            Ok(State::Rows(x, share_with(p, &vector, |i| (i % 2) as f64)?))
+            let spec = TrainSpec { epochs: 1, lanes, ..spec(EPOCH_BATCH) };
+            Ok(State::Rows(spec, x, share_with(p, &vector, |i| (i % 2) as f64)?))
         }
         Work::W7 => {
             let widths = [784, 128, 128, 10];
@@ -146,9 +148,8 @@ pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Resu
             }
             p.settle()?;
         }
-        (Work::W10, State::Rows(x, y)) => {
-            let spec = TrainSpec { epochs: 1, ..spec(EPOCH_BATCH) };
-            train::train(p, &model(work), &spec, x, y, &mut ()).map_err(unwrap_protocol)?;
+        (Work::W10, State::Rows(spec, x, y)) => {
+            train::train(p, &model(work), spec, x, y, &mut ()).map_err(unwrap_protocol)?;
         }
         (Work::W7, State::Network(weights, x)) => {
             network(p, weights, x)?;

@@ -39,6 +39,9 @@ pub struct Args {
     /// Round exactly: results equal the plaintext twin's bit for bit.
     #[arg(long)]
     exact: bool,
+    /// Sessions side by side that share the rows of each batch: for parties with a core for each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    lanes: u8,
     /// Every so many epochs make a public model (fraud): noisy votes of models trained on disjoint groups of customers answer made-up
     /// public payments, and a model is fitted to the answers.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -95,8 +98,16 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let distil = args
         .distil_every
         .map(|every| Distil { every: every as usize, epsilon: (!args.no_privacy).then_some(args.epsilon) });
-    let scenario =
-        Scenario::new(Choice { case: args.case, model: args.model, rows: args.rows, epochs, active, exact, distil })?;
+    let scenario = Scenario::new(Choice {
+        case: args.case,
+        model: args.model,
+        rows: args.rows,
+        epochs,
+        active,
+        exact,
+        lanes: args.lanes.into(),
+        distil,
+    })?;
     let own = scenario.own_features;
     let scratch = tempfile::tempdir().map_err(CliError::system("making a scratch directory"))?;
     let folder = match &args.keep {

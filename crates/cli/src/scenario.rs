@@ -64,6 +64,8 @@ pub struct Choice {
     pub active: bool,
     /// Exact rounding.
     pub exact: bool,
+    /// Sessions side by side.
+    pub lanes: usize,
     /// Public models, if there are to be any.
     pub distil: Option<Distil>,
 }
@@ -117,6 +119,7 @@ fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
         learning_rate: 0.1,
         optimiser: Optimiser::Momentum { decay: 0.9 },
         seed: SEED,
+        lanes: choice.lanes,
         ..TrainSpec::default()
     };
     let kind = match choice.model.unwrap_or(Family::Logistic) {
@@ -146,6 +149,7 @@ fn fraud_case(choice: Choice) -> Result<Scenario, CliError> {
         learning_rate: 0.05,
         optimiser: Optimiser::Momentum { decay: 0.9 },
         seed: SEED,
+        lanes: choice.lanes,
         ..TrainSpec::default()
     };
     let kind = match choice.model.unwrap_or(Family::Mlp) {

@@ -88,6 +88,25 @@ impl Site {
     }
 }
 
+/// Two lanes: more connections, the same model to the bit, also after a party was killed.
+#[test]
+fn a_killed_job_in_lanes_goes_on_and_ends_with_the_model_of_one_lane() {
+    let (site, want) = Site::new();
+    let job = site.0.path().join("job.toml");
+    let text = std::fs::read_to_string(&job).expect("the job file");
+    let lanes = text.replacen("lanes = 1", "lanes = 2", 1);
+    assert_ne!(text, lanes, "{text}");
+    std::fs::write(&job, lanes).expect("written");
+    for (code, message) in site.killed(0, 15, false) {
+        assert_eq!(code, Some(4), "{message}");
+        assert!(message.contains("hospital-a") && message.contains("--resume"), "{message}");
+    }
+    let done = site.run_all(true);
+    assert!(done.iter().all(|output| output.status.success()), "{done:?}");
+    assert!(String::from_utf8_lossy(&done[2].stdout).contains("\"event\":\"resumed\""));
+    assert_eq!(site.model(), want);
+}
+
 #[test]
 fn three_go_on_by_themselves_when_all_sign_that_the_fourth_is_lost() {
     let (site, want) = Site::new();

@@ -55,7 +55,7 @@ fn secure(job: &Job, owners: &[Rows]) -> Outcome<Quality> {
     let inputs = owners.iter().map(|rows| encode(job, rows)).collect::<Result<Vec<_>, _>>()?;
     let party = |link, own, me| -> Outcome<Vec<f64>> {
         let party = Party::connect(Box::new(link), &Context::default())?;
-        let done = compute(job, party, Inputs::only(job, me, own), &mut (), &mut (), &mut ())?;
+        let done = compute(job, vec![party], Inputs::only(job, me, own), &mut (), &mut (), &mut ())?;
         Ok(done.outcome.predictions.into_iter().nth(me).flatten().unwrap_or_default())
     };
     let predictions = std::thread::scope(|s| {

@@ -88,7 +88,14 @@ fn config(job: &Job, me: usize, identity: Identity, session: &str) -> TlsConfig 
     let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 council of a job's session");
     hasher.update(&job.digest()).update(session.as_bytes());
     let limits = Limits { connect: WINDOW, ..Limits::default() };
-    TlsConfig { me, peers: peers(job), identity, job: *hasher.finalize().as_bytes(), limits, unprotected: false }
+    TlsConfig {
+        me,
+        peers: peers(job),
+        identity: identity.into(),
+        job: *hasher.finalize().as_bytes(),
+        limits,
+        unprotected: false,
+    }
 }
 
 /// This party's words about those that did not come; and who they are.

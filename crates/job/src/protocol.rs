@@ -96,32 +96,36 @@ pub struct Measured {
     pub operations: BTreeMap<&'static str, u64>,
 }
 
-/// Runs the program of a job over a session. The session comes back whatever happened, for its orderly end.
+/// Runs the program of a job over a session, and over more of them, as many as its lanes. They come back whatever happened, for their
+/// orderly end.
 pub fn execute(
     job: &Job,
-    party: Party,
+    mut sessions: Vec<Party>,
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<ArithmeticShare>,
     publisher: &mut dyn Publisher,
-) -> (Result<Outcome, JobError>, Measured, Option<Party>) {
+) -> (Result<Outcome, JobError>, Measured, Vec<Party>) {
+    if sessions.len() != job.file().training.lanes {
+        let problem = format!("{} sessions for {} lanes", sessions.len(), job.file().training.lanes);
+        return (Err(JobError::Internal(problem)), Measured::of(None), sessions);
+    }
+    let first = sessions.remove(0);
+    macro_rules! run {
+        ($protocol:ty) => {
+            match <$protocol>::new(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
+                Err(error) => (Err(error.into()), Measured::of(None), Vec::new()),
+                Ok(mut p) => {
+                    let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
+                    let parties = p.into_parties();
+                    (outcome, Measured::of(parties.first()), parties)
+                }
+            }
+        };
+    }
     match job.protocol() {
-        ProtocolName::Rep3 => match Rep3::new(party, job.config()) {
-            Err(error) => (Err(error.into()), Measured::of(None), None),
-            Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
-                let party = p.into_party();
-                (outcome, Measured::of(Some(&party)), Some(party))
-            }
-        },
-        ProtocolName::Rep4 => match Rep4::new(party, job.config()) {
-            Err(error) => (Err(error.into()), Measured::of(None), None),
-            Ok(mut p) => {
-                let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
-                let party = p.into_party();
-                (outcome, Measured::of(Some(&party)), Some(party))
-            }
-        },
+        ProtocolName::Rep3 => run!(Rep3),
+        ProtocolName::Rep4 => run!(Rep4),
     }
 }
 

@@ -22,6 +22,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a party gives that is not in the job file.
@@ -252,7 +253,7 @@ fn attempt(
     session_of: &mut Option<[u8; 32]>,
 ) -> Result<Report, JobError> {
     let me = job.index(&options.party)?;
-    let identity = identity(job, me, &options.identity)?;
+    let identity = Arc::new(identity(job, me, &options.identity)?);
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
     let mut encoded = prepare::encode(job, &rows)?;
     encoded.noise = prepare::noise(job)?;
@@ -264,8 +265,9 @@ fn attempt(
     let mut store = store(job, me, &identity, options)?;
     let started = Instant::now();
     let names = job.names();
-    let mut link = connect(job, me, identity, options.patience).map_err(|e| e.named(&names))?;
+    let mut link = connect(job, me, identity.clone(), options.patience, job.digest()).map_err(|e| e.named(&names))?;
     let session = link.session();
+    let lanes = lanes(job, me, &identity, options.patience, &session).map_err(|e| e.named(&names))?;
     *session_of = Some(session);
     let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
@@ -276,7 +278,11 @@ fn attempt(
     let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
     desk.session(hex(&session), &security);
     let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
-    let party = Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))?;
+    let connected = std::iter::once(link).chain(lanes).zip(0..).map(|(link, lane)| {
+        let context = Context { session: link.session(), lane, ..context.clone() };
+        Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))
+    });
+    let sessions = connected.collect::<Result<Vec<Party>, _>>()?;
     events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
     if resumed_from > 0 {
         events(Event::Resumed { epochs: resumed_from });
@@ -285,8 +291,8 @@ fn attempt(
     let ledger = Ledger::open(&options.out, &job.digest_hex(), &hex(&session))?;
     let mut reporter = Reporter { events, losses: losses.clone(), ledger };
     let done = match &mut store {
-        Some(store) => compute(job, party, inputs, &mut reporter, store, &mut desk),
-        None => compute(job, party, inputs, &mut reporter, &mut (), &mut desk),
+        Some(store) => compute(job, sessions, inputs, &mut reporter, store, &mut desk),
+        None => compute(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
     };
     let done = done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?;
     let losses = losses.borrow().clone();
@@ -347,10 +353,33 @@ fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
     }
 }
 
-fn connect(job: &Job, me: usize, identity: Identity, patience: Duration) -> Result<TlsLink, JobError> {
+/// Joins a session of those who name the same digest.
+fn connect(
+    job: &Job,
+    me: usize,
+    identity: Arc<Identity>,
+    patience: Duration,
+    digest: [u8; 32],
+) -> Result<TlsLink, JobError> {
     let limits = Limits { connect: patience, ..Limits::default() };
-    TlsLink::connect(TlsConfig { me, peers: peers(job), identity, job: job.digest(), limits, unprotected: false })
+    TlsLink::connect(TlsConfig { me, peers: peers(job), identity, job: digest, limits, unprotected: false })
         .map_err(JobError::Net)
+}
+
+/// The sessions of all lanes but the first, one after the other, each bound to the first one's session and its own number.
+fn lanes(
+    job: &Job,
+    me: usize,
+    identity: &Arc<Identity>,
+    patience: Duration,
+    session: &[u8; 32],
+) -> Result<Vec<TlsLink>, JobError> {
+    let lane = |lane: usize| {
+        let mut hasher = blake3::Hasher::new_derive_key("privity lane of a session v1");
+        hasher.update(&job.digest()).update(session).update(&(lane as u64).to_le_bytes());
+        connect(job, me, identity.clone(), patience.min(TOGETHER), *hasher.finalize().as_bytes())
+    };
+    (1..job.file().training.lanes).map(lane).collect()
 }
 
 /// The participants as the network knows them.
@@ -374,38 +403,36 @@ pub struct Done {
     pub farewell: Option<NetError>,
 }
 
-/// Runs the program over a session and ends the session: orderly where all parties stop alike, else telling them why.
+/// Runs the program over a session for each lane and ends them: orderly where all parties stop alike, else telling them why.
 ///
 /// # Errors
 /// As the program.
 pub fn compute(
     job: &Job,
-    party: Party,
+    sessions: Vec<Party>,
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
     keeper: &mut dyn Keeper<ArithmeticShare>,
     publisher: &mut dyn Publisher,
 ) -> Result<Done, JobError> {
-    let me = party.me();
     let started = Instant::now();
-    let (outcome, measured, party) = protocol::execute(job, party, inputs, observer, keeper, publisher);
+    let (outcome, measured, sessions) = protocol::execute(job, sessions, inputs, observer, keeper, publisher);
     let seconds = started.elapsed().as_secs_f64();
-    let link = party.map(Party::into_link);
+    let mut links: Vec<_> = sessions.into_iter().map(Party::into_link).collect();
     match outcome {
         Ok(outcome) => {
-            let farewell = link.and_then(|mut link| link.close().err());
-            Ok(Done { outcome, measured, seconds, farewell })
+            let farewells: Vec<_> = links.iter_mut().map(|link| link.close().err()).collect();
+            Ok(Done { outcome, measured, seconds, farewell: farewells.into_iter().flatten().next() })
         }
         Err(error) => {
-            if let Some(link) = link {
-                leave(link, me, &error);
-            }
+            links.iter_mut().for_each(|link| leave(link.as_mut(), &error));
             Err(error)
         }
     }
 }
 
-fn leave(mut link: Box<dyn Link>, me: usize, error: &JobError) {
+fn leave(link: &mut dyn Link, error: &JobError) {
+    let me = link.me();
     match error {
         // The link itself has told the others.
         JobError::Net(_) | JobError::Peer { .. } => {}

@@ -79,7 +79,7 @@ impl Site {
                     let (me, mut notes) = (party.me(), Notes::default());
                     let mut own = encode(job, rows).expect("in range");
                     own.noise = if noisy { noise(job).expect("noise") } else { Vec::new() };
-                    let done = compute(job, party, Inputs::only(job, me, own), &mut (), &mut (), &mut notes);
+                    let done = compute(job, vec![party], Inputs::only(job, me, own), &mut (), &mut (), &mut notes);
                     assert_eq!(done.expect("the job runs").measured.bytes_sent, planned.bytes_sent);
                     notes.0
                 }));
@@ -261,7 +261,7 @@ fn a_release_is_not_repeated_after_a_resumption() {
                     let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
                     let (me, mut notes) = (party.me(), Notes::default());
                     let own = encode(job, rows).expect("in range");
-                    let done = compute(job, party, Inputs::only(job, me, own), &mut (), disk, &mut notes);
+                    let done = compute(job, vec![party], Inputs::only(job, me, own), &mut (), disk, &mut notes);
                     done.expect("the job runs");
                     notes.0.into_iter().map(|(epochs, _)| epochs).collect()
                 }));

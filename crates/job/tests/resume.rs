@@ -120,7 +120,7 @@ fn attempt_with(
                 let mortal = Mortal { n: link.n(), link: Some(link), me, sent: sent.clone(), last };
                 let run = |disk: &mut Disk| {
                     let party = Party::connect(Box::new(mortal), &Context::default())?;
-                    compute(job, party, Inputs::only(job, me, own), &mut (), disk, &mut ())
+                    compute(job, vec![party], Inputs::only(job, me, own), &mut (), disk, &mut ())
                 };
                 (run(disk), sent.load(Ordering::Relaxed))
             })

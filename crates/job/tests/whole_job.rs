@@ -19,16 +19,22 @@ fn encoded(job: &Job) -> Vec<Encoded<u64>> {
 }
 
 fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
+    let mut links: Vec<Vec<_>> = inputs.iter().map(|_| Vec::new()).collect();
+    for _ in 0..job.file().training.lanes {
+        links.iter_mut().zip(memory::mesh(inputs.len())).for_each(|(party, link)| party.push(link));
+    }
     std::thread::scope(|s| {
-        let start = |(link, own): (_, &Encoded<u64>)| {
+        let start = |(links, own): (Vec<_>, &Encoded<u64>)| {
             let own = own.clone();
             s.spawn(move || {
-                let party = Party::connect(Box::new(link), &Context::default()).expect("a session");
-                let me = party.me();
-                compute(job, party, Inputs::only(job, me, own), &mut (), &mut (), &mut ())
+                let connect = |(link, lane)| Party::connect(Box::new(link), &Context { lane, ..Context::default() });
+                let sessions: Vec<Party> =
+                    links.into_iter().zip(0..).map(connect).collect::<Result<_, _>>().expect("sessions");
+                let me = sessions[0].me();
+                compute(job, sessions, Inputs::only(job, me, own), &mut (), &mut (), &mut ())
             })
         };
-        let running: Vec<_> = memory::mesh(inputs.len()).into_iter().zip(inputs).map(start).collect();
+        let running: Vec<_> = links.into_iter().zip(inputs).map(start).collect();
         running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     })
 }
@@ -45,6 +51,7 @@ fn bytes_rounds_and_frames_are_as_planned() {
         ("{ mlp = { hidden = [5] } }", "\"logistic\""),
         ("model = [\"east\"]", "model = [\"north\", \"south\"]\npredictions = \"nobody\"\nmetrics = [\"north\"]"),
         ("buckets = 8", "metrics = \"owners\""),
+        ("[training]", "[training]\nlanes = 3"),
     ];
     for (from, to) in variants {
         let job = common::variant(from, to).expect("a sound job");
@@ -56,6 +63,32 @@ fn bytes_rounds_and_frames_are_as_planned() {
         }
         assert_eq!(done.iter().map(|d| d.measured.frames).sum::<u64>(), plan.frames, "{to}: frames");
         assert!(plan.seconds > 0.0 && plan.bytes > 0);
+    }
+}
+
+/// In exact mode lanes change no bit of what a job gives; in either, each party sends what the plan says.
+#[test]
+fn a_job_in_lanes_gives_what_it_gives_in_one() {
+    for base in [common::active(), common::JOB.to_owned()] {
+        let exact = base.replace("\"fast\"", "\"exact\"");
+        let lanes = |lanes: usize| {
+            let job = common::parse(&exact.replace("[training]", &format!("[training]\nlanes = {lanes}")));
+            let job = job.expect("a sound job");
+            let plan = plan::plan(&job).expect("a plan");
+            let done = finished(&job);
+            for (party, done) in plan.parties.iter().zip(&done) {
+                assert_eq!((&done.measured.bytes_sent, done.measured.rounds), (&party.bytes_sent, party.rounds));
+            }
+            done
+        };
+        let (one, two, many) = (lanes(1), lanes(2), lanes(5));
+        for other in [two, many] {
+            for (one, other) in one.iter().zip(&other) {
+                assert_eq!(one.outcome.model, other.outcome.model);
+                assert_eq!(one.outcome.classification, other.outcome.classification);
+                assert_eq!(one.outcome.predictions, other.outcome.predictions);
+            }
+        }
     }
 }
 

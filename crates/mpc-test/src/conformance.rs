@@ -19,6 +19,10 @@ pub trait Program: Sync {
     fn tolerance(&self) -> u64 {
         1
     }
+    /// Sessions side by side that it needs.
+    fn lanes(&self) -> usize {
+        1
+    }
     /// Whether actively secure protocols support it.
     fn active(&self) -> bool {
         true
@@ -67,7 +71,7 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
 
 fn conforms_under<S: Shared>(program: &impl Program, config: Config, values: &[Tensor<u64>; 3], want: &[Tensor<u64>]) {
     let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
-    let parties = World::<S>::new(config).run(|p| {
+    let parties = World::<S>::new(config).with_lanes(program.lanes()).run(|p| {
         let inputs = share(p, &program.shapes(), values, false).expect("inputs are shared");
         let results = program.run(p, inputs).expect("the program runs");
         let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");

@@ -19,8 +19,8 @@ pub trait Shared: Protocol<R = u64> + Sized {
     type Costs: Costs;
     /// Number of parties.
     const PARTIES: usize;
-    /// One party's side.
-    fn start(party: Party, config: Config) -> Result<Self>;
+    /// One party's side, over as many sessions as it has lanes.
+    fn start(sessions: Vec<Party>, config: Config) -> Result<Self>;
     /// Its session.
     fn session(&mut self) -> &mut Party;
     /// Its prices.
@@ -30,8 +30,9 @@ pub trait Shared: Protocol<R = u64> + Sized {
 impl Shared for Rep3 {
     type Costs = Rep3Costs;
     const PARTIES: usize = 3;
-    fn start(party: Party, config: Config) -> Result<Self> {
-        Rep3::new(party, config)
+    fn start(mut sessions: Vec<Party>, config: Config) -> Result<Self> {
+        let first = sessions.remove(0);
+        Rep3::new(first, config)?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -44,8 +45,9 @@ impl Shared for Rep3 {
 impl Shared for Rep4 {
     type Costs = Rep4Costs;
     const PARTIES: usize = 4;
-    fn start(party: Party, config: Config) -> Result<Self> {
-        Rep4::new(party, config)
+    fn start(mut sessions: Vec<Party>, config: Config) -> Result<Self> {
+        let first = sessions.remove(0);
+        Rep4::new(first, config)?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -60,6 +62,7 @@ pub struct World<P> {
     config: Config,
     fixed_keys: Option<u8>,
     deadline: Duration,
+    lanes: usize,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -74,7 +77,7 @@ impl<P> Copy for World<P> {}
 impl<P: Shared> World<P> {
     /// Parties with fresh keys.
     pub fn new(config: Config) -> Self {
-        World { config, fixed_keys: None, deadline: DEADLINE, protocol: PhantomData }
+        World { config, fixed_keys: None, deadline: DEADLINE, lanes: 1, protocol: PhantomData }
     }
 
     /// Parties whose keys are public constants: a run repeats to the byte.
@@ -87,17 +90,22 @@ impl<P: Shared> World<P> {
         World { deadline, ..self }
     }
 
+    /// Parties with so many sessions side by side.
+    pub fn with_lanes(self, lanes: usize) -> Self {
+        World { lanes, ..self }
+    }
+
     /// Runs a program at every party; the results in party order.
     pub fn run<T: Send>(&self, program: impl Fn(&mut P) -> T + Sync) -> Vec<T> {
         self.over(SimConfig::default(), program)
     }
 
-    /// The same, every frame passing through a hook that may change, drop or repeat it.
+    /// The same, every frame of the last lane passing through a hook that may change, drop or repeat it.
     pub fn tampered<T: Send>(&self, tamper: Tamper, program: impl Fn(&mut P) -> T + Sync) -> Vec<T> {
         self.over(SimConfig { tamper: Some(tamper), ..SimConfig::default() }, program)
     }
 
-    /// The same, with every frame of the program (key exchange left out), in order of sender, receiver and time.
+    /// The same, with every frame of the last lane's program (key exchange left out), in order of sender, receiver and time.
     pub fn record<T: Send>(&self, program: impl Fn(&mut P) -> T + Sync) -> (Vec<T>, Vec<Frame>) {
         let frames = Arc::new(Mutex::new(Vec::new()));
         let seen = frames.clone();
@@ -115,20 +123,31 @@ impl<P: Shared> World<P> {
 
     fn over<T: Send>(&self, links: SimConfig, program: impl Fn(&mut P) -> T + Sync) -> Vec<T> {
         let program = &program;
-        let links = sim::mesh(P::PARTIES, SimConfig { deadline: self.deadline, ..links });
+        let mut parties: Vec<Vec<SimLink>> = Vec::new();
+        parties.resize_with(P::PARTIES, Vec::new);
+        for lane in 0..self.lanes {
+            let tamper = links.tamper.clone().filter(|_| lane + 1 == self.lanes);
+            let mesh = sim::mesh(P::PARTIES, SimConfig { deadline: self.deadline, tamper, ..links.clone() });
+            parties.iter_mut().zip(mesh).for_each(|(party, link)| party.push(link));
+        }
         std::thread::scope(|scope| {
-            let start = |link| scope.spawn(move || program(&mut self.party(link)));
-            let parties: Vec<_> = links.into_iter().map(start).collect();
+            let start = |links| scope.spawn(move || program(&mut self.party(links)));
+            let parties: Vec<_> = parties.into_iter().map(start).collect();
             parties.into_iter().map(|party| party.join().expect("the program panicked")).collect()
         })
     }
 
-    fn party(&self, link: SimLink) -> P {
-        let mut party = match self.fixed_keys {
-            Some(seed) => Party::with_fixed_keys_for_tests(Box::new(link), seed),
-            None => Party::connect(Box::new(link), &Context::default()).expect("keys are exchanged"),
+    fn party(&self, links: Vec<SimLink>) -> P {
+        let session = |(link, lane): (SimLink, u32)| {
+            let context = Context { lane, ..Context::default() };
+            let mut party = match self.fixed_keys {
+                Some(seed) => Party::with_fixed_keys_for_tests(Box::new(link), seed.wrapping_add(100 * lane as u8)),
+                None => Party::connect(Box::new(link), &context).expect("keys are exchanged"),
+            };
+            party.audit_masks_for_tests();
+            party
         };
-        party.audit_masks_for_tests();
-        P::start(party, self.config).expect("a sound configuration")
+        let sessions = links.into_iter().zip(0..).map(session).collect();
+        P::start(sessions, self.config).expect("a sound configuration")
     }
 }

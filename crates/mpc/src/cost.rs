@@ -48,6 +48,21 @@ pub struct Price {
     pub rounds: u64,
 }
 
+/// Where all parties' clocks stand.
+#[derive(Clone, Debug)]
+pub(crate) struct Instant {
+    depth: Vec<u64>,
+    time: Vec<f64>,
+}
+
+impl Instant {
+    /// Each party goes on when it has reached both.
+    pub(crate) fn wait_for(&mut self, other: &Instant) {
+        self.depth.iter_mut().zip(&other.depth).for_each(|(d, o)| *d = (*d).max(*o));
+        self.time.iter_mut().zip(&other.time).for_each(|(t, o)| *t = t.max(*o));
+    }
+}
+
 /// Clocks of all parties.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -101,6 +116,15 @@ impl Clock {
         self.time[to] = self.time[to].max(arrival.time) + cost;
         let grown = self.rounds() - before;
         self.price().rounds += grown;
+    }
+
+    /// Where the clocks stand. Lanes start at one instant; what they send shares the links.
+    pub(crate) fn instant(&self) -> Instant {
+        Instant { depth: self.depth.clone(), time: self.time.clone() }
+    }
+    pub(crate) fn set(&mut self, to: &Instant) {
+        self.depth.clone_from(&to.depth);
+        self.time.clone_from(&to.time);
     }
 
     /// A party multiplies.

@@ -7,6 +7,7 @@ mod buffer;
 pub mod cost;
 pub mod count;
 pub mod error;
+mod lanes;
 mod masked;
 pub mod ops;
 pub mod party;

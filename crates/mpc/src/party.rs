@@ -69,6 +69,8 @@ pub struct Party {
     scopes: Vec<&'static str>,
     traffic: BTreeMap<&'static str, Traffic>,
     sent: Vec<u64>,
+    /// Whether other lanes run beside this one.
+    in_lane: bool,
     /// Every draw so far, where a test asked for it.
     drawn: Option<Mutex<HashSet<(Holders, Draw)>>>,
 }
@@ -144,7 +146,7 @@ impl Party {
     fn with_keys(link: Box<dyn Link>, keys: BTreeMap<Holders, Prg>, epoch: u32, session: [u8; 32]) -> Party {
         let sent = vec![0; link.n()];
         let (scopes, traffic) = (Vec::new(), BTreeMap::new());
-        Party { link, keys, session, epoch, step: 0, clock: 0, scopes, traffic, sent, drawn: None }
+        Party { link, keys, session, epoch, step: 0, clock: 0, scopes, traffic, sent, in_lane: false, drawn: None }
     }
 
     /// A party whose mask keys are public constants. Nothing is hidden: for transcript tests only.
@@ -189,6 +191,32 @@ impl Party {
     /// Traffic by operation.
     pub fn traffic(&self) -> &BTreeMap<&'static str, Traffic> {
         &self.traffic
+    }
+
+    /// Refuses what needs all lanes.
+    pub(crate) fn not_in_a_lane(&self, operation: &'static str) -> Result<()> {
+        match self.in_lane {
+            false => Ok(()),
+            true => Err(Error::Parameter { operation, problem: "what other lanes did is not verified yet".into() }),
+        }
+    }
+    /// A lane begins where this session stands.
+    pub(crate) fn fork(&mut self, lane: &mut Party) {
+        lane.clock = self.clock;
+        lane.scopes.clone_from(&self.scopes);
+        (self.in_lane, lane.in_lane) = (true, true);
+    }
+    /// This session goes on when the lane has ended; what the lane sent is booked here.
+    pub(crate) fn join(&mut self, lane: &mut Party) {
+        self.clock = self.clock.max(lane.clock);
+        self.in_lane = false;
+        self.sent.iter_mut().zip(&mut lane.sent).for_each(|(sent, more)| *sent += std::mem::take(more));
+        for (operation, more) in std::mem::take(&mut lane.traffic) {
+            let traffic = self.traffic.entry(operation).or_default();
+            traffic.bytes += more.bytes;
+            traffic.frames += more.frames;
+            traffic.rounds += more.rounds;
+        }
     }
 
     /// Books what follows under `operation`, until [`Party::leave`].

@@ -186,9 +186,9 @@ pub trait Protocol {
     /// The ring of values.
     type R: Ring;
     /// Arithmetic shares.
-    type A: Share<R = Self::R>;
+    type A: Share<R = Self::R> + Send + Sync;
     /// Boolean shares.
-    type B: BitShare;
+    type B: BitShare + Send + Sync;
 
     /// Numeric parameters.
     fn config(&self) -> &Config;
@@ -203,6 +203,16 @@ pub trait Protocol {
         f(self)
     }
 
+    /// Runs `f` for each item, item `k` in lane `k`: lanes are sessions of the same parties side by side, and shares go in and come out as
+    /// they are. What is done in lanes is verified before anything is opened, like all else; nothing is opened in them.
+    ///
+    /// # Errors
+    /// The gravest of the lanes'; [`Error::Parameter`] for more items than there are lanes. `plain` and `count` have as many as asked for.
+    fn in_lanes<T: Send, O: Send>(
+        &mut self,
+        items: Vec<T>,
+        f: impl Fn(&mut Self, T) -> Result<O> + Sync,
+    ) -> Result<Vec<O>>;
     /// Shares a tensor of `owner`, who alone passes `Some`. (`plain` always needs the value, `count` never.)
     fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<Self::R>>) -> Result<Self::A>;
     /// The sharing of a public constant. Local.

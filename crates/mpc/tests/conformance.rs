@@ -284,6 +284,57 @@ fn fast_and_exact_answers_of_a_range_check_are_right() {
     }
 }
 
+/// Parts of one value in lanes of their own, then all together.
+struct SideBySide(usize);
+impl Program for SideBySide {
+    fn shapes(&self) -> [Shape; 3] {
+        [Shape::matrix(self.0, 5), Shape::matrix(5, 3), Shape::vector(1)]
+    }
+    fn lanes(&self) -> usize {
+        3
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, _]: [P::A; 3]) -> Result<Vec<P::A>> {
+        let cut = |lane: usize| lane * self.0 / 3;
+        for lanes in [3, 2] {
+            let parts = (0..lanes).map(|lane| x.slice_rows(cut(lane), cut(lane + 1))).collect();
+            let parts = p.in_lanes(parts, |p, x: P::A| {
+                let z = p.products(&[Product::matmul(&x, &y, 16)])?.remove(0);
+                let (bits, z) = p.signs(&[z.low_bits()], 40, vec![z.clone()])?;
+                p.select(&bits[0], &Raw::exact(z[0].clone()))
+            })?;
+            let all = P::A::concat_rows(&parts.iter().collect::<Vec<_>>());
+            if lanes == 2 {
+                return Ok(vec![
+                    p.products(&[Product::matmul(&all.transpose(), &all, 0)])?.remove(0).low_bits().clone(),
+                ]);
+            }
+            p.settle()?;
+        }
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn lanes_compute_and_cost_what_they_should() {
+    for rows in [3, 700] {
+        let program = SideBySide(rows);
+        // Multiples of 2^16, so that rounding is exact.
+        let values = program.shapes().map(|s| Noise(31).tensor(&s, 14).scale(1 << 8));
+        conforms(&program, Config::default(), &values);
+    }
+}
+
+#[test]
+fn nothing_is_opened_in_a_lane() {
+    let opened = World::<Rep4>::new(Config::default()).with_lanes(2).run(|p| {
+        let one = p.public(&Tensor::fill(&Shape::vector(1), 1));
+        let in_lanes = p.in_lanes(vec![(), ()], |p, ()| p.open(&one, Recipients::ALL)).is_ok();
+        let too_many = p.in_lanes(vec![(); 3], |_, ()| Ok(())).is_ok();
+        (in_lanes, too_many, p.open(&one, Recipients::ALL).is_ok())
+    });
+    assert_eq!(opened, [(false, false, true); 4]);
+}
+
 /// More elements than are in flight at once.
 struct Large(usize);
 impl Program for Large {

@@ -47,14 +47,19 @@ fn run(p: &mut Rep4, operation: &Operation) -> Opened {
 struct Operation {
     name: &'static str,
     mode: TruncMode,
+    radix: Radix,
+    /// Of several lanes the last one's messages are altered.
+    lanes: usize,
     run: fn(&mut Rep4, &[A]) -> Result<Vec<A>>,
 }
 
-const OPERATIONS: [Operation; 11] = [
-    Operation { name: "inputs", mode: TruncMode::Fast, run: |_, x| Ok(x.to_vec()) },
+const PLAIN: Operation =
+    Operation { name: "", mode: TruncMode::Fast, radix: Radix::Four, lanes: 1, run: |_, _| Ok(Vec::new()) };
+
+const OPERATIONS: [Operation; 12] = [
+    Operation { name: "inputs", run: |_, x| Ok(x.to_vec()), ..PLAIN },
     Operation {
         name: "products",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let (a, b) = (matrix(&x[0], 4, 16), matrix(&x[1], 16, 4));
             p.products_lifted(&[
@@ -63,31 +68,32 @@ const OPERATIONS: [Operation; 11] = [
                 Product::matmul(&a, &b, 8),
             ])
         },
+        ..PLAIN
     },
     Operation {
         name: "exact",
         mode: TruncMode::Exact,
         run: |p, x| p.products_lifted(&[Product::mul(&x[0], &x[1], 5)]),
+        ..PLAIN
     },
     Operation {
         name: "rescale",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let raw = p.rescale(&[(&x[3], 9)])?;
             p.lift(raw)
         },
+        ..PLAIN
     },
     Operation {
         name: "comparison",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let (bits, _) = p.signs(&[&x[0], &x[3]], 20, Vec::new())?;
             Ok(vec![p.b2a(&bits[0])?, p.b2a(&bits[1])?])
         },
+        ..PLAIN
     },
     Operation {
         name: "select",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let raw = p.products(&[Product::mul(&x[0], &x[1], 16)])?.remove(0);
             let (bits, lifted) = p.signs(&[&x[2]], 20, vec![raw.clone()])?;
@@ -98,41 +104,52 @@ const OPERATIONS: [Operation; 11] = [
             let terms = vec![(&positive, By::Value(&exact)), (&bits[0], By::Value(&raw)), (&armed, By::Public(9))];
             p.inject(&[Inject { terms, shape }])
         },
+        ..PLAIN
     },
     Operation {
         name: "bits",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let bits = p.a2b(&x[1], 4)?;
             let both = p.and(&[(&bits.plane(0), &bits.plane(3))])?;
             Ok(vec![p.b2a(&both[0])?, p.b2a(&bits.plane(2))?])
         },
+        ..PLAIN
     },
     Operation {
         name: "two windows",
-        mode: TruncMode::Fast,
         run: |p, x| {
             let z = p.products_lifted(&[Product::mul(&x[0], &x[2], 16)])?.remove(0);
             p.open(&z, Recipients::ALL)?;
             p.products_lifted(&[Product::mul(&z, &x[1], 16)])
         },
+        ..PLAIN
     },
-    Operation { name: "refresh", mode: TruncMode::Fast, run: |p, x| p.refresh(&[&x[0], &x[3]], Origin::Same) },
+    Operation { name: "refresh", run: |p, x| p.refresh(&[&x[0], &x[3]], Origin::Same), ..PLAIN },
     Operation {
         name: "admission",
-        mode: TruncMode::Fast,
         run: |p, _| {
             let three = kept_by_three(p.me());
             p.refresh(&[&three], Origin::Joined)
         },
+        ..PLAIN
     },
     Operation {
         name: "two-input gates",
-        mode: TruncMode::Fast,
+        radix: Radix::Two,
         run: |p, x| {
             let (bits, _) = p.signs(&[&x[1]], 20, Vec::new())?;
             Ok(vec![p.b2a(&bits[0])?])
         },
+        ..PLAIN
+    },
+    Operation {
+        name: "lanes",
+        lanes: 2,
+        run: |p, x| {
+            let parts = vec![(x[0].clone(), x[1].clone()), (x[2].clone(), x[3].clone())];
+            p.in_lanes(parts, |p, (x, y)| Ok(p.products_lifted(&[Product::mul(&x, &y, 16)])?.remove(0)))
+        },
+        ..PLAIN
     },
 ];
 
@@ -237,9 +254,8 @@ fn alter(place: Place, alteration: Alteration, seed: u64) -> Tamper {
 }
 
 fn world(operation: &Operation, seed: u8) -> World<Rep4> {
-    let radix = if operation.name == "two-input gates" { Radix::Two } else { Radix::Four };
-    let config = Config { mode: operation.mode, radix, ..Config::default() };
-    World::with_fixed_keys(config, seed).with_deadline(Duration::from_millis(400))
+    let config = Config { mode: operation.mode, radix: operation.radix, ..Config::default() };
+    World::with_fixed_keys(config, seed).with_deadline(Duration::from_millis(400)).with_lanes(operation.lanes)
 }
 
 /// All honest parties got what they get when nobody lies, or all of them an error of the kinds that are allowed.
@@ -325,6 +341,12 @@ fn comparisons() {
 #[test]
 fn comparisons_with_two_input_gates() {
     sweep(&OPERATIONS[10]);
+}
+
+/// What was done in a lane is verified before anything is opened in the first one.
+#[test]
+fn lanes() {
+    sweep(&OPERATIONS[11]);
 }
 
 #[test]

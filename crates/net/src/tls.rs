@@ -65,7 +65,7 @@ pub struct TlsConfig {
     /// All parties, this one included.
     pub peers: Vec<Peer>,
     /// This party's certificate and key.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Digest of what is to be run; all must agree.
     pub job: [u8; 32],
     /// Limits.

@@ -28,8 +28,14 @@ fn session(n: usize) -> Vec<TlsConfig> {
         message: Duration::from_secs(8),
         ..Limits::default()
     };
-    let config =
-        |(me, identity)| TlsConfig { me, peers: peers.clone(), identity, job: [7; 32], limits, unprotected: false };
+    let config = |(me, identity): (usize, Identity)| TlsConfig {
+        me,
+        peers: peers.clone(),
+        identity: identity.into(),
+        job: [7; 32],
+        limits,
+        unprotected: false,
+    };
     identities.into_iter().enumerate().map(config).collect()
 }
 
@@ -198,7 +204,7 @@ fn strangers_other_jobs_and_absent_parties_are_refused() {
     );
 
     let mut stranger = session(2);
-    stranger[1].identity = Identity::generate("party-1").unwrap();
+    stranger[1].identity = Identity::generate("party-1").unwrap().into();
     stranger[0].limits.connect = Duration::from_secs(2);
     let outcomes = run(stranger, drop);
     assert!(matches!(&outcomes[0], Err(NetError::Unreachable { peer: 1, .. })), "{:?}", outcomes[0]);

@@ -68,6 +68,46 @@ pub struct Backward<A> {
     pub extra: Raw<A>,
 }
 
+/// Whether a backward pass sees all rows of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rows {
+    /// All of them: updates are brought to the scale of weights at once.
+    All,
+    /// Some: updates and what rides along stay as products have them, to be summed over the rest first (see [`total`]).
+    Some,
+}
+
+/// Bits by which products for the updates of a layer are shifted to the scale of weights.
+fn update_shift<A: Share>(model: &Model<A>, layer: usize, rate: LearningRate) -> u32 {
+    let plan = &model.plan;
+    plan.frac + plan.layers[layer].gradient_frac + rate.shift - plan.weight_frac
+}
+
+/// The backward pass over a batch from those over its parts, [`Rows::Some`] each: sums of products, then rescaled once. The result is
+/// that of [`Rows::All`] up to stochastic rounding, and exactly that in exact mode.
+///
+/// # Errors
+/// Protocol failures.
+pub fn total<P: Protocol>(
+    p: &mut P,
+    model: &Model<P::A>,
+    parts: &[Backward<P::A>],
+    rate: LearningRate,
+) -> Result<Backward<P::A>> {
+    let sum = |pick: &dyn Fn(&Backward<P::A>) -> P::A| {
+        parts.iter().map(pick).reduce(|sum, part| sum.add(&part)).expect("a batch has parts")
+    };
+    let updates: Vec<P::A> =
+        (0..model.layers.len()).map(|layer| sum(&|part| part.updates[layer].low_bits().clone())).collect();
+    let extra = sum(&|part| part.extra.low_bits().clone());
+    let mut jobs: Vec<(&P::A, u32)> =
+        updates.iter().enumerate().map(|(layer, sum)| (sum, update_shift(model, layer, rate))).collect();
+    jobs.push((&extra, model.plan.frac));
+    let mut updates = p.rescale(&jobs)?;
+    let extra = updates.pop().expect("one result per sum");
+    Ok(Backward { updates, extra })
+}
+
 /// Backward pass from the gradient by the logits `[1, rows]`. One round of products per layer, which gives the weights'
 /// gradient and the gradient by the inputs together, and one selection per hidden layer. `extra` rides along with the
 /// first products. The rate enters as an integer factor before the products and as a wider rescaling after them.
@@ -81,16 +121,17 @@ pub fn backward<P: Protocol>(
     forward: &Forward<P::A, P::B>,
     gradient: P::A,
     rate: LearningRate,
-    extra: Product<'_, P::A>,
+    (extra, rows): (Product<'_, P::A>, Rows),
 ) -> Result<Backward<P::A>> {
     let plan = &model.plan;
     let mut gradient = gradient;
-    let mut extra = Some(extra);
+    let later = rows == Rows::Some;
+    let mut extra = Some(if later { Product { rescale: 0, ..extra } } else { extra });
     let (mut updates, mut extra_result) = (Vec::new(), None);
     for layer in (0..model.layers.len()).rev() {
         let scaled = gradient.scale(rate.mantissa.wrapping_neg() as u64);
         let gradient_frac = plan.layers[layer].gradient_frac;
-        let shift = plan.frac + gradient_frac + rate.shift - plan.weight_frac;
+        let shift = if later { 0 } else { update_shift(model, layer, rate) };
         let rows = layer.checked_sub(1).map(|below| forward.outputs[below].transpose());
         let weights = (layer > 0).then(|| without_biases(&model.layers[layer]));
         let mut jobs = vec![Product::matmul(&scaled, rows.as_ref().unwrap_or(x), shift)];

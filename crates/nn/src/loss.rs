@@ -84,34 +84,31 @@ impl<A: Share, B: Clone> Meter<A, B> {
     /// Batches whose softplus waits at most.
     const WAITING: usize = 64;
 
-    /// Adds a batch: its output step and the share `[1, 1]` at scale f of the product that [`crate::train::iteration`]
-    /// let ride along, `y . z` under cross entropy and the summed squared error under squared error.
+    /// Adds the rows of a batch, or some of them: their output step.
+    pub fn add(&mut self, head: Head, output: Output<A, B>) {
+        self.rows += output.logits.shape().len();
+        if let Head::Logistic(_) = head {
+            self.waiting.push(output);
+        }
+    }
+
+    /// Adds the share `[1, 1]` at scale f of the product that [`crate::train::iteration`] let ride along, over all rows of a batch:
+    /// `y . z` under cross entropy and the summed squared error under squared error.
+    pub fn add_product(&mut self, head: Head, product: &A) {
+        let product = product.reshape(&Shape::vector(1));
+        self.book(&if head == Head::Identity { product } else { product.neg() });
+    }
+
+    /// Whether enough waits for [`Meter::flush`].
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= Self::WAITING
+    }
+
+    /// Computes what waits.
     ///
     /// # Errors
     /// Protocol failures.
-    pub fn add<P: Protocol<A = A, B = B, R = A::R>>(
-        &mut self,
-        p: &mut P,
-        head: Head,
-        output: Output<A, B>,
-        product: &A,
-    ) -> Result<()> {
-        self.rows += output.logits.shape().len();
-        let product = product.reshape(&Shape::vector(1));
-        match head {
-            Head::Identity => self.book(&product),
-            Head::Logistic(_) => {
-                self.book(&product.neg());
-                self.waiting.push(output);
-                if self.waiting.len() >= Self::WAITING {
-                    self.flush(p)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn flush<P: Protocol<A = A, B = B, R = A::R>>(&mut self, p: &mut P) -> Result<()> {
+    pub fn flush<P: Protocol<A = A, B = B, R = A::R>>(&mut self, p: &mut P) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         let pieces: Vec<&Wide<A, B>> = waiting.iter().filter_map(|o| o.pieces.as_ref()).collect();
         if !pieces.is_empty() {

@@ -181,7 +181,8 @@ fn measure<P: Protocol>(
     let product = Product::matmul(&output.logits, &column, model.plan.frac);
     let product = p.products_lifted(&[product])?.remove(0);
     let logits = output.logits.reshape(&Shape::vector(rows));
-    meter.add(p, model.head, output, &product)?;
+    meter.add(model.head, output);
+    meter.add_product(model.head, &product);
     Ok(logits)
 }
 

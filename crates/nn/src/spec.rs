@@ -156,6 +156,9 @@ pub struct TrainSpec {
     pub loss: Option<Loss>,
     /// Whether rows are permuted anew each epoch. Default true.
     pub shuffle: bool,
+    /// Sessions side by side that share the rows of each batch, 1 to 64; each wants a core of its own at every party. In exact mode the
+    /// model does not depend on it. Default 1.
+    pub lanes: usize,
     /// Inputs (standardised, clipped) are at most this in magnitude. Default 8.
     pub input_limit: f64,
     /// Weights are expected to stay at most this in magnitude; the sentinel stops the job otherwise. Default 16.
@@ -177,6 +180,7 @@ impl Default for TrainSpec {
             seed: 0,
             loss: None,
             shuffle: true,
+            lanes: 1,
             input_limit: 8.0,
             weight_limit: 16.0,
         }
@@ -228,6 +232,7 @@ impl TrainSpec {
         model.validate()?;
         require("epochs", (1..=100_000).contains(&self.epochs), "must be 1 to 100000")?;
         require("batch", (1..=65536).contains(&self.batch), "must be 1 to 65536")?;
+        require("lanes", (1..=64).contains(&self.lanes), "must be 1 to 64")?;
         require("learning_rate", within(self.learning_rate, 1e-6, 64.0), "must be 1e-6 to 64")?;
         require("l2", within(self.l2, 0.0, 1.0), "must be 0 to 1")?;
         require("input_limit", within(self.input_limit, 1e-3, 1024.0), "must be 0.001 to 1024")?;

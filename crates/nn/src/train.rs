@@ -1,6 +1,6 @@
 //! Training: epochs of iterations, one declared opening per epoch.
 
-use crate::layers::{self, Forward};
+use crate::layers::{self, Forward, Rows};
 use crate::loss::{self, Meter, Output};
 use crate::model::{Head, Model, check_columns};
 use crate::optim::{self, Rates, State};
@@ -207,17 +207,23 @@ impl<A: Share> Trainer<A> {
 
 /// What an iteration leaves for the loss and the sentinel.
 pub struct Outcome<A, B> {
-    /// The output step.
-    pub output: Output<A, B>,
-    /// Pre-activations `[out, rows]` of all layers at scale f, lifted.
-    pub pre_activations: Vec<Raw<A>>,
+    /// Of each lane's rows, in their order.
+    pub parts: Vec<Part<A, B>>,
     /// `y . z` under cross entropy, the summed squared error under squared error; `[1, 1]` at scale f.
     pub product: A,
 }
 
+/// What some rows leave.
+pub struct Part<A, B> {
+    /// The output step.
+    pub output: Output<A, B>,
+    /// Pre-activations `[out, rows]` of all layers at scale f, lifted.
+    pub pre_activations: Vec<Raw<A>>,
+}
+
 /// One iteration: forward, backward, update. `x` is `[rows, d + 1]` with the constant 1 (see [`layers::augment`]), `y` is
 /// `[rows]`; both at scale f. Rounds under SGD with h hidden layers and comparisons of s rounds:
-/// `(2 + s) h + (2 + s) + 2 h + 2`; 21 for h = 2, s = 3.
+/// `(2 + s) h + (2 + s) + 2 h + 2`; 21 for h = 2, s = 3. Forward and backward passes go lane by lane, each over its part of the rows.
 ///
 /// # Errors
 /// Protocol failures.
@@ -231,10 +237,21 @@ pub fn iteration<P: Protocol>(
     let rows = x.shape().rows();
     let rates = Rates::new(&trainer.spec, rate, rows);
     let model = &mut trainer.model;
-    let y = y.reshape(&Shape::matrix(1, rows));
-    let forward = p.scope("forward", |p| model.forward(p, x))?;
-    let output = p.scope("loss", |p| loss::output(p, model, forward.logits.clone(), &y))?;
-    let backward = p.scope("backward", |p| backward(p, model, x, &forward, &output, &y, &rates))?;
+    let (mut parts, backward) = match trainer.spec.lanes.min(rows) {
+        0 | 1 => {
+            let (part, backward) = pass(p, model, x, y, &rates, Rows::All)?;
+            (vec![part], backward)
+        }
+        lanes => {
+            let cut = |lane: usize| (lane * rows / lanes, (lane + 1) * rows / lanes);
+            let slices: Vec<(P::A, P::A)> = (0..lanes)
+                .map(|lane| (x.slice_rows(cut(lane).0, cut(lane).1), y.slice_rows(cut(lane).0, cut(lane).1)))
+                .collect();
+            let passed = p.in_lanes(slices, |p, (x, y)| pass(p, model, &x, &y, &rates, Rows::Some))?;
+            let (parts, backward): (Vec<_>, Vec<_>) = passed.into_iter().unzip();
+            (parts, p.scope("backward", |p| layers::total(p, model, &backward, rates.gradient))?)
+        }
+    };
     let product = p.scope("update", |p| {
         let product = optim::apply(p, model, &mut trainer.state, &trainer.spec, &rates, backward)?;
         if trainer.spec.clip_every == ClipEvery::Iteration {
@@ -242,12 +259,30 @@ pub fn iteration<P: Protocol>(
         }
         Ok(product)
     })?;
-    let mut pre_activations = forward.pre_activations;
-    pre_activations.push(Raw::exact(output.logits.clone()));
-    Ok(Outcome { output, pre_activations, product })
+    for part in &mut parts {
+        part.pre_activations.push(Raw::exact(part.output.logits.clone()));
+    }
+    Ok(Outcome { parts, product })
+}
+
+/// Forward and backward pass over rows of a batch.
+fn pass<P: Protocol>(
+    p: &mut P,
+    model: &Model<P::A>,
+    x: &P::A,
+    y: &P::A,
+    rates: &Rates,
+    rows: Rows,
+) -> privity_mpc::Result<(Part<P::A, P::B>, layers::Backward<P::A>)> {
+    let y = y.reshape(&Shape::matrix(1, x.shape().rows()));
+    let forward = p.scope("forward", |p| model.forward(p, x))?;
+    let output = p.scope("loss", |p| loss::output(p, model, forward.logits.clone(), &y))?;
+    let backward = p.scope("backward", |p| backward(p, model, x, &forward, &output, &y, rates, rows))?;
+    Ok((Part { output, pre_activations: forward.pre_activations }, backward))
 }
 
 /// The backward pass, with the product that the loss needs.
+#[allow(clippy::too_many_arguments)]
 fn backward<P: Protocol>(
     p: &mut P,
     model: &Model<P::A>,
@@ -256,13 +291,14 @@ fn backward<P: Protocol>(
     output: &Output<P::A, P::B>,
     y: &P::A,
     rates: &Rates,
+    rows: Rows,
 ) -> privity_mpc::Result<layers::Backward<P::A>> {
     let (left, right) = match model.head {
         Head::Identity => (&output.gradient, output.gradient.transpose()),
         Head::Logistic(_) => (&output.logits, y.transpose()),
     };
     let extra = Product::matmul(left, &right, model.plan.frac);
-    layers::backward(p, model, x, forward, output.gradient.clone(), rates.gradient, extra)
+    layers::backward(p, model, x, forward, output.gradient.clone(), rates.gradient, (extra, rows))
 }
 
 fn clip_weights<P: Protocol>(p: &mut P, model: &mut Model<P::A>, spec: &TrainSpec) -> privity_mpc::Result<()> {
@@ -378,20 +414,30 @@ fn run_epoch<P: Protocol>(
 ) -> Result<f64, TrainError> {
     let spec = trainer.spec.clone();
     let batches = batches(spec.seed, epoch, features.shape().rows(), spec.batch, spec.shuffle);
-    let mut meter = Meter::default();
+    let mut meters: Vec<Meter<P::A, P::B>> = (0..spec.lanes).map(|_| Meter::default()).collect();
     let mut last = Vec::new();
+    let head = trainer.model.head;
     for (index, batch) in batches.iter().enumerate() {
         let rate = rate(&spec, epoch, index, batches.len());
         let x = layers::augment(p, &features.gather_rows(batch));
         let outcome = iteration(p, trainer, &x, &labels.gather_rows(batch), rate)?;
-        last = outcome.pre_activations;
-        meter.add(p, trainer.model.head, outcome.output, &outcome.product)?;
+        meters[0].add_product(head, &outcome.product);
+        last.clear();
+        for (meter, part) in meters.iter_mut().zip(outcome.parts) {
+            meter.add(head, part.output);
+            last.push(part.pre_activations);
+        }
+        if meters.iter().any(Meter::is_full) {
+            p.in_lanes(meters.iter_mut().collect(), |p, meter| meter.flush(p))?;
+        }
         observer.iteration(epoch, index, batches.len());
     }
     if spec.clip_every == ClipEvery::Epoch {
         clip_weights(p, &mut trainer.model, &spec)?;
     }
-    let (total, rows) = p.scope("loss", |p| meter.finish(p))?;
+    let sums = p.scope("loss", |p| p.in_lanes(meters, |p, meter| meter.finish(p)))?;
+    let rows: usize = sums.iter().map(|(_, rows)| rows).sum();
+    let total = total(sums.iter().map(|(sum, _)| sum));
     let flags = p.scope("sentinel", |p| sentinel(p, &trainer.model, &spec, &last))?;
     observer.opening("mean training loss of an epoch, and per layer whether it left its range")?;
     let opened = p.open(&P::A::concat_rows(&[&total, &flags]), Recipients::ALL)?;
@@ -417,14 +463,15 @@ fn sentinel<P: Protocol>(
     p: &mut P,
     model: &Model<P::A>,
     spec: &TrainSpec,
-    pre_activations: &[Raw<P::A>],
+    pre_activations: &[Vec<Raw<P::A>>],
 ) -> privity_mpc::Result<P::A> {
     let plan = &model.plan;
     let weight_limit = Fixed { frac: plan.weight_frac }.constant(spec.weight_limit);
-    debug_assert_eq!(pre_activations.len(), plan.layers.len(), "one tensor of pre-activations per layer");
+    let of_all_layers = |part: &Vec<_>| part.len() == plan.layers.len();
+    debug_assert!(pre_activations.iter().all(of_all_layers), "one tensor of pre-activations per layer");
     let mut checks: Vec<(usize, &P::A, u64)> =
         model.layers.iter().enumerate().map(|(layer, w)| (layer, w, weight_limit)).collect();
-    for (layer, z) in pre_activations.iter().enumerate() {
+    for (layer, z) in pre_activations.iter().flat_map(|part| part.iter().enumerate()) {
         checks.push((layer, z.low_bits(), 1 << (plan.layers[layer].width - 1)));
     }
     let counts = violations(p, &checks)?;
@@ -457,7 +504,7 @@ fn violations<P: Protocol>(p: &mut P, checks: &[(usize, &P::A, u64)]) -> privity
 }
 
 fn total<'a, A: Share + 'a>(counts: impl Iterator<Item = &'a A>) -> A {
-    counts.cloned().reduce(|sum, count| sum.add(&count)).expect("every layer has weights")
+    counts.cloned().reduce(|sum, count| sum.add(&count)).expect("there is something to add")
 }
 
 #[cfg(test)]
@@ -476,7 +523,7 @@ mod tests {
             let mut p = Plain::new(Config::default(), 3);
             let tensor = |units: usize| Tensor::fill(&Shape::matrix(units, 5), peaks[units - 1]);
             let values = [3, 2, 1].map(|units| Raw::exact(tensor(units)));
-            sentinel(&mut p, model, &spec, &values).expect("runs").into_data()
+            sentinel(&mut p, model, &spec, &[values.into()]).expect("runs").into_data()
         };
         assert_eq!(flags(&model, [0; 3]), [0, 0, 0]);
         let limit = 1 << (model.plan.layers[2].width - 1);

@@ -5,21 +5,24 @@ use crate::ops::fourier::Series;
 use crate::protocol::Pending;
 use crate::{BitShare, By, Config, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_ring::{Shape, Tensor, Unit};
+use std::collections::BTreeSet;
 
 /// The cost counter of the protocol whose costs are `C`.
 pub struct Count<C> {
     config: Config,
     costs: C,
     clock: Clock,
-    /// Whether anything was done since the last verification.
-    owed: bool,
+    /// The lane that is counted.
+    lane: usize,
+    /// Lanes in which anything was done since the last verification.
+    owed: BTreeSet<usize>,
 }
 
 impl<C: Costs> Count<C> {
     /// A counter at zero.
     pub fn new(config: Config, costs: C, speeds: crate::cost::Speeds) -> Self {
         let clock = Clock::new(costs.parties(), speeds);
-        Count { config, costs, clock, owed: false }
+        Count { config, costs, clock, lane: 0, owed: BTreeSet::new() }
     }
     /// Bytes, rounds and predicted time so far.
     pub fn clock(&self) -> &Clock {
@@ -43,7 +46,7 @@ impl<C: Costs> Count<C> {
     }
 
     fn booked<T>(&mut self, operation: &'static str, f: impl FnOnce(&C, &mut Clock) -> T) -> T {
-        self.owed = true;
+        self.owed.insert(self.lane);
         self.clock.enter(operation);
         let result = f(&self.costs, &mut self.clock);
         self.clock.leave();
@@ -93,11 +96,29 @@ impl<C: Costs> Protocol for Count<C> {
         0
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        self.owed = true;
+        self.owed.insert(self.lane);
         self.clock.enter(operation);
         let result = f(self);
         self.clock.leave();
         result
+    }
+    fn in_lanes<T: Send, O: Send>(
+        &mut self,
+        items: Vec<T>,
+        f: impl Fn(&mut Self, T) -> Result<O> + Sync,
+    ) -> Result<Vec<O>> {
+        let start = self.clock.instant();
+        let mut end = start.clone();
+        let mut results = Vec::with_capacity(items.len());
+        for (lane, item) in items.into_iter().enumerate() {
+            self.clock.set(&start);
+            self.lane = lane;
+            results.push(f(self, item));
+            end.wait_for(&self.clock.instant());
+        }
+        self.lane = 0;
+        self.clock.set(&end);
+        results.into_iter().collect()
     }
     fn input(&mut self, owner: usize, shape: &Shape, _: Option<&Tensor<Unit>>) -> Result<Tensor<Unit>> {
         self.booked("input", |c, clock| c.input(clock, owner, shape.len()));
@@ -175,11 +196,17 @@ impl<C: Costs> Protocol for Count<C> {
         Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
     fn settle(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.owed) {
-            self.clock.enter("verification");
+        let owed = std::mem::take(&mut self.owed);
+        self.clock.enter("verification");
+        let start = self.clock.instant();
+        let mut end = start.clone();
+        for _ in owed {
+            self.clock.set(&start);
             self.costs.settle(&mut self.clock);
-            self.clock.leave();
+            end.wait_for(&self.clock.instant());
         }
+        self.clock.set(&end);
+        self.clock.leave();
         Ok(())
     }
     fn open(&mut self, x: &Tensor<Unit>, to: Recipients) -> Result<Option<Tensor<Unit>>> {

@@ -40,6 +40,13 @@ impl Protocol for Plain {
     fn me(&self) -> usize {
         0
     }
+    fn in_lanes<T: Send, O: Send>(
+        &mut self,
+        items: Vec<T>,
+        f: impl Fn(&mut Self, T) -> Result<O> + Sync,
+    ) -> Result<Vec<O>> {
+        items.into_iter().map(|item| f(self, item)).collect()
+    }
     fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<Tensor<u64>> {
         let x = x.ok_or(crate::Error::Input { owner, problem: "the plaintext twin needs every owner's values" })?;
         assert_eq!(x.shape(), shape, "an input has its declared shape");

@@ -11,6 +11,7 @@ mod inject;
 mod input;
 
 use crate::buffer::{Buffer, Pool};
+use crate::lanes::{self, Laned};
 pub use crate::masked::{ArithmeticShare, BooleanShare};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
@@ -34,6 +35,7 @@ pub struct Rep3 {
     config: Config,
     pool: Pool,
     comparators: BTreeMap<usize, Arc<Comparator>>,
+    lanes: Vec<Rep3>,
 }
 
 impl Rep3 {
@@ -44,15 +46,25 @@ impl Rep3 {
             let problem = format!("needs exactly three parties, got {}", party.n());
             return Err(Error::Parameter { operation: "rep3", problem });
         }
-        Ok(Rep3 { party, config, pool: Pool::default(), comparators: BTreeMap::new() })
+        Ok(Rep3 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), lanes: Vec::new() })
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {
         &mut self.party
     }
-    /// Ends the protocol and gives the session back.
-    pub fn into_party(self) -> Party {
-        self.party
+    /// Gives this instance lanes: more sessions of the same parties, as many at each.
+    ///
+    /// # Errors
+    /// As [`Rep3::new`].
+    pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Rep3> {
+        let config = self.config;
+        self.lanes = sessions.into_iter().map(|party| Rep3::new(party, config)).collect::<Result<_>>()?;
+        Ok(self)
+    }
+    /// Ends the protocol and gives the sessions back, lanes last.
+    pub fn into_parties(self) -> Vec<Party> {
+        let lanes = self.lanes.into_iter().map(|lane| lane.party);
+        std::iter::once(self.party).chain(lanes).collect()
     }
 
     fn is_owner(&self) -> bool {
@@ -99,6 +111,15 @@ pub fn roles_without(lost: usize) -> [usize; 3] {
     }
 }
 
+impl Laned for Rep3 {
+    fn session(&mut self) -> &mut Party {
+        &mut self.party
+    }
+    fn others(&mut self) -> &mut Vec<Self> {
+        &mut self.lanes
+    }
+}
+
 impl Protocol for Rep3 {
     type R = u64;
     type A = ArithmeticShare;
@@ -122,6 +143,13 @@ impl Protocol for Rep3 {
         let result = f(self);
         self.party.leave();
         result
+    }
+    fn in_lanes<T: Send, O: Send>(
+        &mut self,
+        items: Vec<T>,
+        f: impl Fn(&mut Self, T) -> Result<O> + Sync,
+    ) -> Result<Vec<O>> {
+        lanes::run(self, items, f)
     }
     fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
         self.scope("input", |p| input::input(p, owner, shape, x))
@@ -177,6 +205,7 @@ impl Protocol for Rep3 {
         self.scope("refresh", |p| arithmetic::refresh(p, xs, origin))
     }
     fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
+        self.party.not_in_a_lane("open")?;
         self.settle()?;
         self.scope("open", |p| input::open(p, x, to))
     }

@@ -14,6 +14,7 @@ mod input;
 mod verify;
 
 use crate::buffer::{Buffer, Pool};
+use crate::lanes::{self, Laned};
 use crate::masked::Armed;
 pub use crate::masked::{ArithmeticShare, BooleanShare};
 use crate::ops::fourier::Series;
@@ -48,6 +49,7 @@ pub struct Rep4 {
     config: Config,
     pool: Pool,
     comparators: BTreeMap<usize, Arc<Comparator>>,
+    lanes: Vec<Rep4>,
     window: verify::Window,
 }
 
@@ -63,15 +65,25 @@ impl Rep4 {
             return Err(Error::Parameter { operation: "rep4", problem });
         }
         let window = verify::Window::open(&mut party);
-        Ok(Rep4 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), window })
+        Ok(Rep4 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), lanes: Vec::new(), window })
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {
         &mut self.party
     }
-    /// Ends the protocol and gives the session back.
-    pub fn into_party(self) -> Party {
-        self.party
+    /// Gives this instance lanes: more sessions of the same parties, as many at each.
+    ///
+    /// # Errors
+    /// As [`Rep4::new`].
+    pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Rep4> {
+        let config = self.config;
+        self.lanes = sessions.into_iter().map(|party| Rep4::new(party, config)).collect::<Result<_>>()?;
+        Ok(self)
+    }
+    /// Ends the protocol and gives the sessions back, lanes last.
+    pub fn into_parties(self) -> Vec<Party> {
+        let lanes = self.lanes.into_iter().map(|lane| lane.party);
+        std::iter::once(self.party).chain(lanes).collect()
     }
 
     /// The other member of the online pair.
@@ -102,6 +114,15 @@ impl Rep4 {
     }
 }
 
+impl Laned for Rep4 {
+    fn session(&mut self) -> &mut Party {
+        &mut self.party
+    }
+    fn others(&mut self) -> &mut Vec<Self> {
+        &mut self.lanes
+    }
+}
+
 impl Protocol for Rep4 {
     type R = u64;
     type A = ArithmeticShare;
@@ -129,6 +150,13 @@ impl Protocol for Rep4 {
         let result = f(self);
         self.party.leave();
         result
+    }
+    fn in_lanes<T: Send, O: Send>(
+        &mut self,
+        items: Vec<T>,
+        f: impl Fn(&mut Self, T) -> Result<O> + Sync,
+    ) -> Result<Vec<O>> {
+        lanes::run(self, items, f)
     }
     fn input(&mut self, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
         self.scope("input", |p| input::input(p, owner, shape, x))
@@ -187,9 +215,12 @@ impl Protocol for Rep4 {
         })
     }
     fn settle(&mut self) -> Result<()> {
-        verify::settle(self)
+        // Spec 10.1: every lane has a window. All of them are verified, side by side, before anything is opened in the first.
+        let all = vec![(); 1 + self.lanes.len()];
+        lanes::run(self, all, |p, ()| verify::settle(p)).map(drop)
     }
     fn open(&mut self, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
+        self.party.not_in_a_lane("open")?;
         self.settle()?;
         self.party.enter("open");
         self.party.link().tolerate(true);

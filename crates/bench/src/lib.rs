@@ -36,6 +36,8 @@ pub enum Adversary {
     Passive,
     /// One of four parties deviates as it likes: `rep4`.
     Active,
+    /// All parties but one are curious together, a dealer without data colludes with none of them: `additive`, see `--parties`.
+    AllButOne,
 }
 
 impl Adversary {
@@ -43,12 +45,18 @@ impl Adversary {
         match self {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
+            Adversary::AllButOne => "additive",
         }
     }
-    fn parties(self) -> usize {
-        match self {
+}
+
+impl Args {
+    /// Processes: parties, and a dealer.
+    fn processes(&self) -> usize {
+        match self.adversary {
             Adversary::Passive => 3,
             Adversary::Active => 4,
+            Adversary::AllButOne => usize::from(self.parties) + 1,
         }
     }
 }
@@ -59,6 +67,9 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
+    /// Parties of `all-but-one`, the dealer not counted.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=7))]
+    pub parties: u8,
     /// Work; all of them if not given.
     #[arg(long, value_enum)]
     pub work: Option<Work>,
@@ -115,7 +126,7 @@ pub struct Line {
     pub size: usize,
     /// Protocol.
     pub protocol: &'static str,
-    /// Number of parties.
+    /// Number of parties, a dealer included.
     pub parties: usize,
     /// What the protocol withstands.
     pub adversary: Adversary,

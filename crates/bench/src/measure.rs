@@ -70,7 +70,7 @@ fn meet<P: Protocol<R = u64>>(p: &mut P) -> Result<()> {
 fn agreed<P: Protocol<R = u64>>(p: &mut P, mine: Duration) -> Result<Duration> {
     let shape = Shape::vector(1);
     let mut longest = 0;
-    for owner in 0..p.parties() {
+    for owner in p.owners() {
         let nanos = Tensor::fill(&shape, mine.as_nanos() as u64);
         let shared = p.input(owner, &shape, (p.me() == owner).then_some(&nanos))?;
         longest = longest.max(p.open(&shared, Recipients::ALL)?.expect("opened to all").data()[0]);

@@ -80,8 +80,8 @@ pub fn run(args: &Args, program: &Path, out: &mut dyn Write) -> Result<(), Bench
         let size = args.size.or(args.batch).unwrap_or(work.default_size());
         let measured = match args.link {
             LinkKind::Tls | LinkKind::Tcp => processes(args, work, program)?,
-            LinkKind::Memory => threads(args, work, size, || memory::mesh(args.adversary.parties()))?,
-            LinkKind::Sim => threads(args, work, size, || sim::mesh(args.adversary.parties(), simulated(args)))?,
+            LinkKind::Memory => threads(args, work, size, || memory::mesh(args.processes()))?,
+            LinkKind::Sim => threads(args, work, size, || sim::mesh(args.processes(), simulated(args)))?,
         };
         let line = summarise(args, work, size, &measured)?;
         if args.json {
@@ -146,6 +146,10 @@ fn party(
             let mut p = Rep3::new(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
+        Adversary::AllButOne => {
+            let mut p = Rep3::additive(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep4::party, what, runs, MAX_SECONDS)?, p.into_parties())
@@ -173,7 +177,7 @@ fn threads<L: Link + 'static>(
     mesh: impl Fn() -> Vec<L>,
 ) -> Result<Vec<Measurement>, BenchError> {
     let mut links: Vec<Vec<(Box<dyn Link>, [u8; 32])>> = Vec::new();
-    links.resize_with(args.adversary.parties(), Vec::new);
+    links.resize_with(args.processes(), Vec::new);
     for lane in 0..args.lanes {
         let joined = links.iter_mut().zip(mesh());
         joined.for_each(|(party, link)| party.push((Box::new(link), [lane; 32])));
@@ -210,7 +214,7 @@ impl Drop for Scratch {
 fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>, BenchError> {
     let scratch = Scratch::new()?;
     let (mut peers, mut listeners) = (Vec::new(), Vec::new());
-    for party in 0..args.adversary.parties() {
+    for party in 0..args.processes() {
         let identity = Identity::generate(&format!("party-{party}"))?;
         identity.save(&scratch.0.join(party.to_string()))?;
         // Kept until all are known, so that they differ.
@@ -221,7 +225,7 @@ fn processes(args: &Args, work: Work, program: &Path) -> Result<Vec<Measurement>
     }
     drop(listeners);
     let mut running = Vec::new();
-    for party in 0..args.adversary.parties() {
+    for party in 0..args.processes() {
         let identity = scratch.0.join(party.to_string());
         let file = scratch.0.join(format!("{party}.json"));
         let child = Child { args: args.clone(), work, party, identity, peers: peers.clone() };
@@ -252,7 +256,7 @@ fn summarise(args: &Args, work: Work, size: usize, measured: &[Measurement]) -> 
         work,
         size,
         protocol: args.adversary.protocol(),
-        parties: args.adversary.parties(),
+        parties: args.processes(),
         adversary: args.adversary,
         link: args.link,
         seconds_median: sorted[sorted.len() / 2],
@@ -290,7 +294,11 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
     };
     match args.adversary {
         Adversary::Passive => {
-            steady_price(Count::new(config, Rep3Costs { radix: config.radix }, speeds), work, size, args.lanes.into())
+            steady_price(Count::new(config, Rep3Costs::new(config.radix), speeds), work, size, args.lanes.into())
+        }
+        Adversary::AllButOne => {
+            let costs = Rep3Costs::additive(args.parties.into(), config.radix);
+            steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::Active => {
             steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size, args.lanes.into())

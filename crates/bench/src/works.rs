@@ -143,7 +143,8 @@ pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Resu
             train::iteration(p, trainer, x, y, 0.05).map_err(unwrap_protocol)?;
         }
         (Work::W9, State::Owned(rows)) => {
-            for owner in 0..OWNERS {
+            let owners = p.owners();
+            for owner in (0..OWNERS).map(|i| owners.start + i % owners.len()) {
                 p.input(owner, rows.shape(), (p.me() == owner).then_some(&*rows))?;
             }
             p.settle()?;
@@ -218,6 +219,7 @@ fn share<P: Protocol>(p: &mut P, shape: &Shape, seed: u64) -> Result<P::A> {
 fn share_with<P: Protocol>(p: &mut P, shape: &Shape, value: impl Fn(usize) -> f64) -> Result<P::A> {
     let fixed: Fixed = p.config().fixed;
     let x = Tensor::new(shape.clone(), (0..shape.len()).map(|i| P::R::from_u64(fixed.constant(value(i)))).collect());
-    let given = p.me() == 0;
-    p.input(0, shape, given.then_some(&x)).map(|x| x.reshape(shape))
+    let owner = p.owners().start;
+    let given = p.me() == owner;
+    p.input(owner, shape, given.then_some(&x)).map(|x| x.reshape(shape))
 }

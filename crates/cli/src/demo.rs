@@ -32,8 +32,8 @@ pub struct Args {
     /// Passes over the rows.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     epochs: Option<u32>,
-    /// What the parties are protected against: one of three that is curious, or one of four, the fourth a helper without
-    /// rows, that deviates as it likes.
+    /// What the parties are protected against: one of three that is curious; one of four, the fourth a helper without rows, that deviates
+    /// as it likes; or all but one, curious together, with a dealer without rows.
     #[arg(long, value_enum, default_value = "passive")]
     adversary: Adversary,
     /// Round exactly: results equal the plaintext twin's bit for bit.
@@ -78,6 +78,7 @@ struct Summary {
     /// On pooled rows, without the features that no party has by itself; where there are such.
     pooled: Option<Figures>,
     alone: Vec<Figures>,
+    owners: Vec<String>,
     bytes_sent: Vec<u64>,
     bytes_planned: Vec<u64>,
     rounds: Vec<u64>,
@@ -94,7 +95,6 @@ struct Summary {
 pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
     let started = Instant::now();
     let epochs = args.epochs.map(|e| e as usize);
-    let (active, exact) = (args.adversary == Adversary::Active, args.exact);
     let distil = args
         .distil_every
         .map(|every| Distil { every: every as usize, epsilon: (!args.no_privacy).then_some(args.epsilon) });
@@ -103,8 +103,8 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
         model: args.model,
         rows: args.rows,
         epochs,
-        active,
-        exact,
+        adversary: args.adversary,
+        exact: args.exact,
         lanes: args.lanes.into(),
         distil,
     })?;
@@ -133,7 +133,8 @@ pub fn run(args: &Args, program: &Path) -> Result<(), CliError> {
         twin: compare::twin(&job, &rows)?,
         float: compare::float(&job, &everybody, &rows, job.features())?,
         pooled: (own < job.features()).then(|| compare::float(&job, &everybody, &rows, own)).transpose()?,
-        alone: rows[..job.owners()].iter().map(|r| compare::float(&job, &[r], &rows, own)).collect::<Result<_, _>>()?,
+        alone: owned(&rows).map(|r| compare::float(&job, &[r], &rows, own)).collect::<Result<_, _>>()?,
+        owners: job.owner_names(),
         bytes_sent: reports.iter().map(|r| r.bytes_sent.iter().sum()).collect(),
         bytes_planned: plan.parties.iter().map(|p| p.bytes_sent.iter().sum()).collect(),
         rounds: reports.iter().map(|r| r.rounds).collect(),
@@ -167,11 +168,12 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
     std::fs::write(folder.join("schema.toml"), scenario.schema.to_toml()).map_err(&failed)?;
     // All ports are held at once, so that they differ; each party takes its own over a moment later.
     let mut ports = Vec::new();
-    for (i, participant) in scenario.file.participants.iter_mut().enumerate() {
+    let mut owned = scenario.tables.iter();
+    for participant in &mut scenario.file.participants {
         let own = folder.join(&participant.name);
         let identity = Identity::generate(&participant.name)?;
         identity.save(&own.join("identity"))?;
-        if let Some(table) = scenario.tables.get(i) {
+        if let Some(table) = (!participant.is_helper()).then(|| owned.next()).flatten() {
             tables::save_csv(&own.join("data.csv"), &scenario.schema, table)?;
         }
         let port = loopback_listener()?;
@@ -186,6 +188,11 @@ fn set_up(mut scenario: Scenario, folder: &Path) -> Result<Job, CliError> {
     Ok(Job::load(&folder.join("job.toml"))?)
 }
 
+/// Those of parties that have any.
+fn owned(rows: &[Rows]) -> impl Iterator<Item = &Rows> {
+    rows.iter().filter(|rows| rows.train.rows() > 0)
+}
+
 fn rows(job: &Job, folder: &Path) -> Result<Vec<Rows>, CliError> {
     let load = |(party, name): (usize, &String)| {
         let data = folder.join(name).join("data.csv");
@@ -197,7 +204,7 @@ fn rows(job: &Job, folder: &Path) -> Result<Vec<Rows>, CliError> {
 /// Figures over what each party learned about its own held-out rows, taken together.
 fn secure(job: &Job, folder: &Path, rows: &[Rows]) -> Result<Figures, CliError> {
     let mut predictions = Vec::new();
-    for name in &job.names()[..job.owners()] {
+    for name in &job.owner_names() {
         predictions.extend(read_predictions(&folder.join(name).join("out/predictions.csv"))?);
     }
     Ok(Figures::of(&compare::labels(rows), &predictions))
@@ -249,7 +256,7 @@ fn print(s: &Summary, case: Case) {
     if let Some(pooled) = &s.pooled {
         row("pooled rows without joint counts, float32", pooled);
     }
-    for (name, figures) in s.parties.iter().zip(&s.alone) {
+    for (name, figures) in s.owners.iter().zip(&s.alone) {
         row(&format!("{name} alone, float32"), figures);
     }
     println!("{table}");

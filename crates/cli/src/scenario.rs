@@ -47,6 +47,8 @@ pub enum Adversary {
     Passive,
     /// A party that deviates as it likes: four parties, `rep4`.
     Active,
+    /// All parties but one, curious together, as long as a dealer without rows colludes with none of them: `additive`.
+    AllButOne,
 }
 
 /// Choices of the user.
@@ -60,8 +62,8 @@ pub struct Choice {
     pub rows: Option<usize>,
     /// Passes over the rows, if not the case's own number.
     pub epochs: Option<usize>,
-    /// Whether a party may deviate: a helper joins the three owners.
-    pub active: bool,
+    /// What is protected against; a helper or a dealer may join the three owners.
+    pub adversary: Adversary,
     /// Exact rounding.
     pub exact: bool,
     /// Sessions side by side.
@@ -216,12 +218,19 @@ fn job(
         rows,
         test_rows,
     };
-    let helper = choice.active.then_some(("helper", &(0, 0)));
+    let dealer = (choice.adversary == Adversary::AllButOne).then_some(("dealer", &(0, 0)));
+    let helper = (choice.adversary == Adversary::Active).then_some(("helper", &(0, 0)));
+    let parties = dealer.into_iter().chain(names.into_iter().zip(sizes)).chain(helper);
     let truncation = if choice.exact { Truncation::Exact } else { Truncation::Fast };
     JobFile {
         name: name.into(),
-        protocol: if choice.active { "rep4" } else { "rep3" }.into(),
-        participants: names.into_iter().zip(sizes).chain(helper).map(participant).collect(),
+        protocol: match choice.adversary {
+            Adversary::Passive => "rep3",
+            Adversary::Active => "rep4",
+            Adversary::AllButOne => "additive",
+        }
+        .into(),
+        participants: parties.map(participant).collect(),
         data: DataSection { schema: SchemaSource::Path("schema.toml".into()), standardise: true, input_bound: 64.0 },
         model,
         training,

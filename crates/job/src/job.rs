@@ -64,7 +64,7 @@ impl Job {
         check_refits(&file)?;
         check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
-        check_outputs(&file)?;
+        check_outputs(&file, protocol)?;
         let config = config(&file, protocol);
         let digest = file.digest()?;
         let questions = file.distillation.as_ref().map(|d| d.load(&schema)).transpose()?;
@@ -122,9 +122,13 @@ impl Job {
     pub fn rows(&self) -> Vec<Rows> {
         self.file.participants.iter().map(|p| Rows { train: p.rows, test: p.test_rows }).collect()
     }
-    /// Number of parties that bring rows: the first so many in jobs that begin; in an amendment a helper may have any place.
+    /// Number of parties that bring rows.
     pub fn owners(&self) -> usize {
         self.file.participants.iter().filter(|p| !p.is_helper()).count()
+    }
+    /// Their names.
+    pub fn owner_names(&self) -> Vec<String> {
+        self.file.participants.iter().filter(|p| !p.is_helper()).map(|p| p.name.clone()).collect()
     }
     /// The amendment by which the three others go on without this party, the same at each of them.
     ///
@@ -211,6 +215,10 @@ impl Job {
         let evaluated = self.file.evaluation.metrics == Metrics::Secure && self.tested();
         match &self.file.outputs.metrics {
             _ if !evaluated => None,
+            // A dealer learns nothing that it need not know to keep step.
+            None if self.protocol == ProtocolName::Additive => {
+                Some(Recipients::of(&(1..self.names().len()).collect::<Vec<_>>()))
+            }
             None => Some(Recipients::ALL),
             Some(names) => self.recipients(names),
         }
@@ -361,11 +369,14 @@ fn check_refits(file: &JobFile) -> Result<(), ConfigError> {
 fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
     let participants = &file.participants;
     let (name, parties) = (protocol.name(), protocol.parties());
-    if participants.len() != parties {
-        let problem = format!("lists {} parties and {name} needs exactly {parties}", participants.len());
-        let remedy = format!("list {parties}, each with its own [[participants]]");
+    if !parties.contains(&participants.len()) {
+        let (least, most) = (parties.start(), parties.end());
+        let wanted = if least == most { format!("exactly {least}") } else { format!("{least} to {most}") };
+        let problem = format!("lists {} parties and {name} needs {wanted}", participants.len());
+        let remedy = format!("list {wanted}, each with its own [[participants]]");
         return Err(ConfigError::field("participants", problem, remedy));
     }
+    let rowless = protocol.rowless(participants.len());
     for (i, p) in participants.iter().enumerate() {
         let key = |field: &str| format!("participants[{i}].{field}");
         let plain = p.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -382,13 +393,17 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
             return Err(ConfigError::field(key("fingerprint"), "is not 64 lower-case hexadecimal digits", remedy));
         }
         // A helper that went on when another was lost stays one.
-        let role =
-            file.continues.is_some() || file.admits.is_some() || (protocol == ProtocolName::Rep4 && i + 1 == parties);
+        let role = file.continues.is_some() || file.admits.is_some() || rowless.is_some_and(|(role, _)| role == i);
         let helper = p.is_helper() && role;
         if p.rows == 0 && !helper {
-            let remedy =
-                "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any";
+            let remedy = "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any, and \
+                          the first of additive is a dealer without any";
             return Err(ConfigError::field(key("rows"), "is 0", remedy));
+        }
+        if rowless == Some((i, true)) && !p.is_helper() {
+            let problem = "are given, and the first participant of additive is the dealer, who knows the masks of all";
+            let remedy = "list first an organisation of its own, with rows = 0, that is none of the parties";
+            return Err(ConfigError::field(key("rows"), problem, remedy));
         }
     }
     let all = participants.iter().try_fold(0usize, |sum, p| sum.checked_add(p.rows)?.checked_add(p.test_rows));
@@ -465,13 +480,25 @@ fn check_holdout(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {
     }
 }
 
-fn check_outputs(file: &JobFile) -> Result<(), ConfigError> {
+fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
     let names: BTreeSet<&str> = file.participants.iter().map(|p| p.name.as_str()).collect();
     let metrics = file.outputs.metrics.iter().flatten().map(|n| ("outputs.metrics", n));
     for (key, name) in file.outputs.model.iter().map(|n| ("outputs.model", n)).chain(metrics) {
         if !names.contains(name.as_str()) {
             let remedy = format!("choose among {}", names.iter().copied().collect::<Vec<_>>().join(", "));
             return Err(ConfigError::field(key, format!("names `{name}`, who is not a participant"), remedy));
+        }
+    }
+    if protocol == ProtocolName::Additive {
+        let dealer = &file.participants[0].name;
+        let named = file.outputs.model.iter().chain(file.outputs.metrics.iter().flatten());
+        if named.into_iter().any(|name| name == dealer) {
+            let problem = format!("name `{dealer}`, the dealer, who is to learn nothing");
+            return Err(ConfigError::field("outputs", problem, "name parties with rows"));
+        }
+        if file.distillation.is_some() {
+            let problem = "takes noise of every party, and the dealer of additive has no inputs";
+            return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
         }
     }
     Ok(())
@@ -498,8 +525,8 @@ fn quicker(config: Config, protocol: ProtocolName, file: &JobFile) -> Radix {
     let speeds = speeds(file, Speeds::default());
     let neurons: usize = file.model.sizes(0)[1..].iter().sum();
     let comparisons = file.training.batch * neurons;
-    let seconds =
-        |radix| crate::protocol::comparison_seconds(protocol, Config { radix, ..config }, speeds, comparisons);
+    let scheme = (protocol, file.participants.len());
+    let seconds = |radix| crate::protocol::comparison_seconds(scheme, Config { radix, ..config }, speeds, comparisons);
     if seconds(Radix::Two) < seconds(Radix::Four) { Radix::Two } else { Radix::Four }
 }
 

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 2] = ["rep3", "rep4"];
+pub const NAMES: [&str; 3] = ["rep3", "rep4", "additive"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum ProtocolName {
     Rep3,
     /// Four parties, at most one of them deviating as it likes.
     Rep4,
+    /// Two to seven parties, all but one of them curious together, and a dealer without rows, listed first, who colludes with nobody.
+    Additive,
 }
 
 impl ProtocolName {
@@ -34,6 +36,7 @@ impl ProtocolName {
         match name {
             "rep3" => Ok(ProtocolName::Rep3),
             "rep4" => Ok(ProtocolName::Rep4),
+            "additive" => Ok(ProtocolName::Additive),
             _ => {
                 let remedy = format!("choose one of: {}", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -45,19 +48,29 @@ impl ProtocolName {
         match self {
             ProtocolName::Rep3 => "rep3",
             ProtocolName::Rep4 => "rep4",
+            ProtocolName::Additive => "additive",
         }
     }
-    /// Parties it takes.
-    pub fn parties(self) -> usize {
+    /// How many parties it takes, a helper or dealer included.
+    pub fn parties(self) -> std::ops::RangeInclusive<usize> {
         match self {
-            ProtocolName::Rep3 => 3,
-            ProtocolName::Rep4 => 4,
+            ProtocolName::Rep3 => 3..=3,
+            ProtocolName::Rep4 => 4..=4,
+            ProtocolName::Additive => 3..=8,
+        }
+    }
+    /// The party that may or must be without rows, of so many; and whether it must.
+    pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
+        match self {
+            ProtocolName::Rep3 => None,
+            ProtocolName::Rep4 => Some((parties - 1, false)),
+            ProtocolName::Additive => Some((0, true)),
         }
     }
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
-            ProtocolName::Rep3 => "passive",
+            ProtocolName::Rep3 | ProtocolName::Additive => "passive",
             ProtocolName::Rep4 => "active",
         }
     }
@@ -72,6 +85,11 @@ impl ProtocolName {
                 "rep4: four parties; inputs stay hidden from any one party and results are right or withheld from all, even if \
                  that party deviates from the protocol as it likes; two parties that collude are not covered, nor is a party \
                  that gives false rows within the declared ranges"
+            }
+            ProtocolName::Additive => {
+                "additive: inputs stay hidden from all parties but one together, as long as they follow the protocol and the dealer, \
+                 listed first, does too and colludes with nobody: the dealer must be another organisation than all parties; it has \
+                 no rows and sees no value but what is opened to all; with any party's help it could read everything"
             }
         }
     }
@@ -112,8 +130,8 @@ pub fn execute(
     }
     let first = sessions.remove(0);
     macro_rules! run {
-        ($protocol:ty) => {
-            match <$protocol>::new(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
+        ($start:expr) => {
+            match $start(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
                 Err(error) => (Err(error.into()), Measured::of(None), Vec::new()),
                 Ok(mut p) => {
                     let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
@@ -124,8 +142,9 @@ pub fn execute(
         };
     }
     match job.protocol() {
-        ProtocolName::Rep3 => run!(Rep3),
-        ProtocolName::Rep4 => run!(Rep4),
+        ProtocolName::Rep3 => run!(Rep3::new),
+        ProtocolName::Rep4 => run!(Rep4::new),
+        ProtocolName::Additive => run!(Rep3::additive),
     }
 }
 
@@ -135,8 +154,9 @@ pub fn execute(
 /// A format that cannot hold the model or the statistics.
 pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
     match job.protocol() {
-        ProtocolName::Rep3 => count(job, Rep3Costs { radix: job.config().radix }, speeds),
+        ProtocolName::Rep3 => count(job, Rep3Costs::new(job.config().radix), speeds),
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
+        ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
     }
 }
 
@@ -147,7 +167,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
 /// As [`price`].
 pub fn passive_price(job: &Job, speeds: Speeds) -> Result<Option<Clock>, JobError> {
     let comparable = job.protocol() == ProtocolName::Rep4 && job.owners() == 3;
-    comparable.then(|| count(job, Rep3Costs { radix: job.config().radix }, speeds)).transpose()
+    comparable.then(|| count(job, Rep3Costs::new(job.config().radix), speeds)).transpose()
 }
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {
@@ -157,15 +177,21 @@ fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobErro
 }
 
 /// Predicted seconds of `len` comparisons at once.
-pub(crate) fn comparison_seconds(protocol: ProtocolName, config: Config, speeds: Speeds, len: usize) -> f64 {
+pub(crate) fn comparison_seconds(
+    (protocol, parties): (ProtocolName, usize),
+    config: Config,
+    speeds: Speeds,
+    len: usize,
+) -> f64 {
     let seconds = |costs: &dyn Costs| {
         let mut clock = Clock::new(costs.parties(), speeds);
         costs.signs(&mut clock, &[len], config.width, &[]);
         clock.seconds()
     };
     match protocol {
-        ProtocolName::Rep3 => seconds(&Rep3Costs { radix: config.radix }),
+        ProtocolName::Rep3 => seconds(&Rep3Costs::new(config.radix)),
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
+        ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
     }
 }
 

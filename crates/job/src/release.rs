@@ -110,7 +110,7 @@ impl<P: Protocol> Releases<'_, P> {
         }
         // Spec 2.3: whatever one party adds, the others' noise is enough.
         let release = epochs / self.spec.every - 1;
-        for party in 0..p.parties() {
+        for party in p.owners() {
             let noise = self.inputs.noise(party, release, count);
             total = total.add(&p.input(party, &Shape::vector(count), noise.as_ref())?);
         }

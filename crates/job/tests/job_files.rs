@@ -87,12 +87,13 @@ fn a_resolved_file_reads_back_as_the_same_job() {
     assert_eq!(again.digest(), job.digest());
 }
 
+fn refused(text: String, words: &str) {
+    let error = common::parse(&text).expect_err(words).to_string();
+    assert!(error.contains(words), "{error}");
+}
+
 #[test]
 fn four_parties_need_a_protocol_for_four() {
-    let refused = |text: String, words: &str| {
-        let error = common::parse(&text).expect_err(words).to_string();
-        assert!(error.contains(words), "{error}");
-    };
     common::parse(&common::active()).expect("three owners and a helper");
     refused(common::active().replace("\"rep4\"", "\"rep3\""), "exactly 3");
     refused(common::JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"rep4\"", 1), "exactly 4");
@@ -110,6 +111,21 @@ fn the_template_of_three_banks_and_a_helper_is_sound() {
     assert_eq!(*job.schema(), privity_data::fraud::schema().expect("the generator's contract"));
     assert_eq!((job.owners(), job.rows().len()), (3, 4));
     assert_eq!(job.protocol().name(), "rep4");
+}
+
+#[test]
+fn a_dealer_is_none_of_the_parties() {
+    let job = common::parse(&common::dealt(2)).expect("a sound job");
+    assert_eq!((job.owners(), job.rows().len(), job.owner_names()), (2, 3, vec!["north".into(), "east".into()]));
+    assert!(job.protocol().guarantee().contains("colludes with nobody"));
+    let with_rows = common::dealt(2).replacen("rows = 0", "rows = 24", 1);
+    refused(with_rows, "an organisation of its own");
+    refused(
+        common::dealt(2).replacen("rows = 24", "rows = 0", 1).replacen("test_rows = 8", "test_rows = 0", 1),
+        "a dealer without any",
+    );
+    refused(common::dealt(1), "3 to 8");
+    refused(common::dealt(2).replacen("model = [\"east\"]", "model = [\"dealer\"]", 1), "who is to learn nothing");
 }
 
 #[test]

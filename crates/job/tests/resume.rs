@@ -2,7 +2,7 @@
 
 mod common;
 
-use privity_job::prepare::{divide, encode, nothing};
+use common::encoded;
 use privity_job::program::{Encoded, Inputs};
 use privity_job::run::{Done, compute};
 use privity_job::{Job, JobError};
@@ -90,13 +90,6 @@ impl Keeper<ArithmeticShare> for Disk {
         self.kept.push(kept);
         Ok(())
     }
-}
-
-fn encoded(job: &Job) -> Vec<Encoded<u64>> {
-    let tables = common::tables().into_iter().enumerate();
-    let rows = tables.map(|(i, t)| divide(job, i, t, None).expect("declared rows"));
-    let helpers = (job.owners()..job.rows().len()).map(|_| nothing(job).expect("an empty table"));
-    rows.chain(helpers).map(|rows| encode(job, &rows).expect("in range")).collect()
 }
 
 /// One attempt; `dies`: this party, before so many frames. With the frames that each party sent.

@@ -2,21 +2,15 @@
 
 mod common;
 
-use privity_job::prepare::{divide, encode, nothing};
+use common::encoded;
+use privity_job::prepare::divide;
 use privity_job::program::{Encoded, Inputs};
 use privity_job::run::{Done, compute};
 use privity_job::{Job, JobError, ModelFile, plan, protocol};
 use privity_mpc::Party;
 use privity_net::memory;
-use privity_nn::TrainError;
+use privity_nn::{OpenModel, TrainError};
 use privity_prim::Context;
-
-fn encoded(job: &Job) -> Vec<Encoded<u64>> {
-    let tables = common::tables().into_iter().enumerate();
-    let rows = tables.map(|(i, t)| divide(job, i, t, None).expect("declared rows"));
-    let helpers = (job.owners()..job.rows().len()).map(|_| nothing(job).expect("an empty table"));
-    rows.chain(helpers).map(|rows| encode(job, &rows).expect("in range")).collect()
-}
 
 fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
     let mut links: Vec<Vec<_>> = inputs.iter().map(|_| Vec::new()).collect();
@@ -89,6 +83,37 @@ fn a_job_in_lanes_gives_what_it_gives_in_one() {
                 assert_eq!(one.outcome.predictions, other.outcome.predictions);
             }
         }
+    }
+}
+
+#[test]
+fn two_or_three_parties_and_a_dealer_do_as_planned_and_as_the_twin() {
+    for (owners, mode) in [(2, "exact"), (3, "exact"), (2, "fast")] {
+        let text = common::dealt(owners).replace("\"fast\"", &format!("\"{mode}\""));
+        let job = common::parse(&text).expect("a sound job");
+        let plan = plan::plan(&job).expect("a plan");
+        let done = finished(&job);
+        for (party, done) in plan.parties.iter().zip(&done) {
+            assert_eq!(done.measured.bytes_sent, party.bytes_sent, "bytes of {}", party.name);
+            assert_eq!(done.measured.rounds, party.rounds, "rounds of {}", party.name);
+        }
+        let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+        let east = &done[2].outcome;
+        if mode == "exact" {
+            assert_eq!(east.model, twin.model);
+            assert_eq!(east.classification, twin.classification);
+        } else {
+            let (got, want) = (east.model.as_ref().expect("opened"), twin.model.as_ref().expect("opened"));
+            let weights = |model: &OpenModel| -> Vec<f64> {
+                model.layers.iter().flat_map(|layer| layer.weights.concat()).collect()
+            };
+            let pairs = weights(got).into_iter().zip(weights(want));
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 1e-2, "weights differ by {off}");
+        }
+        let dealer = &done[0].outcome;
+        assert!(dealer.model.is_none() && dealer.classification.is_none() && dealer.moments.is_none());
+        assert!(dealer.predictions.iter().flatten().all(Vec::is_empty), "a dealer learns no prediction");
     }
 }
 

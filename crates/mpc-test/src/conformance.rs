@@ -1,10 +1,11 @@
 //! One suite for all protocols: a program, its inputs, and what must hold wherever it runs.
 
 use crate::{Shared, World};
+use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::Rep3;
-use privity_mpc::rep4::Rep4;
+use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -54,6 +55,9 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
     }
 }
 
+/// Numbers of parties that `additive` is tried with, the dealer not counted.
+const ADDITIVE: [usize; 4] = [2, 3, 5, 7];
+
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.
 ///
@@ -61,33 +65,50 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 /// If any of it does not hold.
 pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) {
     let mut twin = Plain::new(config, 3);
-    let inputs = share(&mut twin, &program.shapes(), values, true).expect("the twin takes any input");
+    let inputs = share(&mut twin, program, values, [0, 1, 2], true).expect("the twin takes any input");
     let want = program.run(&mut twin, inputs).expect("the program runs in the clear");
-    conforms_under::<Rep3>(program, config, values, &want);
+    let case = Case { program, config, values, want: &want };
+    case.holds(World::<Rep3>::new(config), Rep3Costs::new(config.radix), [0, 1, 2]);
+    for others in ADDITIVE {
+        let costs = Rep3Costs::additive(others, config.radix);
+        case.holds(World::additive(config, others), costs, [1, 2, 1 + 2 % others]);
+    }
     if program.active() {
-        conforms_under::<Rep4>(program, config, values, &want);
+        case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
     }
 }
 
-fn conforms_under<S: Shared>(program: &impl Program, config: Config, values: &[Tensor<u64>; 3], want: &[Tensor<u64>]) {
-    let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
-    let parties = World::<S>::new(config).with_lanes(program.lanes()).run(|p| {
-        let inputs = share(p, &program.shapes(), values, false).expect("inputs are shared");
-        let results = program.run(p, inputs).expect("the program runs");
-        let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");
-        let opened: Vec<Tensor<u64>> = results.iter().map(open).collect();
-        (opened, p.session().bytes_sent().to_vec(), p.session().rounds())
-    });
-    let mut count = Count::new(config, S::costs(config), Default::default());
-    let inputs = share(&mut count, &program.shapes(), values, true).expect("counting needs no input");
-    for z in program.run(&mut count, inputs).expect("the program is counted") {
-        count.open(&z, Recipients::ALL).expect("openings are counted");
-    }
-    for (me, (opened, sent, rounds)) in parties.iter().enumerate() {
-        compare(config, opened, want, tolerance);
-        let declared: Vec<u64> = (0..S::PARTIES).map(|to| count.clock().bytes(me, to)).collect();
-        assert_eq!(*sent, declared, "{config:?}: bytes sent by {me} of {}", S::PARTIES);
-        assert_eq!(*rounds, count.clock().rounds_of(me), "{config:?}: rounds of {me} of {}", S::PARTIES);
+struct Case<'a, G> {
+    program: &'a G,
+    config: Config,
+    values: &'a [Tensor<u64>; 3],
+    want: &'a [Tensor<u64>],
+}
+
+impl<G: Program> Case<'_, G> {
+    /// Runs it; `owners` are the parties that have the inputs.
+    fn holds<S: Shared>(&self, world: World<S>, costs: impl Costs, owners: [usize; 3]) {
+        let Case { program, config, values, want } = *self;
+        let tolerance = if config.mode == TruncMode::Exact { 0 } else { program.tolerance() };
+        let parties = world.with_lanes(program.lanes()).run(|p| {
+            let inputs = share(p, program, values, owners, false).expect("inputs are shared");
+            let results = program.run(p, inputs).expect("the program runs");
+            let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");
+            let opened: Vec<Tensor<u64>> = results.iter().map(open).collect();
+            (opened, p.session().bytes_sent().to_vec(), p.session().rounds())
+        });
+        let mut count = Count::new(config, costs, Default::default());
+        let inputs = share(&mut count, program, values, owners, true).expect("counting needs no input");
+        for z in program.run(&mut count, inputs).expect("the program is counted") {
+            count.open(&z, Recipients::ALL).expect("openings are counted");
+        }
+        let n = world.parties();
+        for (me, (opened, sent, rounds)) in parties.iter().enumerate() {
+            compare(config, opened, want, tolerance);
+            let declared: Vec<u64> = (0..n).map(|to| count.clock().bytes(me, to)).collect();
+            assert_eq!(*sent, declared, "{config:?}: bytes sent by {me} of {n}");
+            assert_eq!(*rounds, count.clock().rounds_of(me), "{config:?}: rounds of {me} of {n}");
+        }
     }
 }
 
@@ -103,12 +124,19 @@ fn compare(config: Config, got: &[Tensor<u64>], want: &[Tensor<u64>], tolerance:
 }
 
 /// Shares each owner's tensor; `all` at protocols that see everything.
-fn share<P: Protocol>(p: &mut P, shapes: &[Shape; 3], values: &[Tensor<u64>; 3], all: bool) -> Result<[P::A; 3]> {
-    let mut share = |owner: usize| {
-        let data = values[owner].data().iter().map(|v| P::R::from_u64(*v)).collect();
-        let value = Tensor::new(shapes[owner].clone(), data);
-        let given = all || p.me() == owner;
-        p.input(owner, &shapes[owner], given.then_some(&value))
+fn share<P: Protocol>(
+    p: &mut P,
+    program: &impl Program,
+    values: &[Tensor<u64>; 3],
+    owners: [usize; 3],
+    all: bool,
+) -> Result<[P::A; 3]> {
+    let shapes = program.shapes();
+    let mut share = |i: usize| {
+        let data = values[i].data().iter().map(|v| P::R::from_u64(*v)).collect();
+        let value = Tensor::new(shapes[i].clone(), data);
+        let given = all || p.me() == owners[i];
+        p.input(owners[i], &shapes[i], given.then_some(&value))
     };
     Ok([share(0)?, share(1)?, share(2)?])
 }

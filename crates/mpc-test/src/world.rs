@@ -19,8 +19,8 @@ pub trait Shared: Protocol<R = u64> + Sized {
     type Costs: Costs;
     /// Number of parties.
     const PARTIES: usize;
-    /// One party's side, over as many sessions as it has lanes.
-    fn start(sessions: Vec<Party>, config: Config) -> Result<Self>;
+    /// One party's side, over as many sessions as it has lanes; `dealt`: with a dealer.
+    fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self>;
     /// Its session.
     fn session(&mut self) -> &mut Party;
     /// Its prices.
@@ -30,22 +30,23 @@ pub trait Shared: Protocol<R = u64> + Sized {
 impl Shared for Rep3 {
     type Costs = Rep3Costs;
     const PARTIES: usize = 3;
-    fn start(mut sessions: Vec<Party>, config: Config) -> Result<Self> {
+    fn start(mut sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
         let first = sessions.remove(0);
-        Rep3::new(first, config)?.with_lanes(sessions)
+        let p = if dealt { Rep3::additive(first, config) } else { Rep3::new(first, config) };
+        p?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
     }
     fn costs(config: Config) -> Rep3Costs {
-        Rep3Costs { radix: config.radix }
+        Rep3Costs::new(config.radix)
     }
 }
 
 impl Shared for Rep4 {
     type Costs = Rep4Costs;
     const PARTIES: usize = 4;
-    fn start(mut sessions: Vec<Party>, config: Config) -> Result<Self> {
+    fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
         let first = sessions.remove(0);
         Rep4::new(first, config)?.with_lanes(sessions)
     }
@@ -63,6 +64,8 @@ pub struct World<P> {
     fixed_keys: Option<u8>,
     deadline: Duration,
     lanes: usize,
+    parties: usize,
+    dealt: bool,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -74,10 +77,23 @@ impl<P> Clone for World<P> {
 
 impl<P> Copy for World<P> {}
 
+impl World<Rep3> {
+    /// A dealer, party 0, and so many others.
+    pub fn additive(config: Config, others: usize) -> Self {
+        World { parties: others + 1, dealt: true, ..World::new(config) }
+    }
+}
+
 impl<P: Shared> World<P> {
     /// Parties with fresh keys.
     pub fn new(config: Config) -> Self {
-        World { config, fixed_keys: None, deadline: DEADLINE, lanes: 1, protocol: PhantomData }
+        let (parties, dealt) = (P::PARTIES, false);
+        World { config, fixed_keys: None, deadline: DEADLINE, lanes: 1, parties, dealt, protocol: PhantomData }
+    }
+
+    /// How many parties there are, a dealer included.
+    pub fn parties(&self) -> usize {
+        self.parties
     }
 
     /// Parties whose keys are public constants: a run repeats to the byte.
@@ -124,10 +140,10 @@ impl<P: Shared> World<P> {
     fn over<T: Send>(&self, links: SimConfig, program: impl Fn(&mut P) -> T + Sync) -> Vec<T> {
         let program = &program;
         let mut parties: Vec<Vec<SimLink>> = Vec::new();
-        parties.resize_with(P::PARTIES, Vec::new);
+        parties.resize_with(self.parties, Vec::new);
         for lane in 0..self.lanes {
             let tamper = links.tamper.clone().filter(|_| lane + 1 == self.lanes);
-            let mesh = sim::mesh(P::PARTIES, SimConfig { deadline: self.deadline, tamper, ..links.clone() });
+            let mesh = sim::mesh(self.parties, SimConfig { deadline: self.deadline, tamper, ..links.clone() });
             parties.iter_mut().zip(mesh).for_each(|(party, link)| party.push(link));
         }
         std::thread::scope(|scope| {
@@ -148,6 +164,6 @@ impl<P: Shared> World<P> {
             party
         };
         let sessions = links.into_iter().zip(0..).map(session).collect();
-        P::start(sessions, self.config).expect("a sound configuration")
+        P::start(sessions, self.config, self.dealt).expect("a sound configuration")
     }
 }

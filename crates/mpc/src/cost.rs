@@ -216,6 +216,10 @@ pub struct TermCost {
 pub trait Costs {
     /// Number of parties.
     fn parties(&self) -> usize;
+    /// The first of them that may have inputs.
+    fn first_owner(&self) -> usize {
+        0
+    }
     /// An input of `len` elements.
     fn input(&self, clock: &mut Clock, owner: usize, len: usize);
     /// Products in one call. With `exact`, rounding included.

@@ -44,7 +44,7 @@ impl Holders {
     /// The sets of `n` parties that have keys: all pairs, and of four parties all triples.
     fn all(n: usize) -> impl Iterator<Item = Holders> {
         let sizes = if n == 4 { 2..=3 } else { 2..=2 };
-        (0..1u8 << n).filter(move |set| sizes.contains(&set.count_ones())).map(Holders)
+        (0..1u16 << n).map(|set| set as u8).filter(move |set| sizes.contains(&set.count_ones())).map(Holders)
     }
 }
 

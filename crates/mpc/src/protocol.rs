@@ -192,8 +192,8 @@ pub trait Protocol {
 
     /// Numeric parameters.
     fn config(&self) -> &Config;
-    /// Number of data-owning parties.
-    fn parties(&self) -> usize;
+    /// The parties that may have inputs: all, but a dealer.
+    fn owners(&self) -> std::ops::Range<usize>;
     /// This party; 0 for `plain` and `count`.
     fn me(&self) -> usize;
 

@@ -245,7 +245,7 @@ fn rounds_are_as_documented() {
         (Op::Within, 9),
     ];
     for (op, rounds) in documented {
-        assert_eq!(rounds_of(op, Rep3Costs { radix: Radix::Four }, Clock::rounds), rounds, "{op:?} under rep3");
+        assert_eq!(rounds_of(op, Rep3Costs::new(Radix::Four), Clock::rounds), rounds, "{op:?} under rep3");
         if Operation(op, 1).active() {
             // An opening is preceded by a verification, which waits for the checker.
             let verification = if matches!(op, Op::Within) { 5 } else { 0 };
@@ -420,7 +420,7 @@ fn shares_show_no_data() {
     assert!(!format!("{planes:?}").contains("12345"));
     assert_eq!(format!("{:?}", Tensor::<u64>::fill(&Shape::vector(2), 77)), "Tensor[2]");
     let twin = Plain::new(Config::default(), 3);
-    assert_eq!(twin.parties(), 3);
+    assert_eq!(twin.owners(), 0..3);
     assert_eq!(<Tensor<u64> as Share>::shape(&Tensor::fill(&Shape::vector(2), 1)).len(), 2);
 }
 
@@ -458,7 +458,7 @@ fn kept_shares_go_on_under_new_keys_and_without_a_party() {
             let z = go_on(p, &four[roles[p.me()]], Origin::Without(lost));
             (z, p.party().bytes_sent().to_vec(), p.party().rounds())
         });
-        let mut count = Count::new(config, Rep3Costs { radix: config.radix }, Default::default());
+        let mut count = Count::new(config, Rep3Costs::new(config.radix), Default::default());
         let nothing = count.public(&Tensor::zeros(&shape));
         go_on_counted(&mut count, &nothing, Origin::Without(lost));
         for (me, (z, sent, rounds)) in folded.iter().enumerate() {

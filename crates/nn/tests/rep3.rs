@@ -16,7 +16,7 @@ use privity_ring::{Shape, Tensor, Unit};
 /// Features from party 1, labels from party 2; the opened model and the losses.
 fn job<P: Protocol<R = u64>>(p: &mut P, model: &ModelSpec, spec: &TrainSpec, data: &Data) -> (OpenModel, Vec<f64>) {
     let (x, y) = (data.features_at(p.config().fixed), data.labels_at(p.config().fixed));
-    let all = p.parties() == 1;
+    let all = p.owners().len() == 1;
     let given = |owner: usize, p: &P| all || p.me() == owner;
     let (mine_x, mine_y) = (given(1, p).then_some(&x), given(2, p).then_some(&y));
     let features = p.input(1, x.shape(), mine_x).expect("input");
@@ -81,7 +81,7 @@ fn the_fourier_sigmoid_trains_in_fast_mode() {
 /// Rounds of one iteration under `spec`.
 fn rounds(radix: Radix, model: &ModelSpec, spec: &TrainSpec) -> u64 {
     let config = Config { radix, ..Config::default() };
-    let mut p = Count::new(config, Rep3Costs { radix }, Default::default());
+    let mut p = Count::new(config, Rep3Costs::new(radix), Default::default());
     let x = Tensor::<Unit>::zeros(&Shape::matrix(spec.batch, 30));
     let y = Tensor::zeros(&Shape::vector(spec.batch));
     let mut trainer = Trainer::new(&mut p, model, spec, 30).expect("fits");

@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use privity_data::{Table, breast_cancer};
+use privity_job::file::Participant;
+use privity_job::prepare::{divide, encode, nothing};
+use privity_job::program::Encoded;
 use privity_job::{ConfigError, Job, JobFile};
 use std::path::Path;
 
@@ -77,6 +80,37 @@ rows = 0
 /// The same job under `rep4`.
 pub fn active() -> String {
     JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"rep4\"", 1).replacen("\n[data]", HELPER, 1)
+}
+
+/// The dealer of `additive`, listed first.
+pub const DEALER: &str = r#"[[participants]]
+name = "dealer"
+address = "127.0.0.1:7704"
+fingerprint = "4444444444444444444444444444444444444444444444444444444444444444"
+rows = 0
+
+"#;
+
+/// The same job under `additive`, of the first so many owners.
+pub fn dealt(owners: usize) -> String {
+    let job = JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"additive\"", 1);
+    let (start, end) = (job.find("[[participants]]"), job.find("[data]"));
+    let (start, end) = (start.expect("participants"), end.expect("data"));
+    let parties: Vec<&str> = job[start..end].split_inclusive("\n\n").take(owners).collect();
+    format!("{}{DEALER}{}{}", &job[..start], parties.concat(), &job[end..])
+}
+
+/// What each participant brings, in their order: owners their tables, others nothing.
+pub fn encoded(job: &Job) -> Vec<Encoded<u64>> {
+    let mut tables = tables().into_iter();
+    let bring = |(i, participant): (usize, &Participant)| {
+        let rows = match participant.is_helper() {
+            true => nothing(job).expect("an empty table"),
+            false => divide(job, i, tables.next().expect("a table each"), None).expect("declared rows"),
+        };
+        encode(job, &rows).expect("in range")
+    };
+    job.file().participants.iter().enumerate().map(bring).collect()
 }
 
 /// Rows of each party.

@@ -89,8 +89,8 @@ impl<C: Costs> Protocol for Count<C> {
     fn config(&self) -> &Config {
         &self.config
     }
-    fn parties(&self) -> usize {
-        self.costs.parties()
+    fn owners(&self) -> std::ops::Range<usize> {
+        self.costs.first_owner()..self.costs.parties()
     }
     fn me(&self) -> usize {
         0

@@ -4,6 +4,9 @@ use crate::buffer::{Buffer, Pool};
 use privity_ring::{Tensor, simd::vectorise};
 use std::ops::Range;
 
+/// A shift whose lanes are whole words.
+pub(crate) const WHOLE: u32 = 64;
+
 /// Width of the words a lift travels in, for values shifted by `shift` bits: only `2^shift` residues matter.
 pub(crate) fn lane_bits(shift: u32) -> usize {
     match shift {
@@ -32,6 +35,12 @@ pub(crate) fn for_lanes(words: &mut [u64], len: usize, shift: u32, f: impl Fn(us
         }
         _ => words[..len].iter_mut().enumerate().for_each(|(i, v)| *v = f(i, *v)),
     }
+}
+
+/// `x += y`, lane by lane.
+pub(crate) fn add_lanes(x: &mut [u64], y: &[u64], shift: u32) {
+    let lanes = x.len() * 64 / lane_bits(shift);
+    vectorise(|| for_lanes(x, lanes, shift, |i, v| v.wrapping_add(lane(y, i, shift))));
 }
 
 #[inline(always)]

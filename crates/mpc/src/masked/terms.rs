@@ -1,6 +1,6 @@
 //! Sums of bits times values: the parts of their terms, and the half that a member of the online pair forms.
 
-use super::{ArithmeticShare, BooleanShare, expand, for_lanes, lane, lane_words};
+use super::{ArithmeticShare, BooleanShare, WHOLE, expand, for_lanes, lane, lane_words};
 use crate::buffer::Pool;
 use crate::{BitShare, By, Error, Inject, Result};
 use privity_ring::simd::vectorise;
@@ -61,18 +61,20 @@ pub(crate) fn total(job: &Inject<'_, ArithmeticShare, BooleanShare>, len: usize)
     job.terms.iter().map(|term| Parts::of(term.0, &term.1, len).total()).sum()
 }
 
-/// Draws the streams of all parts; `mask` fills words from the stream of a label.
+/// Draws the streams of all parts; `mask` fills words from the stream of a label, given the shift that says how wide their lanes are.
 pub(crate) fn draw(
     job: &Inject<'_, ArithmeticShare, BooleanShare>,
     len: usize,
     words: &mut [u64],
-    mut mask: impl FnMut(u8, &mut [u64]),
+    mut mask: impl FnMut(u8, u32, &mut [u64]),
 ) {
     let mut rest = words;
     for (k, term) in job.terms.iter().enumerate() {
-        for (i, part) in Parts::of(term.0, &term.1, len).take_mut(&mut rest).into_iter().enumerate() {
+        let parts = Parts::of(term.0, &term.1, len);
+        for (i, part) in parts.take_mut(&mut rest).into_iter().enumerate() {
             if !part.is_empty() {
-                mask(TERM + 4 * k as u8 + i as u8, part);
+                let shift = if i < 2 { WHOLE } else { parts.shift };
+                mask(TERM + 4 * k as u8 + i as u8, shift, part);
             }
         }
     }

@@ -34,8 +34,8 @@ impl Protocol for Plain {
     fn config(&self) -> &Config {
         &self.config
     }
-    fn parties(&self) -> usize {
-        self.parties
+    fn owners(&self) -> std::ops::Range<usize> {
+        0..self.parties
     }
     fn me(&self) -> usize {
         0

@@ -79,41 +79,40 @@ fn local_matrix(p: &mut Rep3, job: &Product<'_, ArithmeticShare>) -> Buffer {
     let mut c = p.buffer(job.op.out_shape(job.x.shape(), job.y.shape()).len());
     match p.party.me() {
         OWNER => job.op.eval_into(Acc::Set, &mut c, &job.x.x.add(&job.x.y), &job.y.x.add(&job.y.y)),
-        FIRST => {
-            job.op.eval_into(Acc::Set, &mut c, &job.x.x, &job.y.y);
-            job.op.eval_into(Acc::Add, &mut c, &job.x.y, &job.y.x);
-        }
-        _ => {
+        _ if p.is_last() => {
             job.op.eval_into(Acc::Set, &mut c, &job.x.x, &job.y.x.sub(&job.y.y));
             job.op.eval_into(Acc::Sub, &mut c, &job.x.y, &job.y.x);
+        }
+        _ => {
+            job.op.eval_into(Acc::Set, &mut c, &job.x.x, &job.y.y);
+            job.op.eval_into(Acc::Add, &mut c, &job.x.y, &job.y.x);
         }
     }
     c
 }
 
 /// The same for one tile of an element-wise product, `out = local`.
-fn local_elements(me: usize, job: &Product<'_, ArithmeticShare>, range: Range<usize>, out: &mut [u64]) {
+fn local_elements(p: &Rep3, job: &Product<'_, ArithmeticShare>, range: Range<usize>, out: &mut [u64]) {
     let (xx, xy) = (&job.x.x.data()[range.clone()], &job.x.y.data()[range.clone()]);
     let (yx, yy) = (&job.y.x.data()[range.clone()], &job.y.y.data()[range]);
-    match me {
+    match p.party.me() {
         OWNER => {
             vectorise(|| fuse(out, xx, xy, yx, yy, |a, b, c, d| a.wrapping_add(b).wrapping_mul(c.wrapping_add(d))))
         }
-        FIRST => vectorise(|| {
-            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(m).wrapping_add(l.wrapping_mul(b)));
+        _ if p.is_last() => vectorise(|| {
+            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(b.wrapping_sub(m)).wrapping_sub(l.wrapping_mul(b)));
         }),
         _ => vectorise(|| {
-            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(b.wrapping_sub(m)).wrapping_sub(l.wrapping_mul(b)));
+            fuse(out, xx, xy, yx, yy, |a, l, b, m| a.wrapping_mul(m).wrapping_add(l.wrapping_mul(b)));
         }),
     }
 }
 
 /// Computes and sends this party's message for one tile; the mask owner is then done with it.
 fn post(p: &mut Rep3, flight: &mut Flight, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
-    let me = p.party.me();
     let mut message = p.buffer(range.len());
     match flight.job.op {
-        Bilinear::Mul => local_elements(me, flight.job, range.clone(), &mut message),
+        Bilinear::Mul => local_elements(p, flight.job, range.clone(), &mut message),
         _ => message.copy_from_slice(&flight.local[range.clone()]),
     }
     let out = &mut flight.out;
@@ -137,39 +136,25 @@ fn post_product(
 ) -> Result<()> {
     let mut r = p.buffer(message.len());
     let (a, b) = (&mut value.x.data_mut()[range.clone()], &mut value.y.data_mut()[range]);
-    match p.party.me() {
-        OWNER => {
-            // Spec 4.3: LL + r runs ahead; the output masks are drawn from both pair keys.
-            p.mask(FIRST, step, R, tile, &mut r);
-            p.mask(FIRST, step, Z, tile, a);
-            p.mask(SECOND, step, Z, tile, b);
-            add_assign(message, &r);
-            p.party.send(SECOND, step, tile, message)?;
-        }
-        FIRST => {
-            // Spec 4.4: v1 = l1_z - r - (A_x l1_y + l1_x A_y)
-            p.mask(OWNER, step, R, tile, &mut r);
-            p.mask(OWNER, step, Z, tile, b);
-            vectorise(|| {
-                for (m, (r, l)) in message.iter_mut().zip(r.iter().zip(&*b)) {
-                    *m = l.wrapping_sub(*r).wrapping_sub(*m);
-                }
-            });
-            p.party.send(SECOND, step, tile, message)?;
-            a.copy_from_slice(message);
-        }
-        _ => {
-            // Spec 4.5: v2 = A_x A_y - A_x l2_y - l2_x A_y + (LL + r) + l2_z
-            p.party.recv(OWNER, step, tile, &mut r)?;
-            p.mask(OWNER, step, Z, tile, b);
-            vectorise(|| {
-                for (m, (r, l)) in message.iter_mut().zip(r.iter().zip(&*b)) {
-                    *m = m.wrapping_add(*r).wrapping_add(*l);
-                }
-            });
-            p.party.send(FIRST, step, tile, message)?;
-            a.copy_from_slice(message);
-        }
+    if p.is_owner() {
+        // Spec 4.3: LL + r runs ahead; the output masks are drawn from the pair keys.
+        p.drawn(step, R, tile, &mut r);
+        p.drawn(step, Z, tile, a);
+        p.mask(p.last(), step, Z, tile, b);
+        add_assign(message, &r);
+        p.party.send(p.last(), step, tile, message)?;
+    } else {
+        p.dealt(step, R, tile, &mut r)?;
+        p.mask(OWNER, step, Z, tile, b);
+        // Spec 4.5, last: v = A_x A_y - A_x l_y - l_x A_y + (LL + r) + l_z. Spec 4.4, others: v = l_z - r - (A_x l_y + l_x A_y).
+        let flip = if p.is_last() { 0 } else { u64::MAX };
+        vectorise(|| {
+            for (m, (r, l)) in message.iter_mut().zip(r.iter().zip(&*b)) {
+                *m = (m.wrapping_add(*r) ^ flip).wrapping_sub(flip).wrapping_add(*l);
+            }
+        });
+        p.tell_peers(step, tile, message)?;
+        a.copy_from_slice(message);
     }
     p.recycle(r);
     Ok(())
@@ -190,8 +175,8 @@ fn post_truncated(
     let (l1, l2) = (&mut out.value.x.data_mut()[range.clone()], &mut out.value.y.data_mut()[range]);
     if me == OWNER {
         // rho = r1 + r2 - LL
-        p.mask(FIRST, step, R, tile, wide);
-        p.mask(SECOND, step, R, tile, &mut r);
+        p.drawn(step, R, tile, wide);
+        p.mask(p.last(), step, R, tile, &mut r);
         vectorise(|| {
             for ((w, r), m) in wide.iter_mut().zip(&*r).zip(&*message) {
                 *w = w.wrapping_add(*r).wrapping_sub(*m);
@@ -201,16 +186,15 @@ fn post_truncated(
     } else {
         // v1 = r1 - (A_x l1_y + l1_x A_y);  v2 = A_x A_y - A_x l2_y - l2_x A_y + r2
         p.mask(OWNER, step, R, tile, &mut r);
-        let flip = if me == FIRST { u64::MAX } else { 0 };
+        let flip = if p.is_last() { 0 } else { u64::MAX };
         vectorise(|| {
             for ((m, r), w) in message.iter_mut().zip(&*r).zip(wide.iter_mut()) {
                 *m = (*m ^ flip).wrapping_sub(flip).wrapping_add(*r);
                 *w = *m;
             }
         });
-        let peer = p.online_peer();
-        p.party.send(peer, step, tile, message)?;
-        draw_shifted(p, l2, step, tile)?;
+        p.tell_peers(step, tile, message)?;
+        p.dealt(step, Z, tile, l2)?;
     }
     p.recycle(r);
     Ok(())
@@ -225,39 +209,23 @@ fn deal_shifted(
     step: u64,
     tile: usize,
 ) -> Result<()> {
-    p.mask(FIRST, step, Z, tile, l1);
+    p.drawn(step, Z, tile, l1);
     vectorise(|| {
         for ((l2, l1), rho) in l2.iter_mut().zip(&*l1).zip(rho) {
             *l2 = (rho >> shift).wrapping_sub(*l1);
         }
     });
-    p.party.send(SECOND, step, tile, l2)
-}
-
-/// The online pair's output mask, drawn or received. Awaited here and not with the peer's message, so that the owner's
-/// messages are taken in the order in which it sends them.
-fn draw_shifted(p: &mut Rep3, mask: &mut [u64], step: u64, tile: usize) -> Result<()> {
-    if p.party.me() == FIRST {
-        p.mask(OWNER, step, Z, tile, mask);
-        Ok(())
-    } else {
-        p.party.recv(OWNER, step, tile, mask)
-    }
+    p.party.send(p.last(), step, tile, l2)
 }
 
 /// The online pair's second half of a tile: the peer's message, and for truncated results `A_z = (C >> f) - (off >> f)`.
 fn finish(p: &mut Rep3, flight: &mut Flight, step: u64, tile: usize, range: Range<usize>) -> Result<()> {
-    let mut theirs = p.buffer(range.len());
-    let peer = p.online_peer();
-    p.party.recv(peer, step, tile, &mut theirs)?;
     let out = &mut flight.out;
     if out.shift == 0 {
-        add_assign(&mut out.value.x.data_mut()[range], &theirs);
-    } else {
-        add_assign(&mut out.wide[range.clone()], &theirs);
-        shift_masked(p, out, range);
+        return p.add_peers(step, tile, &mut out.value.x.data_mut()[range], add_assign);
     }
-    p.recycle(theirs);
+    p.add_peers(step, tile, &mut out.wide[range.clone()], add_assign)?;
+    shift_masked(p, out, range);
     Ok(())
 }
 
@@ -296,7 +264,7 @@ pub(super) fn rescale(p: &mut Rep3, jobs: &[(&ArithmeticShare, u32)]) -> Result<
                 deal_shifted(p, wide, (l1, l2), *shift, step, number)?;
             } else {
                 shift_masked(p, &mut out, range.clone());
-                draw_shifted(p, &mut out.value.y.data_mut()[range], step, number)?;
+                p.dealt(step, Z, number, &mut out.value.y.data_mut()[range])?;
             }
             number += 1;
         }
@@ -329,7 +297,7 @@ pub(super) fn refresh(p: &mut Rep3, xs: &[&ArithmeticShare], origin: Origin) -> 
 /// `A` stays, and so does its mask; its two parts are new.
 fn keep_masked(p: &mut Rep3, (a, b): (&mut [u64], &mut [u64]), origin: Origin, step: u64, tile: usize) -> Result<()> {
     if !p.is_owner() {
-        return draw_shifted(p, b, step, tile);
+        return p.dealt(step, Z, tile, b);
     }
     match origin {
         // (l1, l2)
@@ -339,9 +307,9 @@ fn keep_masked(p: &mut Rep3, (a, b): (&mut [u64], &mut [u64]), origin: Origin, s
         // The dealer's (L, U).
         Origin::Without(_) => b.copy_from_slice(a),
     }
-    p.mask(FIRST, step, Z, tile, a);
+    p.drawn(step, Z, tile, a);
     sub_assign(b, a);
-    p.party.send(SECOND, step, tile, b)
+    p.party.send(p.last(), step, tile, b)
 }
 
 /// Spec 5.8, one of `rep4`'s online pair is lost: the dealer, now the owner, gives the checker `l1 + l2 - U` and the other of the

@@ -1,7 +1,7 @@
 //! Bit-packed Boolean shares: AND, and comparisons of a value the online pair knows with one the mask owner knows.
 //! Spec 6 and 7.
 
-use super::{ArithmeticShare, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, convert};
+use super::{ArithmeticShare, BooleanShare, Buffer, OWNER, Rep3, convert};
 use crate::masked::{
     Operand, add_product, batches, fold_linear, lookup, plane, plane_batches, product_of_planes, thermometer,
     xor_assign,
@@ -32,11 +32,7 @@ pub(super) fn and(p: &mut Rep3, jobs: &[(&BooleanShare, &BooleanShare)]) -> Resu
         }
         if !p.is_owner() {
             for (job, tile, range) in batch {
-                let mut theirs = p.buffer(range.len());
-                let peer = p.online_peer();
-                p.party.recv(peer, step, tile, &mut theirs)?;
-                xor_assign(&mut out[job].x.words_mut()[range], &theirs);
-                p.recycle(theirs);
+                p.add_peers(step, tile, &mut out[job].x.words_mut()[range], xor_assign)?;
             }
         }
     }
@@ -57,38 +53,27 @@ fn post_and(
     let (xx, xy) = (&x.x.words()[range.clone()], &x.y.words()[range.clone()]);
     let (yx, yy) = (&y.x.words()[range.clone()], &y.y.words()[range.clone()]);
     let (a, b) = (&mut z.x.words_mut()[range.clone()], &mut z.y.words_mut()[range]);
-    match p.party.me() {
-        OWNER => {
-            p.mask(FIRST, step, R, tile, &mut r);
-            p.mask(FIRST, step, Z, tile, a);
-            p.mask(SECOND, step, Z, tile, b);
-            vectorise(|| {
-                for i in 0..words {
-                    r[i] ^= (xx[i] ^ xy[i]) & (yx[i] ^ yy[i]);
-                }
-            });
-            p.party.send(SECOND, step, tile, &r)?;
-        }
-        FIRST => {
-            p.mask(OWNER, step, R, tile, &mut r);
-            p.mask(OWNER, step, Z, tile, b);
-            vectorise(|| {
-                for i in 0..words {
-                    a[i] = (xx[i] & yy[i]) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
-                }
-            });
-            p.party.send(SECOND, step, tile, a)?;
-        }
-        _ => {
-            p.party.recv(OWNER, step, tile, &mut r)?;
-            p.mask(OWNER, step, Z, tile, b);
-            vectorise(|| {
-                for i in 0..words {
-                    a[i] = (xx[i] & (yx[i] ^ yy[i])) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
-                }
-            });
-            p.party.send(FIRST, step, tile, a)?;
-        }
+    if p.is_owner() {
+        p.drawn_bits(step, R, tile, &mut r);
+        p.drawn_bits(step, Z, tile, a);
+        p.mask(p.last(), step, Z, tile, b);
+        vectorise(|| {
+            for i in 0..words {
+                r[i] ^= (xx[i] ^ xy[i]) & (yx[i] ^ yy[i]);
+            }
+        });
+        p.party.send(p.last(), step, tile, &r)?;
+    } else {
+        p.dealt(step, R, tile, &mut r)?;
+        p.mask(OWNER, step, Z, tile, b);
+        // The last adds the product of the masked values.
+        let whole = if p.is_last() { u64::MAX } else { 0 };
+        vectorise(|| {
+            for i in 0..words {
+                a[i] = (xx[i] & ((yx[i] & whole) ^ yy[i])) ^ (xy[i] & yx[i]) ^ b[i] ^ r[i];
+            }
+        });
+        p.tell_peers(step, tile, a)?;
     }
     p.recycle(r);
     Ok(())
@@ -203,9 +188,9 @@ fn deal(
     let mut share = p.buffer(dealt.len());
     let mut masks = p.buffer(circuit.nodes * n);
     let mut second = p.buffer(circuit.nodes * n);
-    p.mask(FIRST, step, DEALT, tile, &mut share);
-    p.mask(FIRST, step, NODES, tile, &mut masks);
-    p.mask(SECOND, step, NODES, tile, &mut second);
+    p.drawn_bits(step, DEALT, tile, &mut share);
+    p.drawn_bits(step, NODES, tile, &mut masks);
+    p.mask(p.last(), step, NODES, tile, &mut second);
     for block in &circuit.blocks {
         let bits: Vec<&[u64]> =
             (0..block.bits).map(|i| &o.planes.plane_words(block.first + i)[words.clone()]).collect();
@@ -232,7 +217,7 @@ fn deal(
         }
     }
     xor_assign(&mut dealt, &share);
-    p.party.send(SECOND, step, tile, &dealt)?;
+    p.party.send(p.last(), step, tile, &dealt)?;
     p.recycle(dealt);
     p.recycle(share);
     Ok(Walk { operand, words, values, masks, second })
@@ -255,19 +240,15 @@ fn leaves(
     operand: usize,
     words: Range<usize>,
 ) -> Result<Walk> {
-    let (n, me) = (words.len(), p.party.me());
+    let (n, last) = (words.len(), p.is_last());
     let mut dealt = p.buffer(dealt_planes(circuit, o.sign) * n);
-    if me == FIRST {
-        p.mask(OWNER, step, DEALT, tile, &mut dealt);
-    } else {
-        p.party.recv(OWNER, step, tile, &mut dealt)?;
-    }
+    p.dealt(step, DEALT, tile, &mut dealt)?;
     let mut masks = p.buffer(circuit.nodes * n);
     p.mask(OWNER, step, NODES, tile, &mut masks);
     let mut values = p.buffer(circuit.nodes * n);
     values[..circuit.leaf_nodes * n].copy_from_slice(&masks[..circuit.leaf_nodes * n]);
-    // The constant [r >= 0] = 1 is held by party 2.
-    let one = if me == SECOND { u64::MAX } else { 0 };
+    // The constant [r >= 0] = 1 is held by the last party.
+    let one = if last { u64::MAX } else { 0 };
     for block in &circuit.blocks {
         let c: Vec<&[u64]> = (0..block.bits).map(|i| &o.planes.plane_words(block.first + i)[words.clone()]).collect();
         let steps = &dealt[block.dealt * n..(block.dealt + (1 << block.bits) - 1) * n];
@@ -279,12 +260,11 @@ fn leaves(
         let top = circuit.blocks.last().expect("at least one block").generate * n..;
         let top = &mut values[top][..n];
         xor_assign(top, plane(&dealt, circuit.leaf_dealt, n));
-        if me == SECOND {
+        if last {
             xor_assign(top, &o.planes.plane_words(o.bits)[words.clone()]);
         }
     }
-    let peer = p.online_peer();
-    p.party.send(peer, step, tile, &values[..circuit.leaf_nodes * n])?;
+    p.tell_peers(step, tile, &values[..circuit.leaf_nodes * n])?;
     let mut second = p.buffer(circuit.gate_dealt * n);
     second.copy_from_slice(&dealt[first_product * n..]);
     p.recycle(dealt);
@@ -304,10 +284,9 @@ fn exchange_levels(p: &mut Rep3, circuits: &[Arc<Comparator>], walks: &mut [Walk
             if let Some(level) = circuits[walk.operand].levels.get(depth) {
                 let n = walk.words.len();
                 for gate in &level.gates {
-                    evaluate(p.party.me(), gate, walk, n);
+                    evaluate(p.is_last(), gate, walk, n);
                 }
-                let peer = p.online_peer();
-                p.party.send(peer, step, number(tile), &walk.values[level.nodes.start * n..level.nodes.end * n])?;
+                p.tell_peers(step, number(tile), &walk.values[level.nodes.start * n..level.nodes.end * n])?;
             }
         }
         for (tile, walk) in walks.iter_mut().enumerate() {
@@ -326,20 +305,15 @@ fn exchange_levels(p: &mut Rep3, circuits: &[Arc<Comparator>], walks: &mut [Walk
     Ok(())
 }
 
-/// Adds the peer's half to the values of some nodes.
+/// Adds the others' parts to the values of some nodes.
 fn merge(p: &mut Rep3, walk: &mut Walk, step: u64, tile: usize, nodes: Range<usize>) -> Result<()> {
     let n = walk.words.len();
-    let mut theirs = p.buffer(nodes.len() * n);
-    let peer = p.online_peer();
-    p.party.recv(peer, step, tile, &mut theirs)?;
-    xor_assign(&mut walk.values[nodes.start * n..nodes.end * n], &theirs);
-    p.recycle(theirs);
-    Ok(())
+    p.add_peers(step, tile, &mut walk.values[nodes.start * n..nodes.end * n], xor_assign)
 }
 
 /// Spec 7.4, online: own half of a gate's output, `l_z ^ sum of (public parts times shared masks)`; party 2 adds the product
 /// of the public parts.
-fn evaluate(me: usize, gate: &Gate, walk: &mut Walk, n: usize) {
+fn evaluate(last: bool, gate: &Gate, walk: &mut Walk, n: usize) {
     let (before, after) = walk.values.split_at_mut(gate.out * n);
     let out = &mut after[..n];
     out.copy_from_slice(plane(&walk.masks, gate.out, n));
@@ -350,7 +324,7 @@ fn evaluate(me: usize, gate: &Gate, walk: &mut Walk, n: usize) {
         };
         add_product(out, mask, &term.public, before);
     }
-    if me == SECOND {
+    if last {
         for factors in &gate.products {
             add_product(out, plane(before, factors[0], n), &factors[1..], before);
         }

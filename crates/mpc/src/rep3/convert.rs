@@ -1,7 +1,7 @@
 //! Lifts of truncated values, arithmetic to bits, sine series. Spec 5.3, 9 and 10.
 
-use super::{ArithmeticShare, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND, boolean};
-use crate::masked::{Unit, add_assign, batches, correct, expand, for_lanes, lane, lane_words, tiles};
+use super::{ArithmeticShare, BooleanShare, Buffer, OWNER, Rep3, boolean};
+use crate::masked::{Unit, add_assign, add_lanes, batches, correct, expand, for_lanes, lane, lane_words, tiles};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
 use crate::share::Planes;
@@ -85,11 +85,7 @@ impl Lift {
         for (value, tile, range) in posted {
             let l = &mut self.values[value];
             let (shift, words) = l.tile(&range);
-            let mut theirs = p.buffer(words.len());
-            let peer = p.online_peer();
-            p.party.recv(peer, self.step, tile, &mut theirs)?;
-            for_lanes(&mut l.half[words], range.len(), shift, |i, v| v.wrapping_add(lane(&theirs, i, shift)));
-            p.recycle(theirs);
+            p.add_peers(self.step, tile, &mut l.half[words], |half, theirs| add_lanes(half, theirs, shift))?;
         }
         Ok(())
     }
@@ -103,23 +99,19 @@ fn post_lift(p: &mut Rep3, l: &mut Lifting, range: &Range<usize>, step: u64, til
     let (half, mask) = (&mut l.half[words.clone()], &mut l.mask[words]);
     if p.is_owner() {
         // q = lm, dealt as q1 (drawn) and q2 (sent to party 2); output masks drawn.
-        p.mask(FIRST, step, R, tile, &mut q);
+        let add = |sum: &mut [u64], more: &[u64]| add_lanes(sum, more, shift);
+        p.drawn_sum((step, R, tile), &mut q, add);
         vectorise(|| for_lanes(&mut q, range.len(), shift, |i, r| (known[i] & 1).wrapping_sub(r)));
-        p.party.send(SECOND, step, tile, &q)?;
-        p.mask(FIRST, step, Z, tile, half);
-        p.mask(SECOND, step, Z, tile, mask);
+        p.party.send(p.last(), step, tile, &q)?;
+        p.drawn_sum((step, Z, tile), half, add);
+        p.mask(p.last(), step, Z, tile, mask);
     } else {
         // p q_i + l_i with p = 1 - am
-        if p.party.me() == FIRST {
-            p.mask(OWNER, step, R, tile, &mut q);
-        } else {
-            p.party.recv(OWNER, step, tile, &mut q)?;
-        }
+        p.dealt(step, R, tile, &mut q)?;
         p.mask(OWNER, step, Z, tile, mask);
         half.copy_from_slice(mask);
         vectorise(|| for_lanes(half, range.len(), shift, |i, l| l.wrapping_add(lane(&q, i, shift) & !known[i])));
-        let peer = p.online_peer();
-        p.party.send(peer, step, tile, half)?;
+        p.tell_peers(step, tile, half)?;
     }
     p.recycle(q);
     p.recycle(known);
@@ -141,15 +133,13 @@ pub(super) fn a2b(p: &mut Rep3, x: &ArithmeticShare, width: u32) -> Result<Boole
     let mut second = known.clone();
     for (tile, range) in tiles(mask.words().len()) {
         let drawn = &mut mask.words_mut()[range.clone()];
-        match p.party.me() {
-            OWNER => {
-                p.mask(FIRST, step, R, tile, drawn);
-                let second = &mut second.words_mut()[range];
-                second.iter_mut().zip(&*drawn).for_each(|(l, r)| *l ^= r);
-                p.party.send(SECOND, step, tile, second)?;
-            }
-            FIRST => p.mask(OWNER, step, R, tile, drawn),
-            _ => p.party.recv(OWNER, step, tile, drawn)?,
+        if owner {
+            p.drawn_bits(step, R, tile, drawn);
+            let second = &mut second.words_mut()[range];
+            second.iter_mut().zip(&*drawn).for_each(|(l, r)| *l ^= r);
+            p.party.send(p.last(), step, tile, second)?;
+        } else {
+            p.dealt(step, R, tile, drawn)?;
         }
     }
     let subtrahend = if owner { BooleanShare::new(mask, second) } else { BooleanShare::new(zero, mask) };
@@ -188,44 +178,40 @@ pub(super) fn harmonics(p: &mut Rep3, x: &ArithmeticShare, series: &Series) -> R
         let (out_x, out_y) = (&mut out.x.data_mut()[range.clone()], &mut out.y.data_mut()[range]);
         if p.is_owner() {
             // rho = r1 + r2; L_z = rho >> shift, dealt after the factors.
-            p.mask(FIRST, step, BETA, tile, &mut factors);
+            p.drawn(step, BETA, tile, &mut factors);
             deal_factors(series, a, b, &mut factors);
-            p.party.send(SECOND, step, 2 * tile, &factors)?;
-            p.mask(FIRST, step, R, tile, wide);
-            p.mask(SECOND, step, R, tile, out_y);
+            p.party.send(p.last(), step, 2 * tile, &factors)?;
+            p.drawn(step, R, tile, wide);
+            p.mask(p.last(), step, R, tile, out_y);
             add_assign(wide, out_y);
-            p.mask(FIRST, step, Z, tile, out_x);
+            p.drawn(step, Z, tile, out_x);
             for ((l2, l1), rho) in out_y.iter_mut().zip(&*out_x).zip(&*wide) {
                 *l2 = (rho >> shift).wrapping_sub(*l1);
             }
-            p.party.send(SECOND, step, 2 * tile + 1, out_y)?;
+            p.party.send(p.last(), step, 2 * tile + 1, out_y)?;
         } else {
-            if p.party.me() == FIRST {
-                p.mask(OWNER, step, BETA, tile, &mut factors);
-                p.mask(OWNER, step, Z, tile, out_y);
-            } else {
+            if p.is_last() {
                 p.party.recv(OWNER, step, 2 * tile, &mut factors)?;
                 p.party.recv(OWNER, step, 2 * tile + 1, out_y)?;
+            } else {
+                p.mask(OWNER, step, BETA, tile, &mut factors);
+                p.mask(OWNER, step, Z, tile, out_y);
             }
             p.mask(OWNER, step, R, tile, wide);
             add_products(series, a, &factors, wide);
-            let peer = p.online_peer();
-            p.party.send(peer, step, tile, wide)?;
+            p.tell_peers(step, tile, wide)?;
         }
         p.recycle(factors);
     }
     if !p.is_owner() {
         const OFFSET: u64 = 1 << 62;
         for (tile, range) in tiles(shape.len()) {
-            let mut theirs = p.buffer(range.len());
-            let peer = p.online_peer();
-            p.party.recv(peer, step, tile, &mut theirs)?;
             let wide = &mut wide[range.clone()];
-            for ((w, t), a) in wide.iter_mut().zip(&*theirs).zip(&mut out.x.data_mut()[range]) {
-                *w = w.wrapping_add(*t).wrapping_add(OFFSET);
+            p.add_peers(step, tile, wide, add_assign)?;
+            for (w, a) in wide.iter_mut().zip(&mut out.x.data_mut()[range]) {
+                *w = w.wrapping_add(OFFSET);
                 *a = (*w >> shift).wrapping_sub(OFFSET >> shift);
             }
-            p.recycle(theirs);
         }
     }
     let bits = Planes::from_values(&wide.iter().map(|w| w >> 63).collect::<Vec<_>>(), 1).words().to_vec();

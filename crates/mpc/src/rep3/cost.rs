@@ -2,7 +2,7 @@
 //! against these, to the byte and to the round.
 
 use super::{FIRST, OWNER, SECOND};
-use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::cost::{Arrival, Clock, Costs, ProductCost, TermCost};
 use crate::masked::terms::Parts;
 use crate::masked::{batches, lane_words, plane_batches, tiles};
 use crate::share::plane_words;
@@ -10,29 +10,43 @@ use crate::{Origin, Radix, Recipients};
 use privity_circuit::Comparator;
 use privity_ring::Bilinear;
 
-/// The price list of rep3.
+/// The price list of rep3, and of additive.
 #[derive(Clone, Copy, Debug)]
 pub struct Rep3Costs {
     /// Carry-tree fan-in of comparisons.
-    pub radix: Radix,
+    radix: Radix,
+    /// The online party that what is dealt goes to: as many as there are.
+    last: usize,
+    dealt: bool,
 }
 
-/// Words the online pair send each other.
-fn exchange(clock: &mut Clock, words: usize) -> [crate::cost::Arrival; 2] {
-    let bytes = 8 * words as u64;
-    [clock.send(FIRST, SECOND, bytes), clock.send(SECOND, FIRST, bytes)]
+impl Rep3Costs {
+    /// Three parties.
+    pub fn new(radix: Radix) -> Self {
+        Rep3Costs { radix, last: SECOND, dealt: false }
+    }
+    /// A dealer and so many parties.
+    pub fn additive(parties: usize, radix: Radix) -> Self {
+        Rep3Costs { radix, last: parties, dealt: true }
+    }
 }
 
-/// Words the mask owner sends ahead.
-fn ahead(clock: &mut Clock, words: usize) -> crate::cost::Arrival {
-    clock.send(OWNER, SECOND, 8 * words as u64)
-}
-
-fn receive(clock: &mut Clock, arrivals: impl IntoIterator<Item = crate::cost::Arrival>) {
+fn receive(clock: &mut Clock, arrivals: impl IntoIterator<Item = Arrival>) {
     arrivals.into_iter().for_each(|a| clock.recv(a));
 }
 
 impl Rep3Costs {
+    /// Words the online parties send each other.
+    fn exchange(&self, clock: &mut Clock, words: usize) -> Vec<Arrival> {
+        let online = || FIRST..=self.last;
+        let pairs = online().flat_map(|from| online().filter(move |to| *to != from).map(move |to| (from, to)));
+        pairs.map(|(from, to)| clock.send(from, to, 8 * words as u64)).collect()
+    }
+    /// Words the mask owner sends ahead.
+    fn ahead(&self, clock: &mut Clock, words: usize) -> Arrival {
+        clock.send(OWNER, self.last, 8 * words as u64)
+    }
+
     /// Comparisons of operands `(len, bits, sign)` with lifts riding along.
     fn compare(&self, clock: &mut Clock, operands: &[(usize, usize, bool)], lifts: &[(usize, u32)]) {
         let mut lifting = Vec::new();
@@ -40,9 +54,9 @@ impl Rep3Costs {
             receive(clock, lifting.drain(..));
             for (lift, _, range) in batch {
                 let words = lane_words(range.len(), lifts[lift].1);
-                let dealt = ahead(clock, words);
+                let dealt = self.ahead(clock, words);
                 clock.recv(dealt);
-                lifting.extend(exchange(clock, words));
+                lifting.extend(self.exchange(clock, words));
             }
         }
         let circuits: Vec<Comparator> = operands.iter().map(|o| self.radix.comparator(o.1)).collect();
@@ -52,9 +66,9 @@ impl Rep3Costs {
                 let n = words.len();
                 let c = &circuits[*operand];
                 let planes = c.leaf_dealt + usize::from(operands[*operand].2) + c.gate_dealt;
-                let dealt = ahead(clock, planes * n);
+                let dealt = self.ahead(clock, planes * n);
                 clock.recv(dealt);
-                posted.extend(exchange(clock, c.leaf_nodes * n));
+                posted.extend(self.exchange(clock, c.leaf_nodes * n));
             }
             receive(clock, lifting.drain(..));
             receive(clock, posted);
@@ -64,7 +78,7 @@ impl Rep3Costs {
                 for (operand, words) in &batch {
                     let n = words.len();
                     if let Some(level) = circuits[*operand].levels.get(depth) {
-                        posted.extend(exchange(clock, level.nodes.len() * n));
+                        posted.extend(self.exchange(clock, level.nodes.len() * n));
                     }
                 }
                 receive(clock, posted);
@@ -75,18 +89,17 @@ impl Rep3Costs {
 
 impl Costs for Rep3Costs {
     fn parties(&self) -> usize {
-        3
+        self.last + 1
+    }
+    fn first_owner(&self) -> usize {
+        usize::from(self.dealt)
     }
 
     fn input(&self, clock: &mut Clock, owner: usize, len: usize) {
-        let receivers: &[usize] = match owner {
-            OWNER => &[FIRST, SECOND],
-            FIRST => &[SECOND],
-            _ => &[FIRST],
-        };
         let mut arrivals = Vec::new();
         for (_, range) in tiles(len) {
-            arrivals.extend(receivers.iter().map(|to| clock.send(owner, *to, 8 * range.len() as u64)));
+            let receivers = (FIRST..=self.last).filter(|to| *to != owner);
+            arrivals.extend(receivers.map(|to| clock.send(owner, to, 8 * range.len() as u64)));
         }
         receive(clock, arrivals);
     }
@@ -99,15 +112,14 @@ impl Costs for Rep3Costs {
                 if range.start == 0 || j.op == Bilinear::Mul {
                     let macs = if j.op == Bilinear::Mul { len as u64 } else { j.macs };
                     clock.work(OWNER, macs);
-                    clock.work(FIRST, 2 * macs);
-                    clock.work(SECOND, 2 * macs);
+                    (FIRST..=self.last).for_each(|party| clock.work(party, 2 * macs));
                 }
-                let masks = ahead(clock, len);
+                let masks = self.ahead(clock, len);
                 if j.shift == 0 {
                     clock.recv(masks);
-                    awaited.extend(exchange(clock, len));
+                    awaited.extend(self.exchange(clock, len));
                 } else {
-                    awaited.extend(exchange(clock, len));
+                    awaited.extend(self.exchange(clock, len));
                     clock.recv(masks);
                 }
             }
@@ -118,7 +130,7 @@ impl Costs for Rep3Costs {
     fn rescale(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
         for (len, _) in jobs.iter().filter(|(_, shift)| *shift > 0) {
             for (_, range) in tiles(*len) {
-                let masks = ahead(clock, range.len());
+                let masks = self.ahead(clock, range.len());
                 clock.recv(masks);
             }
         }
@@ -130,7 +142,7 @@ impl Costs for Rep3Costs {
                 let masks = clock.send(OWNER, FIRST, 8 * range.len() as u64);
                 clock.recv(masks);
             }
-            let masks = ahead(clock, range.len());
+            let masks = self.ahead(clock, range.len());
             clock.recv(masks);
         }
     }
@@ -152,7 +164,7 @@ impl Costs for Rep3Costs {
     fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
         let width = width as usize;
         for (_, range) in tiles(width * plane_words(len)) {
-            let dealt = ahead(clock, range.len());
+            let dealt = self.ahead(clock, range.len());
             clock.recv(dealt);
         }
         self.and(clock, &[(len, width)]);
@@ -167,9 +179,9 @@ impl Costs for Rep3Costs {
         for batch in batches(jobs.iter().map(|(len, width)| width * plane_words(*len))) {
             let mut posted = Vec::new();
             for (_, _, range) in batch {
-                let dealt = ahead(clock, range.len());
+                let dealt = self.ahead(clock, range.len());
                 clock.recv(dealt);
-                posted.extend(exchange(clock, range.len()));
+                posted.extend(self.exchange(clock, range.len()));
             }
             receive(clock, posted);
         }
@@ -177,7 +189,7 @@ impl Costs for Rep3Costs {
 
     fn arm(&self, clock: &mut Clock, lens: &[usize]) {
         for (_, range) in lens.iter().flat_map(|len| tiles(*len)) {
-            let dealt = ahead(clock, range.len());
+            let dealt = self.ahead(clock, range.len());
             clock.recv(dealt);
         }
     }
@@ -190,10 +202,10 @@ impl Costs for Rep3Costs {
                 let parts = jobs[job].1.iter().map(|t| Parts::new(len, t.armed, t.secret, t.lift).total());
                 let words: usize = parts.sum();
                 if words > 0 {
-                    let dealt = ahead(clock, words);
+                    let dealt = self.ahead(clock, words);
                     clock.recv(dealt);
                 }
-                posted.extend(exchange(clock, len));
+                posted.extend(self.exchange(clock, len));
             }
             receive(clock, posted);
         }
@@ -201,10 +213,9 @@ impl Costs for Rep3Costs {
 
     fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
         let mut arrivals = Vec::new();
-        for (from, recipient) in [(OWNER, FIRST), (OWNER, SECOND), (FIRST, OWNER)] {
-            if to.contains(recipient) {
-                arrivals.extend(tiles(len).map(|(_, range)| clock.send(from, recipient, 8 * range.len() as u64)));
-            }
+        let online = (FIRST..=self.last).map(|recipient| (OWNER, recipient));
+        for (from, recipient) in online.chain([(FIRST, OWNER)]).filter(|(_, recipient)| to.contains(*recipient)) {
+            arrivals.extend(tiles(len).map(|(_, range)| clock.send(from, recipient, 8 * range.len() as u64)));
         }
         receive(clock, arrivals);
     }
@@ -216,9 +227,9 @@ impl Costs for Rep3Costs {
     fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) -> crate::Result<()> {
         let mut posted = Vec::new();
         for (_, range) in tiles(len) {
-            let dealt = [ahead(clock, 2 * harmonics * range.len()), ahead(clock, range.len())];
+            let dealt = [self.ahead(clock, 2 * harmonics * range.len()), self.ahead(clock, range.len())];
             receive(clock, dealt);
-            posted.extend(exchange(clock, range.len()));
+            posted.extend(self.exchange(clock, range.len()));
         }
         receive(clock, posted);
         Ok(())

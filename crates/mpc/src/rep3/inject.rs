@@ -1,8 +1,8 @@
 //! Bits to arithmetic, sums of bits times values. Spec 8.
 
-use super::{ArithmeticShare, BooleanShare, Buffer, FIRST, OWNER, Rep3, SECOND};
+use super::{ArithmeticShare, BooleanShare, Buffer, OWNER, Rep3};
 use crate::masked::terms::{self, Parts, add_terms};
-use crate::masked::{add_assign, batches, expand, tiles};
+use crate::masked::{add_assign, add_lanes, batches, expand, tiles};
 use crate::{BitShare, By, Inject, Result};
 use std::ops::Range;
 
@@ -19,18 +19,16 @@ pub(super) fn arm(p: &mut Rep3, x: &BooleanShare) -> Result<BooleanShare> {
     let step = p.party.next_step();
     let mut beta = if p.is_owner() { Vec::new() } else { vec![0; x.len()] };
     for (tile, range) in tiles(x.len()) {
-        match p.party.me() {
-            OWNER => {
-                let mut message = p.buffer(range.len());
-                let bits = mask_bits(p, x, &range);
-                p.mask(FIRST, step, BETA, tile, &mut message);
-                terms::deal_bits(&mut message, &bits);
-                p.party.send(SECOND, step, tile, &message)?;
-                p.recycle(message);
-                p.recycle(bits);
-            }
-            FIRST => p.mask(OWNER, step, BETA, tile, &mut beta[range]),
-            _ => p.party.recv(OWNER, step, tile, &mut beta[range])?,
+        if p.is_owner() {
+            let mut message = p.buffer(range.len());
+            let bits = mask_bits(p, x, &range);
+            p.drawn(step, BETA, tile, &mut message);
+            terms::deal_bits(&mut message, &bits);
+            p.party.send(p.last(), step, tile, &message)?;
+            p.recycle(message);
+            p.recycle(bits);
+        } else {
+            p.dealt(step, BETA, tile, &mut beta[range])?;
         }
     }
     Ok(x.with_armed(beta))
@@ -58,11 +56,7 @@ pub(super) fn inject(p: &mut Rep3, jobs: &[Inject<'_, ArithmeticShare, BooleanSh
         }
         if !p.is_owner() {
             for (job, tile, range) in batch {
-                let mut theirs = p.buffer(range.len());
-                let peer = p.online_peer();
-                p.party.recv(peer, step, tile, &mut theirs)?;
-                add_assign(&mut out[job].x.data_mut()[range], &theirs);
-                p.recycle(theirs);
+                p.add_peers(step, tile, &mut out[job].x.data_mut()[range], add_assign)?;
             }
         }
     }
@@ -79,10 +73,12 @@ fn deal_terms(
     range: Range<usize>,
 ) -> Result<()> {
     let len = range.len();
-    p.mask(FIRST, step, Z, tile, &mut z.x.data_mut()[range.clone()]);
-    p.mask(SECOND, step, Z, tile, &mut z.y.data_mut()[range.clone()]);
+    p.drawn(step, Z, tile, &mut z.x.data_mut()[range.clone()]);
+    p.mask(p.last(), step, Z, tile, &mut z.y.data_mut()[range.clone()]);
     let mut message = p.buffer(terms::total(job, len));
-    terms::draw(job, len, &mut message, |label, part| p.mask(FIRST, step, label, tile, part));
+    terms::draw(job, len, &mut message, |label, shift, part| {
+        p.drawn_sum((step, label, tile), part, |sum, more| add_lanes(sum, more, shift));
+    });
     let mut rest = &mut message[..];
     for term in &job.terms {
         let parts = Parts::of(term.0, &term.1, len);
@@ -106,7 +102,7 @@ fn deal_terms(
         p.recycle(bits);
     }
     if !message.is_empty() {
-        p.party.send(SECOND, step, tile, &message)?;
+        p.party.send(p.last(), step, tile, &message)?;
     }
     p.recycle(message);
     Ok(())
@@ -121,10 +117,10 @@ fn post_terms(
     tile: usize,
     range: Range<usize>,
 ) -> Result<()> {
-    let (len, me) = (range.len(), p.party.me());
+    let (len, last) = (range.len(), p.is_last());
     let mut dealt = p.buffer(terms::total(job, len));
-    if me == FIRST {
-        terms::draw(job, len, &mut dealt, |label, part| p.mask(OWNER, step, label, tile, part));
+    if !last {
+        terms::draw(job, len, &mut dealt, |label, _, part| p.mask(OWNER, step, label, tile, part));
     } else if !dealt.is_empty() {
         p.party.recv(OWNER, step, tile, &mut dealt)?;
     }
@@ -132,8 +128,7 @@ fn post_terms(
     p.mask(OWNER, step, Z, tile, mask);
     let sum = &mut z.x.data_mut()[range.clone()];
     sum.copy_from_slice(mask);
-    add_terms(&mut p.pool, job, &dealt, &range, me == SECOND, sum);
+    add_terms(&mut p.pool, job, &dealt, &range, last, sum);
     p.recycle(dealt);
-    let peer = p.online_peer();
-    p.party.send(peer, step, tile, &z.x.data()[range])
+    p.tell_peers(step, tile, &z.x.data()[range])
 }

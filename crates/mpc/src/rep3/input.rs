@@ -1,49 +1,46 @@
 //! Sharing inputs and opening results. Spec 2 and 3.
 
-use super::{ArithmeticShare, FIRST, OWNER, Rep3, SECOND};
-use crate::masked::tiles;
+use super::{ArithmeticShare, FIRST, OWNER, Rep3};
+use crate::masked::{add_assign, tiles};
 use crate::protocol::check_input;
-use crate::{Recipients, Result};
+use crate::{Error, Recipients, Result};
 use privity_ring::{Shape, Tensor, simd::vectorise};
 
 const MASK: u8 = 1;
 
-/// Spec 2: the owner's unknown mask is zero, known masks come from the pair keys; `A` goes to its holders.
+/// Spec 2: masks that the input's owner does not know are zero, known ones come from the pair keys; `A` goes to its holders.
 pub(super) fn input(p: &mut Rep3, owner: usize, shape: &Shape, x: Option<&Tensor<u64>>) -> Result<ArithmeticShare> {
     let me = p.party.me();
     let given = check_input(owner, me, shape, x)?;
+    if p.dealt && owner == OWNER && !shape.is_empty() {
+        return Err(Error::Input { owner, problem: "a dealer has no inputs: it knows the masks of all" });
+    }
     let step = p.party.next_step();
-    let mut share = ArithmeticShare { x: Tensor::zeros(shape), y: Tensor::zeros(shape) };
+    let mut share = ArithmeticShare::zeros(shape);
     for (tile, range) in tiles(shape.len()) {
         let (a, b) = (&mut share.x.data_mut()[range.clone()], &mut share.y.data_mut()[range.clone()]);
-        // Spec 2.1: masks. l1 unless party 2 owns the input, l2 unless party 1 does.
+        // Spec 2.1: masks, all for an input of the mask owner, else that of the party it comes from.
         match me {
-            OWNER => {
-                if owner != SECOND {
-                    p.mask(FIRST, step, MASK, tile, a);
-                }
-                if owner != FIRST {
-                    p.mask(SECOND, step, MASK, tile, b);
-                }
+            OWNER if owner == OWNER => {
+                p.drawn(step, MASK, tile, a);
+                p.mask(p.last(), step, MASK, tile, b);
             }
-            FIRST if owner != SECOND => p.mask(OWNER, step, MASK, tile, b),
-            SECOND if owner != FIRST => p.mask(OWNER, step, MASK, tile, b),
+            OWNER => p.mask(owner, step, MASK, tile, if owner == p.last() { b } else { a }),
+            _ if owner == OWNER || owner == me => p.mask(OWNER, step, MASK, tile, b),
             _ => {}
         }
-        // Spec 2.2: A = x + l1 + l2 to every other holder of A.
+        // Spec 2.2: A = x + L to every other holder of A.
         if let Some(x) = given {
-            let x = &x.data()[range];
+            let (x, a, b) = (&x.data()[range.clone()], &share.x.data()[range.clone()], &share.y.data()[range.clone()]);
+            let mut masked = p.buffer(x.len());
             if me == OWNER {
-                let mut masked = p.buffer(x.len());
                 add3(&mut masked, x, a, b);
-                p.party.send(FIRST, step, tile, &masked)?;
-                p.party.send(SECOND, step, tile, &masked)?;
-                p.recycle(masked);
             } else {
-                a.iter_mut().zip(x.iter().zip(&*b)).for_each(|(a, (x, l))| *a = x.wrapping_add(*l));
-                let peer = p.online_peer();
-                p.party.send(peer, step, tile, a)?;
+                masked.iter_mut().zip(x.iter().zip(b)).for_each(|(m, (x, l))| *m = x.wrapping_add(*l));
+                share.x.data_mut()[range].copy_from_slice(&masked);
             }
+            p.tell_peers(step, tile, &masked)?;
+            p.recycle(masked);
         }
     }
     if given.is_none() && me != OWNER {
@@ -62,18 +59,24 @@ fn add3(out: &mut [u64], x: &[u64], a: &[u64], b: &[u64]) {
     });
 }
 
-/// Spec 3: each recipient gets the component it lacks. Masks come from their owner, who runs ahead, so that only an
-/// opening to the mask owner itself waits for the online pair.
+/// Spec 3: each recipient gets what it lacks: of the online parties the mask, from its owner, who runs ahead, so that only an opening to
+/// the mask owner itself waits for them; the owner the masked value.
 pub(super) fn open(p: &mut Rep3, x: &ArithmeticShare, to: Recipients) -> Result<Option<Tensor<u64>>> {
     let (me, step) = (p.party.me(), p.party.next_step());
-    let sends: &[(usize, &Tensor<u64>)] = match me {
-        OWNER => &[(FIRST, &x.y), (SECOND, &x.x)],
-        FIRST => &[(OWNER, &x.x)],
-        _ => &[],
-    };
-    for &(peer, component) in sends.iter().filter(|(peer, _)| to.contains(*peer)) {
-        for (tile, range) in tiles(component.len()) {
-            p.party.send(peer, step, tile, &component.data()[range])?;
+    if me == OWNER {
+        let recipients: Vec<usize> = p.peers().filter(|peer| to.contains(*peer)).collect();
+        let mut mask = p.buffer(0);
+        for (tile, range) in tiles(x.x.len()) {
+            p.recycle(mask);
+            mask = p.buffer(range.len());
+            mask.copy_from_slice(&x.x.data()[range.clone()]);
+            add_assign(&mut mask, &x.y.data()[range]);
+            recipients.iter().try_for_each(|peer| p.party.send(*peer, step, tile, &mask))?;
+        }
+        p.recycle(mask);
+    } else if me == FIRST && to.contains(OWNER) {
+        for (tile, range) in tiles(x.x.len()) {
+            p.party.send(OWNER, step, tile, &x.x.data()[range])?;
         }
     }
     if !to.contains(me) {
@@ -84,6 +87,5 @@ pub(super) fn open(p: &mut Rep3, x: &ArithmeticShare, to: Recipients) -> Result<
     for (tile, range) in tiles(missing.len()) {
         p.party.recv(from, step, tile, &mut missing.data_mut()[range])?;
     }
-    let (masked, l1, l2) = if me == OWNER { (&missing, &x.x, &x.y) } else { (&x.x, &x.y, &missing) };
-    Ok(Some(masked.sub(l1).sub(l2)))
+    Ok(Some(if me == OWNER { missing.sub(&x.x).sub(&x.y) } else { x.x.sub(&missing) }))
 }

@@ -13,6 +13,7 @@ mod input;
 use crate::buffer::{Buffer, Pool};
 use crate::lanes::{self, Laned};
 pub use crate::masked::{ArithmeticShare, BooleanShare};
+use crate::masked::{add_assign, xor_assign};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
 use crate::rep4;
@@ -36,6 +37,8 @@ pub struct Rep3 {
     pool: Pool,
     comparators: BTreeMap<usize, Arc<Comparator>>,
     lanes: Vec<Rep3>,
+    /// Whether the mask owner is a dealer: has no input of its own.
+    dealt: bool,
 }
 
 impl Rep3 {
@@ -46,7 +49,23 @@ impl Rep3 {
             let problem = format!("needs exactly three parties, got {}", party.n());
             return Err(Error::Parameter { operation: "rep3", problem });
         }
-        Ok(Rep3 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), lanes: Vec::new() })
+        Ok(Self::over(party, config, false))
+    }
+    /// `additive` (docs/protocols/additive.md): party 0 is a dealer without inputs, all others hold masked values and one additive share of
+    /// the mask each. Whatever one of them is missing, so are all the others together.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for other than 2 to 7 parties and the dealer, and for formats that no argument covers.
+    pub fn additive(party: Party, config: Config) -> Result<Rep3> {
+        crate::masked::check_config(&config)?;
+        if !(3..=8).contains(&party.n()) {
+            let problem = format!("needs a dealer and two to seven parties, got {} in all", party.n());
+            return Err(Error::Parameter { operation: "additive", problem });
+        }
+        Ok(Self::over(party, config, true))
+    }
+    fn over(party: Party, config: Config, dealt: bool) -> Rep3 {
+        Rep3 { party, config, pool: Pool::default(), comparators: BTreeMap::new(), lanes: Vec::new(), dealt }
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {
@@ -57,8 +76,8 @@ impl Rep3 {
     /// # Errors
     /// As [`Rep3::new`].
     pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Rep3> {
-        let config = self.config;
-        self.lanes = sessions.into_iter().map(|party| Rep3::new(party, config)).collect::<Result<_>>()?;
+        let lane = |party| if self.dealt { Rep3::additive(party, self.config) } else { Rep3::new(party, self.config) };
+        self.lanes = sessions.into_iter().map(lane).collect::<Result<_>>()?;
         Ok(self)
     }
     /// Ends the protocol and gives the sessions back, lanes last.
@@ -70,9 +89,58 @@ impl Rep3 {
     fn is_owner(&self) -> bool {
         self.party.me() == OWNER
     }
-    /// The other member of the online pair.
-    fn online_peer(&self) -> usize {
-        FIRST + SECOND - self.party.me()
+    /// The online party that what is dealt goes to; the others draw theirs. Second of the pair.
+    fn last(&self) -> usize {
+        self.party.n() - 1
+    }
+    fn is_last(&self) -> bool {
+        self.party.me() == self.last()
+    }
+    /// The online parties but this one.
+    fn peers(&self) -> impl Iterator<Item = usize> + use<> {
+        let me = self.party.me();
+        (FIRST..self.party.n()).filter(move |peer| *peer != me)
+    }
+    /// Online: own part of a result, to all others.
+    fn tell_peers(&mut self, step: u64, tile: usize, words: &[u64]) -> Result<()> {
+        self.peers().try_for_each(|peer| self.party.send(peer, step, tile, words))
+    }
+    /// Online: the parts of all others, added to the own one.
+    fn add_peers(&mut self, step: u64, tile: usize, sum: &mut [u64], add: impl Fn(&mut [u64], &[u64])) -> Result<()> {
+        let mut theirs = self.buffer(sum.len());
+        for peer in self.peers() {
+            self.party.recv(peer, step, tile, &mut theirs)?;
+            add(sum, &theirs);
+        }
+        self.recycle(theirs);
+        Ok(())
+    }
+    /// Owner: what all online parties but the last draw from a stream, added up. For the pair: what first draws.
+    fn drawn_sum(&mut self, stream: (u64, u8, usize), out: &mut [u64], add: impl Fn(&mut [u64], &[u64])) {
+        let (step, label, tile) = stream;
+        self.mask(FIRST, step, label, tile, out);
+        let mut more = self.buffer(if self.last() > SECOND { out.len() } else { 0 });
+        for peer in SECOND..self.last() {
+            self.mask(peer, step, label, tile, &mut more);
+            add(out, &more);
+        }
+        self.recycle(more);
+    }
+    /// Owner: [`Rep3::drawn_sum`] of words modulo 2^64.
+    fn drawn(&mut self, step: u64, label: u8, tile: usize, out: &mut [u64]) {
+        self.drawn_sum((step, label, tile), out, add_assign);
+    }
+    /// Owner: [`Rep3::drawn_sum`] of bits.
+    fn drawn_bits(&mut self, step: u64, label: u8, tile: usize, out: &mut [u64]) {
+        self.drawn_sum((step, label, tile), out, xor_assign);
+    }
+    /// Online: a share of what is dealt, drawn or, by the last, received.
+    fn dealt(&mut self, step: u64, label: u8, tile: usize, out: &mut [u64]) -> Result<()> {
+        if self.is_last() {
+            return self.party.recv(OWNER, step, tile, out);
+        }
+        self.mask(OWNER, step, label, tile, out);
+        Ok(())
     }
     /// A buffer of `len` words, contents unspecified, reused between operations.
     fn buffer(&mut self, len: usize) -> Buffer {
@@ -128,16 +196,17 @@ impl Protocol for Rep3 {
     fn config(&self) -> &Config {
         &self.config
     }
-    fn parties(&self) -> usize {
-        3
+    fn owners(&self) -> std::ops::Range<usize> {
+        usize::from(self.dealt)..self.party.n()
     }
     fn me(&self) -> usize {
         self.party.me()
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.is_owner() {
-            // Only SECOND is sent what may lie in a queue for long.
-            self.party.link().pace(SECOND)?;
+            // Only the last party is sent what may lie in a queue for long.
+            let last = self.last();
+            self.party.link().pace(last)?;
         }
         self.party.enter(operation);
         let result = f(self);
@@ -200,6 +269,10 @@ impl Protocol for Rep3 {
     fn refresh(&mut self, xs: &[&ArithmeticShare], origin: Origin) -> Result<Vec<ArithmeticShare>> {
         if origin == Origin::Joined {
             let problem = "a fourth party joins; four go on under rep4".into();
+            return Err(Error::Parameter { operation: "refresh", problem });
+        }
+        if self.dealt && origin != Origin::Same {
+            let problem = "shares of parties without a dealer; they go on under rep3 or rep4".into();
             return Err(Error::Parameter { operation: "refresh", problem });
         }
         self.scope("refresh", |p| arithmetic::refresh(p, xs, origin))

@@ -117,7 +117,7 @@ fn deal(
 ) -> Result<()> {
     let (len, dealer) = (range.len(), p.party.me() == DEALER);
     let mut message = p.buffer(terms::total(job, len));
-    terms::draw(job, len, &mut message, |label, part| p.mask(ONE, step, label, tile, part));
+    terms::draw(job, len, &mut message, |label, _, part| p.mask(ONE, step, label, tile, part));
     let mut rest = &mut message[..];
     for (b, by) in &job.terms {
         let parts = Parts::of(b, by, len);
@@ -165,7 +165,7 @@ fn tell_noise(
 ) -> Result<()> {
     let len = range.len();
     let mut kappas = p.buffer(terms::total(job, len));
-    terms::draw(job, len, &mut kappas, |label, part| p.mask(OTHER, step, label, tile, part));
+    terms::draw(job, len, &mut kappas, |label, _, part| p.mask(OTHER, step, label, tile, part));
     let u = &mut z.y.data_mut()[range.clone()];
     p.mask(OTHER, step, Z, tile, u);
     let mut noise = p.buffer(len);
@@ -238,7 +238,7 @@ fn post(
     let (len, me) = (range.len(), p.party.me());
     let mut dealt = p.buffer(terms::total(job, len));
     if me == FIRST {
-        terms::draw(job, len, &mut dealt, |label, part| p.mask(ONE, step, label, tile, part));
+        terms::draw(job, len, &mut dealt, |label, _, part| p.mask(ONE, step, label, tile, part));
     } else if !dealt.is_empty() {
         p.dealt(step, tile, &mut dealt)?;
     }
@@ -265,7 +265,7 @@ fn finish(
     p.party.recv(p.online_peer(), step, tile, &mut theirs)?;
     add_assign(&mut z.x.data_mut()[range.clone()], &theirs);
     let mut told = p.buffer(terms::total(job, len));
-    terms::draw(job, len, &mut told, |label, part| p.mask(OTHER, step, label, tile, part));
+    terms::draw(job, len, &mut told, |label, _, part| p.mask(OTHER, step, label, tile, part));
     let mut rest = &mut told[..];
     for (b, by) in &job.terms {
         let parts = Parts::of(b, by, len);

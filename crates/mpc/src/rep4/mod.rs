@@ -131,8 +131,8 @@ impl Protocol for Rep4 {
     fn config(&self) -> &Config {
         &self.config
     }
-    fn parties(&self) -> usize {
-        4
+    fn owners(&self) -> std::ops::Range<usize> {
+        0..4
     }
     fn me(&self) -> usize {
         self.party.me()

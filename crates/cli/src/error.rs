@@ -15,6 +15,12 @@ pub enum CliError {
     /// A directory that holds an identity already.
     #[error("{} holds an identity already; give another directory, or remove it if nobody pins it any more", .0.display())]
     Occupied(PathBuf),
+    /// A file that is there already.
+    #[error("{} is there already and stays as it is; remove it, or give another name", .0.display())]
+    Exists(PathBuf),
+    /// Shares of a file.
+    #[error(transparent)]
+    Share(#[from] privity_shamir::Error),
     /// Choices that do not go together.
     #[error("{0}")]
     Choice(&'static str),
@@ -70,7 +76,10 @@ impl CliError {
         match self {
             CliError::Job(error) => error.exit_code(),
             CliError::Party { code, .. } => *code,
-            CliError::Occupied(_) | CliError::Choice(_) => exit::CONFIG,
+            CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
+            CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
+            CliError::Share(privity_shamir::Error::Parameters { .. }) => exit::CONFIG,
+            CliError::Share(_) => exit::DATA,
             CliError::Net(_) | CliError::System { .. } => exit::OUTPUT,
             CliError::Bench(_) => exit::NETWORK,
         }

@@ -7,6 +7,7 @@ mod compare;
 mod demo;
 mod error;
 mod scenario;
+mod share;
 mod show;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,9 @@ enum Command {
     /// Apply a model that was opened to this party to local rows, in the clear. Inference as a service, where neither
     /// the model nor the rows are shown to the other side, is a later part.
     Predict(commands::PredictArgs),
+    /// Split a file or a key into shares, or put it together again.
+    #[command(subcommand)]
+    Share(share::Share),
     /// Measure the works W1 to W10.
     Bench(privity_bench::Args),
     /// One party of a benchmark, started by `bench`.
@@ -68,6 +72,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Run(args) => commands::run(&args),
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
+        Command::Share(args) => share::run(&args),
         Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),
         Command::BenchParty { file } => Ok(privity_bench::child(&file, &mut std::io::stdout())?),
     }

@@ -9,14 +9,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("prim", &["ring"]),
     ("circuit", &["ring"]),
     ("net", &["prim"]),
+    ("shamir", &["ring", "prim"]),
     ("mpc", &["ring", "prim", "circuit", "net"]),
     ("mpc-test", &["ring", "prim", "circuit", "net", "mpc"]),
     ("nn", &["ring", "mpc"]),
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "net", "mpc", "nn", "data"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench"]),
-    ("fuzz", &["net", "data", "job"]),
+    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir"]),
+    ("fuzz", &["net", "data", "job", "shamir"]),
     ("xtask", &[]),
 ];
 

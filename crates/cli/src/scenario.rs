@@ -238,6 +238,7 @@ fn job(
         link: LinkSection::default(),
         evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
+        protection: None,
         on_loss: OnLoss::default(),
         after_loss: None,
         accept: None,

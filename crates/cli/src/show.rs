@@ -28,18 +28,6 @@ pub fn plan(plan: &Plan) {
         plan.speeds.mbit,
         plan.ranges.verdict,
     );
-    if let Some(passive) = plan.passive {
-        println!(
-            "active security takes {:.1} times the bytes, {:.1} times the rounds and about {:.1} times the time of the same job \
-             among the three owners without it ({}, {} rounds, {:.1} s)",
-            plan.bytes as f64 / passive.bytes as f64,
-            plan.rounds as f64 / passive.rounds as f64,
-            plan.seconds / passive.seconds,
-            bytes(passive.bytes),
-            passive.rounds,
-            passive.seconds,
-        );
-    }
     let mut parties = Table::new();
     parties.set_header(["party", "sends", "rounds", "memory, about"]);
     for party in &plan.parties {
@@ -47,6 +35,9 @@ pub fn plan(plan: &Plan) {
         parties.add_row([party.name.clone(), sends, party.rounds.to_string(), bytes(party.memory)]);
     }
     println!("{parties}");
+    if !plan.alternatives.is_empty() {
+        println!("{}", alternatives(plan));
+    }
     let mut openings = Table::new();
     openings.set_header(["opened", "to", "values"]);
     for opening in &plan.openings {
@@ -54,6 +45,25 @@ pub fn plan(plan: &Plan) {
         openings.add_row([opening.what.to_owned(), opening.recipients.join(", "), values]);
     }
     println!("{openings}");
+}
+
+/// What the owners could do instead, beside what they do.
+fn alternatives(plan: &Plan) -> Table {
+    let mut table = Table::new();
+    table.set_header(["protocol", "withstands", "sends", "rounds", "seconds, about"]);
+    let row = |name: &str, withstands: &str, sends: u64, rounds: u64, seconds: f64| {
+        [name.to_owned(), withstands.to_owned(), bytes(sends), rounds.to_string(), format!("{seconds:.2}")]
+    };
+    let own = format!("{} (this job)", plan.protocol);
+    table.add_row(row(&own, plan.withstands, plan.bytes, plan.rounds, plan.seconds));
+    for other in &plan.alternatives {
+        let name = [other.protocol, other.change].join(" ");
+        table.add_row(match &other.price {
+            Ok(price) => row(name.trim_end(), other.withstands, price.bytes, price.rounds, price.seconds),
+            Err(why) => [name.trim_end().to_owned(), other.withstands.to_owned(), why.clone(), "-".into(), "-".into()],
+        });
+    }
+    table
 }
 
 /// An event of a run.

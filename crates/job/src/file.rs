@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! name = "breast-cancer"
-//! protocol = "rep3"
+//! protocol = "rep3"                 # or "rep4", "additive", "auto"
 //! on_loss = "pause"                 # or "abort": keep no checkpoints; or, of four, "continue": see [`OnLoss`]
 //!
 //! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them;
@@ -31,6 +31,7 @@
 //! privacy = { voting = { teachers = 300, epsilon = 8.0, delta = 1e-6 } }
 //! ```
 
+use crate::choice::Adversary;
 use crate::distil::Distillation;
 use crate::{ConfigError, canonical};
 use privity_data::Schema;
@@ -44,9 +45,13 @@ use std::path::Path;
 pub struct JobFile {
     /// What the parties call the job.
     pub name: String,
-    /// The protocol: see [`crate::protocol::NAMES`].
+    /// The protocol: see [`crate::protocol::NAMES`]; or `auto`: the quickest on the declared link that runs with these participants and
+    /// gives the protection asked for.
     #[serde(default = "default_protocol")]
     pub protocol: String,
+    /// What the protocol must withstand, at least. Default: what it does; under `auto` one party that is curious.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
     /// What happens when a party is lost. Default pause.
     #[serde(default)]
     pub on_loss: OnLoss,
@@ -93,6 +98,22 @@ pub struct JobFile {
     /// Public models made of the secret one while it is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+}
+
+/// What a job must be protected against, at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protection {
+    /// What corrupt parties do. Default passive.
+    pub adversary: Adversary,
+    /// How many of the owners may be corrupt together. Default 1.
+    pub colluding: usize,
+}
+
+impl Default for Protection {
+    fn default() -> Self {
+        Protection { adversary: Adversary::Passive, colluding: 1 }
+    }
 }
 
 /// An amendment: three of four parties go on, from their checkpoints, without the fourth. They agree on it as on any job.

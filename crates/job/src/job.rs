@@ -56,6 +56,7 @@ impl Job {
     /// # Errors
     /// Whatever is wrong with it, with key, reason and remedy.
     pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
+        let file = crate::choice::settle(file, folder)?;
         let protocol = ProtocolName::parse(&file.protocol)?;
         let (file, schema) = file.resolve(folder)?;
         check_on_loss(&file, protocol)?;
@@ -140,6 +141,7 @@ impl Job {
         let stay = |name: &String| *name != gone;
         file.protocol = ProtocolName::Rep3.name().into();
         (file.on_loss, file.after_loss, file.accept) = (OnLoss::Pause, None, None);
+        file.protection = None;
         file.participants = privity_mpc::rep3::roles_without(lost).map(|i| self.file.participants[i].clone()).into();
         if let Some(distillation) = &mut file.distillation {
             distillation.consent.retain(stay);

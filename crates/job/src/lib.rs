@@ -7,6 +7,7 @@
 
 mod canonical;
 pub mod checkpoint;
+pub mod choice;
 pub mod distil;
 mod error;
 pub mod export;

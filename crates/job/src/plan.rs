@@ -1,6 +1,7 @@
 //! What a job will send, take and open, before it runs: the program itself, run over shapes. Bytes and rounds are exact;
 //! seconds are a prediction from the speed of this machine and of the declared link.
 
+use crate::choice::{self, Alternative};
 use crate::job::speeds;
 use crate::{Job, JobError, program, protocol};
 use privity_mpc::cost::{Price, Speeds};
@@ -18,7 +19,11 @@ pub struct Plan {
     pub job: String,
     /// What they compare before they start.
     pub digest: String,
-    /// The protocol and its guarantee, in words.
+    /// The protocol.
+    pub protocol: &'static str,
+    /// What it withstands, in few words.
+    pub withstands: &'static str,
+    /// The same and its limits, in full.
     pub guarantee: &'static str,
     /// What happens when a party is lost, in words.
     pub on_loss: &'static str,
@@ -34,8 +39,8 @@ pub struct Plan {
     pub bytes: u64,
     /// Predicted seconds until the last party is done.
     pub seconds: f64,
-    /// What the same job would take without protection against parties that deviate, where that can be told.
-    pub passive: Option<PassivePlan>,
+    /// What the same job would take under each other protocol that its owners could run it under.
+    pub alternatives: Vec<Alternative>,
     /// What the prediction rests on.
     pub speeds: SpeedPlan,
     /// Payload bytes, frames and rounds of each operation.
@@ -44,17 +49,6 @@ pub struct Plan {
     pub openings: Vec<OpeningPlan>,
     /// Ranges of every layer, and what they rest on.
     pub ranges: range::Plan,
-}
-
-/// The same job under the passive protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct PassivePlan {
-    /// Payload bytes of all parties.
-    pub bytes: u64,
-    /// Messages in sequence until the last party is done.
-    pub rounds: u64,
-    /// Predicted seconds until the last party is done.
-    pub seconds: f64,
 }
 
 /// A party's part.
@@ -133,6 +127,8 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
         job: file.name.clone(),
         digest: job.digest_hex(),
         on_loss: job.file().on_loss.meaning(),
+        protocol: job.protocol().name(),
+        withstands: choice::row(job.protocol()).withstands,
         guarantee: job.protocol().guarantee(),
         radix: if job.config().radix == privity_mpc::Radix::Two { 2 } else { 4 },
         parties: names.iter().enumerate().map(party).collect(),
@@ -140,11 +136,7 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
         frames: clock.frames(),
         bytes: clock.total_bytes(),
         seconds: clock.seconds(),
-        passive: protocol::passive_price(job, speeds)?.map(|clock| PassivePlan {
-            bytes: clock.total_bytes(),
-            rounds: clock.rounds(),
-            seconds: clock.seconds(),
-        }),
+        alternatives: choice::alternatives(job, speeds),
         speeds: SpeedPlan {
             rtt_ms: speeds.latency * 2e3,
             mbit: speeds.bandwidth * 8e-6,

@@ -38,7 +38,7 @@ impl ProtocolName {
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
             _ => {
-                let remedy = format!("choose one of: {}", NAMES.join(", "));
+                let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
             }
         }
@@ -158,16 +158,6 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
         ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
     }
-}
-
-/// The price of the same program under the passive protocol of three parties; `None` if the job is passive already, or its
-/// fourth party has rows.
-///
-/// # Errors
-/// As [`price`].
-pub fn passive_price(job: &Job, speeds: Speeds) -> Result<Option<Clock>, JobError> {
-    let comparable = job.protocol() == ProtocolName::Rep4 && job.owners() == 3;
-    comparable.then(|| count(job, Rep3Costs::new(job.config().radix), speeds)).transpose()
 }
 
 fn count<C: Costs>(job: &Job, costs: C, speeds: Speeds) -> Result<Clock, JobError> {

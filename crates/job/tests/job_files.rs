@@ -167,7 +167,9 @@ fn going_on_without_a_party_is_said_in_words() {
     refused(head(&format!("on_loss = \"pause\"\n{accept}")), "remove them");
     refused(common::JOB.replacen("\n[[participants]]", &format!("{whole}\n[[participants]]"), 1), "three go on");
 
-    let job = common::parse(&head(&whole)).expect("a sound job");
+    // Also where active security was asked for: what is accepted is that a loss turns it off.
+    let asked = head(&whole).replacen("[data]", "[protection]\nadversary = \"active\"\n\n[data]", 1);
+    let job = common::parse(&asked).expect("a sound job");
     for lost in [0, 2, 3] {
         let amended = job.without(lost).expect("an amendment");
         assert_eq!(amended.goes_on_from(), Some((job.digest_hex(), Origin::Without(lost))));
@@ -214,4 +216,47 @@ fn a_fourth_joins_a_job_of_three_by_an_amendment() {
     refused(admits(&digest, common::JOB.into()), "rep4");
     let abort = common::active().replacen("\n[[participants]]", "on_loss = \"abort\"\n\n[[participants]]", 1);
     refused(admits(&digest, abort), "on_loss");
+}
+
+/// `auto` takes what fits participants and protection, puts the party without rows where its role is, and leaves a file that names the protocol.
+#[test]
+fn a_protocol_is_chosen_for_participants_and_protection() {
+    let auto = |text: String, protection: &str| {
+        let protocol = text
+            .contains("protocol = ")
+            .then(|| text.lines().find(|l| l.starts_with("protocol")).unwrap_or_default().to_owned());
+        let text = match protocol {
+            Some(line) => text.replacen(&line, "protocol = \"auto\"", 1),
+            None => text.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"auto\"", 1),
+        };
+        common::parse(&text.replacen("[data]", &format!("{protection}\n[data]"), 1))
+    };
+    let active = "[protection]\nadversary = \"active\"\n";
+    let chosen = |text: String, protection: &str| {
+        let job = auto(text, protection).expect("a protocol");
+        let rowless = job.file().participants.iter().position(privity_job::file::Participant::is_helper);
+        // What was chosen is part of what the parties compare, and of the file that is left.
+        assert_eq!(job.file().protocol, job.protocol().name());
+        (job.protocol().name(), rowless)
+    };
+    assert_eq!(chosen(common::JOB.into(), ""), ("rep3", None));
+    assert_eq!(chosen(common::dealt(2), ""), ("additive", Some(0)));
+    assert_eq!(chosen(common::dealt(3), "[protection]\ncolluding = 2\n"), ("additive", Some(0)));
+    assert_eq!(
+        chosen(common::active(), "[protection]\ncolluding = 2\n"),
+        ("additive", Some(0)),
+        "the helper becomes the dealer"
+    );
+    assert_eq!(chosen(common::dealt(3), active), ("rep4", Some(3)), "the dealer becomes the helper");
+    let error = auto(common::JOB.into(), active).expect_err("three owners alone").to_string();
+    assert!(
+        error.contains("3 owners, 0 without rows, 1 of them may deviate")
+            && error.contains("rep4 (four owners, or three and a helper"),
+        "{error}"
+    );
+    let error = auto(common::dealt(2), "[protection]\ncolluding = 2\n").expect_err("nobody withstands all").to_string();
+    assert!(error.contains("2 of them may pool"), "{error}");
+    refused(common::JOB.replacen("[data]", &format!("{active}\n[data]"), 1), "asks for more than rep3 gives");
+    let met = common::active().replacen("[data]", &format!("{active}\n[data]"), 1);
+    common::parse(&met).expect("rep4 withstands a party that deviates");
 }

@@ -122,8 +122,10 @@ fn four_parties_do_as_planned_and_as_the_twin() {
     for mode in ["fast", "exact"] {
         let job = common::parse(&common::active().replace("\"fast\"", &format!("\"{mode}\""))).expect("a sound job");
         let plan = plan::plan(&job).expect("a plan");
-        let passive = plan.passive.expect("three owners and a helper can be compared with three");
-        assert!(passive.bytes < plan.bytes && passive.rounds < plan.rounds);
+        let passive =
+            plan.alternatives.iter().find(|other| other.protocol == "rep3").expect("three owners can do without");
+        let price = passive.price.as_ref().expect("a price");
+        assert!(price.bytes < plan.bytes && price.rounds < plan.rounds && passive.change.contains("without the party"));
         let done = finished(&job);
         for (party, done) in plan.parties.iter().zip(&done) {
             assert_eq!(done.measured.bytes_sent, party.bytes_sent, "bytes of {}", party.name);

@@ -18,6 +18,22 @@ pub enum CliError {
     /// A file that is there already.
     #[error("{} is there already and stays as it is; remove it, or give another name", .0.display())]
     Exists(PathBuf),
+    /// A circuit.
+    #[error("{}: {problem}", .file.display())]
+    Circuit {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong with it, or with its use.
+        problem: String,
+    },
+    /// An input of a circuit.
+    #[error("input {input}: {problem}")]
+    Input {
+        /// As given.
+        input: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Shares of a file.
     #[error(transparent)]
     Share(#[from] privity_shamir::Error),
@@ -79,7 +95,7 @@ impl CliError {
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. }) => exit::CONFIG,
-            CliError::Share(_) => exit::DATA,
+            CliError::Share(_) | CliError::Circuit { .. } | CliError::Input { .. } => exit::DATA,
             CliError::Net(_) | CliError::System { .. } => exit::OUTPUT,
             CliError::Bench(_) => exit::NETWORK,
         }

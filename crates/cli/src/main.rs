@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod children;
+mod circuit;
 mod commands;
 mod compare;
 mod demo;
@@ -43,6 +44,9 @@ enum Command {
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]
     Share(share::Share),
+    /// Look at, run, measure and make Boolean circuits.
+    #[command(subcommand)]
+    Circuit(circuit::Command),
     /// Measure the works W1 to W10.
     Bench(privity_bench::Args),
     /// One party of a benchmark, started by `bench`.
@@ -73,6 +77,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
         Command::Share(args) => share::run(&args),
+        Command::Circuit(args) => circuit::run(&args),
         Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),
         Command::BenchParty { file } => Ok(privity_bench::child(&file, &mut std::io::stdout())?),
     }

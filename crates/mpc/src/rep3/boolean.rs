@@ -8,7 +8,7 @@ use crate::masked::{
 };
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, Raw, Result};
-use privity_circuit::{Comparator, Factor, Gate};
+use privity_circuit::{Comparator, Factor, Join};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
 use std::sync::Arc;
@@ -313,7 +313,7 @@ fn merge(p: &mut Rep3, walk: &mut Walk, step: u64, tile: usize, nodes: Range<usi
 
 /// Spec 7.4, online: own half of a gate's output, `l_z ^ sum of (public parts times shared masks)`; party 2 adds the product
 /// of the public parts.
-fn evaluate(last: bool, gate: &Gate, walk: &mut Walk, n: usize) {
+fn evaluate(last: bool, gate: &Join, walk: &mut Walk, n: usize) {
     let (before, after) = walk.values.split_at_mut(gate.out * n);
     let out = &mut after[..n];
     out.copy_from_slice(plane(&walk.masks, gate.out, n));

@@ -10,14 +10,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("circuit", &["ring"]),
     ("net", &["prim"]),
     ("shamir", &["ring", "prim"]),
+    ("gc", &["ring", "prim", "circuit"]),
     ("mpc", &["ring", "prim", "circuit", "net"]),
     ("mpc-test", &["ring", "prim", "circuit", "net", "mpc"]),
     ("nn", &["ring", "mpc"]),
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "net", "mpc", "nn", "data"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir"]),
-    ("fuzz", &["net", "data", "job", "shamir"]),
+    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc"]),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir"]),
     ("xtask", &[]),
 ];
 

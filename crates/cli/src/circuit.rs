@@ -1,0 +1,245 @@
+//! `privity circuit`: Boolean circuits in files.
+
+use crate::commands::json;
+use crate::error::CliError;
+use clap::{Args, Subcommand};
+use privity_circuit::{Circuit, aes, arithmetic, bristol, sha256};
+use privity_gc::{Garbler, Schedule, TABLE_BYTES, evaluate};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Look at, run, measure and make Boolean circuits in Bristol Fashion (old and new format).
+#[derive(Subcommand)]
+pub enum Command {
+    /// Say what a circuit takes and gives, and what it costs.
+    Info(InfoArgs),
+    /// Run a circuit on inputs, in the clear or garbled (both sides here: a test of the garbling, no protocol between parties).
+    Run(RunArgs),
+    /// Measure garbling and evaluating.
+    Bench(BenchArgs),
+    /// Write a generated circuit.
+    Make(MakeArgs),
+}
+
+/// Arguments of `privity circuit info`.
+#[derive(Args)]
+pub struct InfoArgs {
+    /// The circuit.
+    file: PathBuf,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `privity circuit run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// The circuit.
+    file: PathBuf,
+    /// An input each: a number, decimal or `0x..`, whose lowest bit is the first wire; or `bytes:..`, hexadecimal bytes in their order,
+    /// lowest bit of each first.
+    inputs: Vec<String>,
+    /// Garble and evaluate, in place of evaluating in the clear.
+    #[arg(long)]
+    garbled: bool,
+    /// Print outputs as bytes in their order.
+    #[arg(long)]
+    bytes: bool,
+}
+
+/// Arguments of `privity circuit bench`.
+#[derive(Args)]
+pub struct BenchArgs {
+    /// The circuit.
+    file: PathBuf,
+    /// Instances at once.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    instances: u32,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `privity circuit make`.
+#[derive(Args)]
+pub struct MakeArgs {
+    /// `add`, `sub`, `mul` (low half), `div` (quotient, remainder), `less`: of two unsigned numbers; `aes128` (key, block), `sha256` (block,
+    /// state).
+    name: String,
+    /// Bits of the numbers.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    width: u16,
+    /// Where it goes, which must not exist.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// Runs it.
+pub fn run(command: &Command) -> Result<(), CliError> {
+    match command {
+        Command::Info(args) => info(args),
+        Command::Run(args) => run_circuit(args),
+        Command::Bench(args) => bench(args),
+        Command::Make(args) => make(args),
+    }
+}
+
+fn load(path: &Path) -> Result<Circuit, CliError> {
+    let wrong = |problem: String| CliError::Circuit { file: path.into(), problem };
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    bristol::parse(&text).map_err(|e| wrong(e.to_string()))
+}
+
+fn info(args: &InfoArgs) -> Result<(), CliError> {
+    let circuit = load(&args.file)?;
+    let (ands, depth) = (circuit.ands(), circuit.depth());
+    if args.json {
+        let all = serde_json::json!({
+            "inputs": circuit.inputs(), "outputs": circuit.outputs(), "gates": circuit.gates().len(), "ands": ands,
+            "depth": depth, "garbled_bytes": TABLE_BYTES * ands,
+        });
+        println!("{}", json(&all));
+        return Ok(());
+    }
+    let widths = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    println!("inputs of {} bits, outputs of {} bits", widths(circuit.inputs()), widths(circuit.outputs()));
+    println!("{} gates, {ands} of them ANDs, at most {depth} in sequence", circuit.gates().len());
+    println!("garbled: {}", crate::show::bytes((TABLE_BYTES * ands) as u64));
+    Ok(())
+}
+
+/// The bits of an input, lowest first.
+fn bits(text: &str, width: usize) -> Result<Vec<bool>, CliError> {
+    let wrong = |problem: String| CliError::Input { input: text.into(), problem };
+    let bytes = if let Some(bytes) = text.strip_prefix("bytes:") {
+        from_hex(bytes).ok_or_else(|| wrong("is not pairs of hexadecimal digits".into()))?
+    } else if let Some(digits) = text.strip_prefix("0x") {
+        let padded = format!("{}{digits}", if digits.len() % 2 == 1 { "0" } else { "" });
+        let mut bytes = from_hex(&padded).ok_or_else(|| wrong("is not hexadecimal".into()))?;
+        bytes.reverse();
+        bytes
+    } else {
+        text.parse::<u128>().map_err(|e| wrong(e.to_string()))?.to_le_bytes().to_vec()
+    };
+    let mut bits: Vec<bool> = bytes.iter().flat_map(|byte| (0..8).map(move |i| byte >> i & 1 == 1)).collect();
+    if bits.iter().skip(width).any(|bit| *bit) {
+        return Err(wrong(format!("has more than the {width} bits of this input")));
+    }
+    bits.resize(width, false);
+    Ok(bits)
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| {
+            std::str::from_utf8(pair).ok().filter(|p| p.len() == 2).and_then(|p| u8::from_str_radix(p, 16).ok())
+        })
+        .collect()
+}
+
+fn to_hex(bits: &[bool], in_order: bool) -> String {
+    let bytes = bits.chunks(8).map(|byte| byte.iter().rev().fold(0u8, |sum, bit| sum << 1 | u8::from(*bit)));
+    let mut pairs: Vec<String> = bytes.map(|byte| format!("{byte:02x}")).collect();
+    if in_order {
+        return format!("bytes:{}", pairs.concat());
+    }
+    pairs.reverse();
+    format!("0x{}", pairs.concat())
+}
+
+fn run_circuit(args: &RunArgs) -> Result<(), CliError> {
+    let circuit = load(&args.file)?;
+    if args.inputs.len() != circuit.inputs().len() {
+        let problem = format!("takes {} inputs, and {} are given", circuit.inputs().len(), args.inputs.len());
+        return Err(CliError::Circuit { file: args.file.clone(), problem });
+    }
+    let given = args.inputs.iter().zip(circuit.inputs());
+    let inputs = given.map(|(text, width)| bits(text, *width)).collect::<Result<Vec<_>, _>>()?.concat();
+    let outputs = if args.garbled { garbled(&circuit, &inputs)? } else { circuit.evaluate_bits(&inputs) };
+    let mut rest = &outputs[..];
+    for width in circuit.outputs() {
+        let (output, after) = rest.split_at(*width);
+        println!("{}", to_hex(output, args.bytes));
+        rest = after;
+    }
+    Ok(())
+}
+
+fn garbler() -> Result<Garbler, CliError> {
+    let failed = |e: privity_prim::PrimError| CliError::System { action: "drawing randomness", problem: e.to_string() };
+    Garbler::new().map_err(failed)
+}
+
+fn garbled(circuit: &Circuit, inputs: &[bool]) -> Result<Vec<bool>, CliError> {
+    let (schedule, mut garbler, mut tables) = (Schedule::new(circuit), garbler()?, Vec::new());
+    let Ok(garbling) = garbler.garble(&schedule, 1, |part| {
+        tables.extend_from_slice(part);
+        Ok::<_, Infallible>(())
+    });
+    let active: Vec<u128> = garbling.inputs.iter().zip(inputs).map(|(zero, bit)| garbler.label(*zero, *bit)).collect();
+    let mut at = 0;
+    let Ok(labels) = evaluate(&schedule, garbler.start(), 0, &active, 1, |part| {
+        part.copy_from_slice(&tables[at..at + part.len()]);
+        at += part.len();
+        Ok::<_, Infallible>(())
+    });
+    Ok(labels.iter().zip(&garbling.decoding).map(|(label, zero)| (label & 1 == 1) ^ zero).collect())
+}
+
+fn bench(args: &BenchArgs) -> Result<(), CliError> {
+    let circuit = load(&args.file)?;
+    let (schedule, mut garbler, instances) = (Schedule::new(&circuit), garbler()?, args.instances as usize);
+    let ands = (schedule.ands() * instances).max(1);
+    let rounds = (20_000_000 / ands).clamp(3, 10_000);
+    let mut tables = Vec::with_capacity(2 * ands);
+    let (mut garbling_best, mut both_best) = (f64::INFINITY, f64::INFINITY);
+    for round in 0..rounds {
+        tables.clear();
+        let started = Instant::now();
+        let Ok(garbling) = garbler.garble(&schedule, instances, |part| {
+            tables.extend_from_slice(part);
+            Ok::<_, Infallible>(())
+        });
+        let half = started.elapsed().as_secs_f64();
+        let mut at = 0;
+        let before = (round * schedule.ands() * instances) as u64;
+        let Ok(labels) = evaluate(&schedule, garbler.start(), before, &garbling.inputs, instances, |part| {
+            part.copy_from_slice(&tables[at..at + part.len()]);
+            at += part.len();
+            Ok::<_, Infallible>(())
+        });
+        both_best = both_best.min(started.elapsed().as_secs_f64());
+        garbling_best = garbling_best.min(half);
+        std::hint::black_box(labels);
+    }
+    let rate = |seconds: f64| ands as f64 / seconds;
+    if args.json {
+        let all = serde_json::json!({
+            "ands": schedule.ands(), "instances": instances, "rounds": rounds, "garbled_per_second": rate(garbling_best),
+            "garbled_and_evaluated_per_second": rate(both_best),
+        });
+        println!("{}", json(&all));
+    } else {
+        println!("{} ANDs, {instances} instances, one core, the fastest of {rounds}:", schedule.ands());
+        println!("garbling {:.1} million ANDs a second", rate(garbling_best) / 1e6);
+        println!("garbling, then evaluating, {:.1} million ANDs a second", rate(both_best) / 1e6);
+    }
+    Ok(())
+}
+
+fn make(args: &MakeArgs) -> Result<(), CliError> {
+    let circuit = match args.name.as_str() {
+        "aes128" => aes::encrypt(),
+        "sha256" => sha256::compression(),
+        name => arithmetic::named(name, args.width.into())
+            .ok_or(CliError::Choice("circuits are add, sub, mul, div, less, aes128 and sha256"))?,
+    };
+    if args.out.exists() {
+        return Err(CliError::Exists(args.out.clone()));
+    }
+    std::fs::write(&args.out, bristol::write(&circuit)).map_err(CliError::system("writing a circuit"))?;
+    println!("{} ANDs in {}", circuit.ands(), args.out.display());
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! The garbler's side. Spec 2 and 3.
+
+use crate::schedule::{Schedule, locals, of};
+use crate::{CHUNK, Label, colour_mask};
+use privity_prim::{GateHash, Prg, PrimError, fresh_secret};
+use zeroize::{Zeroize, Zeroizing};
+
+/// The garbler of a session: one global difference, one hash, gates numbered through all circuits. `Debug` shows nothing.
+pub struct Garbler {
+    difference: Label,
+    start: u128,
+    hash: GateHash,
+    index: u64,
+    labels: Prg,
+    drawn: u64,
+}
+
+impl std::fmt::Debug for Garbler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Garbler at gate {}", self.index / 2)
+    }
+}
+
+impl Drop for Garbler {
+    fn drop(&mut self) {
+        self.difference.zeroize();
+    }
+}
+
+/// What garbling leaves with the garbler: labels of 0 of every input, and colours of 0 of every output; instance after instance for each bit.
+pub struct Garbling {
+    /// `[input bit][instance]`
+    pub inputs: Zeroizing<Vec<Label>>,
+    /// `[output bit][instance]`: an output is its label's colour and this, added.
+    pub decoding: Vec<bool>,
+}
+
+impl Garbler {
+    /// A garbler with fresh randomness of the operating system.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn new() -> Result<Self, PrimError> {
+        let (one, other) = (fresh_secret()?, fresh_secret()?);
+        let half = |bytes: &[u8]| u128::from_le_bytes(bytes.try_into().expect("sixteen bytes"));
+        let (start, key) = (half(&other.expose()[..16]), other.expose()[16..].try_into().expect("sixteen bytes"));
+        Ok(Garbler {
+            // Spec 3.1: the lowest bit is 1, so that the two labels of a wire differ in colour.
+            difference: half(&one.expose()[..16]) | 1,
+            start,
+            hash: GateHash::new(start),
+            index: 0,
+            labels: Prg::new(key),
+            drawn: 0,
+        })
+    }
+    /// The public start of the hash, which the evaluator needs. Spec 3.2.
+    pub fn start(&self) -> u128 {
+        self.start
+    }
+    /// The label of a value, given the wire's label of 0.
+    pub fn label(&self, zero: Label, value: bool) -> Label {
+        zero ^ self.difference & u128::from(value).wrapping_neg()
+    }
+    /// The difference between the labels of 1 and 0, for transferring labels obliviously.
+    pub fn difference(&self) -> Label {
+        self.difference
+    }
+
+    /// Garbles so many instances. Tables go to `sink` in the order in which [`crate::evaluate`] takes them: two labels for each AND.
+    ///
+    /// # Errors
+    /// What `sink` gives.
+    pub fn garble<E>(
+        &mut self,
+        schedule: &Schedule,
+        instances: usize,
+        mut sink: impl FnMut(&[Label]) -> Result<(), E>,
+    ) -> Result<Garbling, E> {
+        let mut labels = Zeroizing::new(vec![0u128; schedule.wires * instances]);
+        let mut fresh = Zeroizing::new(vec![0u64; 2 * schedule.input_bits * instances]);
+        self.labels.fill(0, self.drawn, &mut fresh);
+        self.drawn += (fresh.len() / 2) as u64;
+        for (label, words) in labels.iter_mut().zip(fresh.chunks_exact(2)) {
+            *label = u128::from(words[0]) | u128::from(words[1]) << 64;
+        }
+        let inputs = Zeroizing::new(labels[..schedule.input_bits * instances].to_vec());
+        let mut work = Work::default();
+        let difference = self.difference;
+        for (local, ands) in &schedule.levels {
+            // Spec 3.4: the active label of a constant is 0.
+            locals(&mut labels, local, instances, difference, |bit| difference & u128::from(bit).wrapping_neg());
+            for ands in ands.chunks(CHUNK.div_ceil(instances)) {
+                work.garble(&self.hash, &mut self.index, difference, &mut labels, ands, instances);
+                sink(&work.tables)?;
+            }
+        }
+        let first_output = schedule.wires - schedule.output_bits;
+        let decoding = labels[first_output * instances..].iter().map(|label| label & 1 == 1).collect();
+        Ok(Garbling { inputs, decoding })
+    }
+}
+
+/// Buffers of a chunk of ANDs.
+#[derive(Default)]
+struct Work {
+    zeros: Vec<Label>,
+    ones: Vec<Label>,
+    tables: Vec<Label>,
+}
+
+impl Work {
+    /// Spec 3.3, for some gates of all instances.
+    fn garble(
+        &mut self,
+        hash: &GateHash,
+        index: &mut u64,
+        difference: Label,
+        labels: &mut [Label],
+        ands: &[[u32; 3]],
+        instances: usize,
+    ) {
+        let count = ands.len() * instances;
+        self.zeros.clear();
+        for [a, b, _] in ands {
+            let pairs = of(labels, *a, instances).iter().zip(of(labels, *b, instances));
+            self.zeros.extend(pairs.flat_map(|(a, b)| [*a, *b]));
+        }
+        self.ones.clear();
+        self.ones.extend(self.zeros.iter().map(|label| label ^ difference));
+        hash.hash_pairs(*index, &mut self.zeros, &mut self.ones);
+        *index += 2 * count as u64;
+        self.tables.resize(2 * count, 0);
+        for (g, [a, b, out]) in ands.iter().enumerate() {
+            let at = 2 * g * instances;
+            let hashes = self.zeros[at..].chunks_exact(2).zip(self.ones[at..].chunks_exact(2));
+            let tables = self.tables[at..].chunks_exact_mut(2);
+            for ((i, (zero, one)), table) in (0..instances).zip(hashes).zip(tables) {
+                let (a0, b0) = (labels[*a as usize * instances + i], labels[*b as usize * instances + i]);
+                let garbler = zero[0] ^ one[0] ^ (difference & colour_mask(b0));
+                let evaluator = zero[1] ^ one[1] ^ a0;
+                table[0] = garbler;
+                table[1] = evaluator;
+                labels[*out as usize * instances + i] =
+                    zero[0] ^ (garbler & colour_mask(a0)) ^ zero[1] ^ ((evaluator ^ a0) & colour_mask(b0));
+            }
+        }
+    }
+}

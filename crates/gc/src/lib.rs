@@ -1,0 +1,27 @@
+//! Garbled circuits: half gates (Zahur, Rosulek, Evans, EUROCRYPT 2015) under a re-keyed hash, many instances of a circuit at once, tables
+//! as a stream. Specification: docs/protocols/gc.md.
+
+#![forbid(unsafe_code)]
+
+mod evaluate;
+mod garble;
+mod schedule;
+
+pub use evaluate::evaluate;
+pub use garble::{Garbler, Garbling};
+pub use schedule::Schedule;
+
+/// A wire label. Its lowest bit is the colour, which says nothing of the value.
+pub type Label = u128;
+
+/// Bytes of tables for each AND gate of each instance.
+pub const TABLE_BYTES: usize = 32;
+
+/// ANDs of all instances that are hashed at once: buffers stay in the cache.
+const CHUNK: usize = 512;
+
+/// All ones if the colour of a label is 1.
+#[inline(always)]
+fn colour_mask(label: Label) -> Label {
+    (label & 1).wrapping_neg()
+}

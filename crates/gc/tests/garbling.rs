@@ -1,0 +1,115 @@
+//! Garbled evaluation against evaluation in the clear.
+
+use privity_circuit::{Bit, Builder, Circuit, aes, arithmetic, sha256};
+use privity_gc::{Garbler, Schedule, TABLE_BYTES, evaluate};
+use proptest::prelude::*;
+use std::convert::Infallible;
+
+/// Bits of every instance, `[input bit][instance]`, through a garbling; what the evaluator decodes.
+fn garbled(garbler: &mut Garbler, circuit: &Circuit, inputs: &[bool], instances: usize, before: u64) -> Vec<bool> {
+    let schedule = Schedule::new(circuit);
+    let mut tables = Vec::new();
+    let garbling = garbler.garble(&schedule, instances, |part| {
+        tables.extend_from_slice(part);
+        Ok::<_, Infallible>(())
+    });
+    let garbling = garbling.expect("memory takes all");
+    assert_eq!(16 * tables.len(), TABLE_BYTES * schedule.ands() * instances);
+    let active: Vec<u128> =
+        garbling.inputs.iter().zip(inputs).map(|(zero, value)| garbler.label(*zero, *value)).collect();
+    let mut rest = &tables[..];
+    let out = evaluate(&schedule, garbler.start(), before, &active, instances, |part| {
+        part.copy_from_slice(rest.split_off(..part.len()).expect("as many as were made"));
+        Ok::<_, Infallible>(())
+    });
+    let out = out.expect("memory gives all");
+    assert!(rest.is_empty());
+    out.iter().zip(&garbling.decoding).map(|(label, zero)| (label & 1 == 1) ^ zero).collect()
+}
+
+fn plain(circuit: &Circuit, inputs: &[bool], instances: usize) -> Vec<bool> {
+    let one = |i: usize| circuit.evaluate_bits(&inputs.iter().skip(i).step_by(instances).copied().collect::<Vec<_>>());
+    let all: Vec<Vec<bool>> = (0..instances).map(one).collect();
+    (0..circuit.output_bits()).flat_map(|bit| all.iter().map(move |out| out[bit])).collect()
+}
+
+fn noise(seed: u64, len: usize) -> Vec<bool> {
+    let mut x = seed | 1;
+    let next = |_| {
+        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        x >> 63 == 1
+    };
+    (0..len).map(next).collect()
+}
+
+#[test]
+fn the_known_circuits_give_what_they_give_in_the_clear() {
+    let mut garbler = Garbler::new().expect("randomness");
+    let named = |name| arithmetic::named(name, 64).expect("known");
+    let circuits = [named("add"), named("mul"), named("div"), named("less"), aes::encrypt(), sha256::compression()];
+    // One garbler goes through all of them: gates are numbered on.
+    let mut before = 0;
+    for (circuit, instances) in circuits.iter().flat_map(|c| [(c, 1), (c, 5)]) {
+        let inputs = noise(before, circuit.input_bits() * instances);
+        let got = garbled(&mut garbler, circuit, &inputs, instances, before);
+        assert_eq!(got, plain(circuit, &inputs, instances));
+        before += (circuit.ands() * instances) as u64;
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_circuit_of_gates_is_evaluated_rightly(
+        gates in prop::collection::vec((0u8..5, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..200),
+        seed: u64,
+        instances in 1usize..20,
+    ) {
+        let mut c = Builder::new();
+        let mut bits: Vec<Bit> = c.input(4);
+        bits.extend([privity_circuit::build::ZERO, privity_circuit::build::ONE]);
+        for (kind, a, b) in gates {
+            let (a, b) = (*a.get(&bits), *b.get(&bits));
+            let bit = match kind {
+                0 => c.xor(a, b),
+                1 | 2 => c.and(a, b),
+                3 => c.not(a),
+                _ => c.choose(a, b, bits[0]),
+            };
+            bits.push(bit);
+        }
+        let circuit = c.finish(&[bits]);
+        let inputs = noise(seed, 4 * instances);
+        let got = garbled(&mut Garbler::new().expect("randomness"), &circuit, &inputs, instances, 0);
+        prop_assert_eq!(got, plain(&circuit, &inputs, instances));
+    }
+}
+
+/// Labels that the evaluator does not hold cannot be had from those that it does: with one input's label of another value the result is that
+/// of the other value, with a made-up label it is neither label of any output.
+#[test]
+fn a_made_up_label_opens_nothing() {
+    let circuit = arithmetic::named("mul", 16).expect("known");
+    let (schedule, mut garbler) = (Schedule::new(&circuit), Garbler::new().expect("randomness"));
+    let mut tables = Vec::new();
+    let garbling = garbler
+        .garble(&schedule, 1, |part| {
+            tables.extend_from_slice(part);
+            Ok::<_, Infallible>(())
+        })
+        .expect("memory");
+    let mut active: Vec<u128> = garbling.inputs.iter().map(|zero| garbler.label(*zero, true)).collect();
+    let run = |active: &[u128]| {
+        let mut rest = &tables[..];
+        evaluate(&schedule, garbler.start(), 0, active, 1, |part| {
+            part.copy_from_slice(rest.split_off(..part.len()).expect("all"));
+            Ok::<_, Infallible>(())
+        })
+        .expect("memory")
+    };
+    let right = run(&active);
+    active[3] ^= 1 << 77;
+    let wrong = run(&active);
+    let fits = right.iter().zip(&wrong).skip(8).filter(|(r, w)| r == w || **r ^ **w == garbler.difference()).count();
+    assert_eq!(fits, 0, "no output above the lowest has one of its two labels");
+    assert_eq!(format!("{garbler:?}"), format!("Garbler at gate {}", schedule.ands()));
+}

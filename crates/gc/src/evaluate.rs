@@ -1,6 +1,7 @@
 //! The evaluator's side. Spec 4.
 
-use crate::schedule::{Schedule, locals, of};
+use crate::garble::pairs;
+use crate::schedule::{Schedule, gather, locals, scatter};
 use crate::{CHUNK, Label, colour_mask};
 use privity_prim::GateHash;
 
@@ -20,34 +21,29 @@ pub fn evaluate<E>(
     instances: usize,
     mut source: impl FnMut(&mut [Label]) -> Result<(), E>,
 ) -> Result<Vec<Label>, E> {
-    assert_eq!(inputs.len(), schedule.input_bits * instances, "an active label for each input bit of each instance");
+    assert_eq!(inputs.len(), schedule.input_bits() * instances, "an active label for each input bit of each instance");
     let (hash, mut index) = (GateHash::new(start), 2 * index);
-    let mut labels = vec![0u128; schedule.wires * instances];
+    let mut labels = vec![0u128; schedule.slots * instances];
     labels[..inputs.len()].copy_from_slice(inputs);
-    let (mut hashes, mut tables) = (Vec::new(), Vec::new());
-    for (local, ands) in &schedule.levels {
-        locals(&mut labels, local, instances, 0, |_| 0);
-        for ands in ands.chunks(CHUNK.div_ceil(instances)) {
+    let (mut operands, mut hashes, mut tables, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for level in &schedule.levels {
+        locals(&mut labels, &level.locals, instances, 0, |_| 0);
+        for ands in level.ands.chunks(CHUNK.div_ceil(instances)) {
             let count = ands.len() * instances;
             tables.resize(2 * count, 0);
             source(&mut tables)?;
-            hashes.clear();
-            for [a, b, _] in ands {
-                let pairs = of(&labels, *a, instances).iter().zip(of(&labels, *b, instances));
-                hashes.extend(pairs.flat_map(|(a, b)| [*a, *b]));
-            }
+            gather(&mut operands, &labels, ands, instances);
+            hashes.clone_from(&operands);
             hash.hash(index, &mut hashes);
             index += 2 * count as u64;
-            for (g, [a, b, out]) in ands.iter().enumerate() {
-                let at = 2 * g * instances;
-                let given = hashes[at..].chunks_exact(2).zip(tables[at..].chunks_exact(2));
-                for (i, (hash, table)) in (0..instances).zip(given) {
-                    let (a, b) = (labels[*a as usize * instances + i], labels[*b as usize * instances + i]);
-                    labels[*out as usize * instances + i] =
-                        hash[0] ^ (table[0] & colour_mask(a)) ^ hash[1] ^ ((table[1] ^ a) & colour_mask(b));
-                }
+            results.resize(count, 0);
+            let given = pairs(&operands).iter().zip(pairs(&hashes).iter().zip(pairs(&tables)));
+            for (result, ([a, b], (hash, table))) in results.iter_mut().zip(given) {
+                *result = hash[0] ^ (table[0] & colour_mask(*a)) ^ hash[1] ^ ((table[1] ^ a) & colour_mask(*b));
             }
+            scatter(&results, &mut labels, ands, instances);
         }
     }
-    Ok(labels.split_off((schedule.wires - schedule.output_bits) * instances))
+    let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
+    Ok(schedule.outputs.iter().flat_map(of).copied().collect())
 }

@@ -1,6 +1,6 @@
 //! The garbler's side. Spec 2 and 3.
 
-use crate::schedule::{Schedule, locals, of};
+use crate::schedule::{Schedule, gather, locals, scatter};
 use crate::{CHUNK, Label, colour_mask};
 use privity_prim::{GateHash, Prg, PrimError, fresh_secret};
 use zeroize::{Zeroize, Zeroizing};
@@ -77,26 +77,29 @@ impl Garbler {
         instances: usize,
         mut sink: impl FnMut(&[Label]) -> Result<(), E>,
     ) -> Result<Garbling, E> {
-        let mut labels = Zeroizing::new(vec![0u128; schedule.wires * instances]);
-        let mut fresh = Zeroizing::new(vec![0u64; 2 * schedule.input_bits * instances]);
+        let inputs = schedule.input_bits() * instances;
+        let mut labels = Zeroizing::new(vec![0u128; schedule.slots * instances]);
+        let mut fresh = Zeroizing::new(vec![0u64; 2 * inputs]);
         self.labels.fill(0, self.drawn, &mut fresh);
         self.drawn += (fresh.len() / 2) as u64;
         for (label, words) in labels.iter_mut().zip(fresh.chunks_exact(2)) {
             *label = u128::from(words[0]) | u128::from(words[1]) << 64;
         }
-        let inputs = Zeroizing::new(labels[..schedule.input_bits * instances].to_vec());
+        let inputs = Zeroizing::new(labels[..inputs].to_vec());
         let mut work = Work::default();
         let difference = self.difference;
-        for (local, ands) in &schedule.levels {
+        for level in &schedule.levels {
             // Spec 3.4: the active label of a constant is 0.
-            locals(&mut labels, local, instances, difference, |bit| difference & u128::from(bit).wrapping_neg());
-            for ands in ands.chunks(CHUNK.div_ceil(instances)) {
+            locals(&mut labels, &level.locals, instances, difference, |bit| {
+                difference & u128::from(bit).wrapping_neg()
+            });
+            for ands in level.ands.chunks(CHUNK.div_ceil(instances)) {
                 work.garble(&self.hash, &mut self.index, difference, &mut labels, ands, instances);
                 sink(&work.tables)?;
             }
         }
-        let first_output = schedule.wires - schedule.output_bits;
-        let decoding = labels[first_output * instances..].iter().map(|label| label & 1 == 1).collect();
+        let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
+        let decoding = schedule.outputs.iter().flat_map(of).map(|label| label & 1 == 1).collect();
         Ok(Garbling { inputs, decoding })
     }
 }
@@ -104,9 +107,13 @@ impl Garbler {
 /// Buffers of a chunk of ANDs.
 #[derive(Default)]
 struct Work {
+    /// Labels of 0 of both operands of each AND, and of their hashes.
+    operands: Vec<Label>,
     zeros: Vec<Label>,
+    /// The same for the labels of 1.
     ones: Vec<Label>,
     tables: Vec<Label>,
+    results: Vec<Label>,
 }
 
 impl Work {
@@ -121,29 +128,28 @@ impl Work {
         instances: usize,
     ) {
         let count = ands.len() * instances;
-        self.zeros.clear();
-        for [a, b, _] in ands {
-            let pairs = of(labels, *a, instances).iter().zip(of(labels, *b, instances));
-            self.zeros.extend(pairs.flat_map(|(a, b)| [*a, *b]));
-        }
+        gather(&mut self.operands, labels, ands, instances);
+        self.zeros.clone_from(&self.operands);
         self.ones.clear();
-        self.ones.extend(self.zeros.iter().map(|label| label ^ difference));
+        self.ones.extend(self.operands.iter().map(|label| label ^ difference));
         hash.hash_pairs(*index, &mut self.zeros, &mut self.ones);
         *index += 2 * count as u64;
         self.tables.resize(2 * count, 0);
-        for (g, [a, b, out]) in ands.iter().enumerate() {
-            let at = 2 * g * instances;
-            let hashes = self.zeros[at..].chunks_exact(2).zip(self.ones[at..].chunks_exact(2));
-            let tables = self.tables[at..].chunks_exact_mut(2);
-            for ((i, (zero, one)), table) in (0..instances).zip(hashes).zip(tables) {
-                let (a0, b0) = (labels[*a as usize * instances + i], labels[*b as usize * instances + i]);
-                let garbler = zero[0] ^ one[0] ^ (difference & colour_mask(b0));
-                let evaluator = zero[1] ^ one[1] ^ a0;
-                table[0] = garbler;
-                table[1] = evaluator;
-                labels[*out as usize * instances + i] =
-                    zero[0] ^ (garbler & colour_mask(a0)) ^ zero[1] ^ ((evaluator ^ a0) & colour_mask(b0));
-            }
+        self.results.resize(count, 0);
+        let (operands, zeros, ones) = (pairs(&self.operands), pairs(&self.zeros), pairs(&self.ones));
+        let (tables, _) = self.tables.as_chunks_mut::<2>();
+        let gates = operands.iter().zip(zeros.iter().zip(ones));
+        for ((table, result), ([a, b], (zero, one))) in tables.iter_mut().zip(&mut self.results).zip(gates) {
+            let garbler = zero[0] ^ one[0] ^ (difference & colour_mask(*b));
+            let evaluator = zero[1] ^ one[1] ^ a;
+            *table = [garbler, evaluator];
+            *result = zero[0] ^ (garbler & colour_mask(*a)) ^ zero[1] ^ ((evaluator ^ a) & colour_mask(*b));
         }
+        scatter(&self.results, labels, ands, instances);
     }
+}
+
+/// Operands or hashes, pair after pair.
+pub(crate) fn pairs(labels: &[Label]) -> &[[Label; 2]] {
+    labels.as_chunks().0
 }

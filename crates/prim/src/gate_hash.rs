@@ -86,23 +86,45 @@ mod wide {
                 let paired = !second.is_empty();
                 let start = $broadcast(bytemuck::cast(start));
                 let rotate = $broadcast(bytemuck::cast(LAST_WORD));
-                let mut padded: [Chunk; 2] = [[0; KEYS]; 2];
-                for at in (0..first.len()).step_by(KEYS) {
-                    let n = KEYS.min(first.len() - at);
-                    // What is left at the end is worked on in a chunk of its own.
-                    padded[0][..n].copy_from_slice(&first[at..at + n]);
-                    if paired {
-                        padded[1][..n].copy_from_slice(&second[at..at + n]);
+                let (whole, rest) = first.as_chunks_mut::<KEYS>();
+                let (others, other_rest) = second.as_chunks_mut::<KEYS>();
+                let mut next = index;
+                let mut unused = [0; KEYS];
+                for (i, labels) in whole.iter_mut().enumerate() {
+                    match paired {
+                        true => chunk::<true>(start, rotate, next, labels, &mut others[i]),
+                        false => chunk::<false>(start, rotate, next, labels, &mut unused),
                     }
-                    let indices: Chunk = std::array::from_fn(|i| u128::from(index.wrapping_add((at + i) as u64)));
+                    next = next.wrapping_add(KEYS as u64);
+                }
+                // What is left is worked on in a chunk of its own.
+                if !rest.is_empty() {
+                    let (mut labels, mut other) = ([0; KEYS], [0; KEYS]);
+                    labels[..rest.len()].copy_from_slice(rest);
+                    other[..other_rest.len()].copy_from_slice(other_rest);
+                    chunk::<true>(start, rotate, next, &mut labels, &mut other);
+                    rest.copy_from_slice(&labels[..rest.len()]);
+                    other_rest.copy_from_slice(&other[..other_rest.len()]);
+                }
+
+                #[target_feature(enable = $features)]
+                fn chunk<const PAIRED: bool>(
+                    start: $vector,
+                    rotate: $vector,
+                    index: u64,
+                    labels: &mut Chunk,
+                    other: &mut Chunk,
+                ) {
+                    let indices: Chunk = std::array::from_fn(|i| u128::from(index.wrapping_add(i as u64)));
                     let load = |from: &Chunk| -> [$vector; REGISTERS] { bytemuck::cast(*from) };
                     let mut keys = load(&indices).map(|i| $xor(i, start));
-                    let x = load(&padded[0]);
-                    let y = load(&padded[1]);
+                    let (x, y) = (load(labels), load(other));
                     let (mut u, mut v) = (x, y);
                     for r in 0..REGISTERS {
                         u[r] = $xor(u[r], keys[r]);
-                        v[r] = $xor(v[r], keys[r]);
+                        if PAIRED {
+                            v[r] = $xor(v[r], keys[r]);
+                        }
                     }
                     for (round, constant) in ROUND_CONSTANTS.iter().enumerate() {
                         let constant = $one(*constant);
@@ -115,10 +137,14 @@ mod wide {
                         for r in 0..REGISTERS {
                             if round < 9 {
                                 u[r] = $round(u[r], keys[r]);
-                                v[r] = $round(v[r], keys[r]);
+                                if PAIRED {
+                                    v[r] = $round(v[r], keys[r]);
+                                }
                             } else {
                                 u[r] = $last(u[r], keys[r]);
-                                v[r] = $last(v[r], keys[r]);
+                                if PAIRED {
+                                    v[r] = $last(v[r], keys[r]);
+                                }
                             }
                         }
                     }
@@ -126,11 +152,7 @@ mod wide {
                         u[r] = $xor(u[r], x[r]);
                         v[r] = $xor(v[r], y[r]);
                     }
-                    let (u, v): (Chunk, Chunk) = (bytemuck::cast(u), bytemuck::cast(v));
-                    first[at..at + n].copy_from_slice(&u[..n]);
-                    if paired {
-                        second[at..at + n].copy_from_slice(&v[..n]);
-                    }
+                    (*labels, *other) = (bytemuck::cast(u), bytemuck::cast(v));
                 }
             }
         };

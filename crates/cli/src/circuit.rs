@@ -5,17 +5,25 @@ use crate::error::CliError;
 use clap::{Args, Subcommand};
 use privity_circuit::{Circuit, aes, arithmetic, bristol, sha256};
 use privity_gc::{Garbler, Schedule, TABLE_BYTES, evaluate};
+use privity_net::Link;
+use privity_net::identity::Identity;
+use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_yao::{EVALUATOR, GARBLER};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Look at, run, measure and make Boolean circuits in Bristol Fashion (old and new format).
 #[derive(Subcommand)]
 pub enum Command {
     /// Say what a circuit takes and gives, and what it costs.
     Info(InfoArgs),
-    /// Run a circuit on inputs, in the clear or garbled (both sides here: a test of the garbling, no protocol between parties).
+    /// Run a circuit on inputs, in the clear or garbled (both sides here).
     Run(RunArgs),
+    /// One party of Yao's protocol: gives the first input, garbles, listens. Both learn all outputs.
+    Garble(PartyArgs),
+    /// The other party: gives all other inputs, evaluates, dials.
+    Evaluate(PartyArgs),
     /// Measure garbling and evaluating.
     Bench(BenchArgs),
     /// Write a generated circuit.
@@ -43,6 +51,32 @@ pub struct RunArgs {
     /// Garble and evaluate, in place of evaluating in the clear.
     #[arg(long)]
     garbled: bool,
+    /// Print outputs as bytes in their order.
+    #[arg(long)]
+    bytes: bool,
+}
+
+/// Arguments of `privity circuit garble` and `evaluate`.
+#[derive(Args)]
+pub struct PartyArgs {
+    /// The circuit; both parties have the same.
+    file: PathBuf,
+    /// This party's inputs, as for `run`. They are not shown to the other party, but on this command line; `-` reads them from standard
+    /// input, one on a line.
+    #[arg(required = true)]
+    inputs: Vec<String>,
+    /// Host and port on which the garbler listens: its own for `garble`, the garbler's for `evaluate`.
+    #[arg(long)]
+    address: String,
+    /// Directory of this party's certificate and key: see `privity keys new`.
+    #[arg(long)]
+    identity: PathBuf,
+    /// Fingerprint of the other party's certificate.
+    #[arg(long)]
+    peer: String,
+    /// Seconds to wait for the other party.
+    #[arg(long, default_value_t = 60)]
+    wait: u64,
     /// Print outputs as bytes in their order.
     #[arg(long)]
     bytes: bool,
@@ -80,6 +114,8 @@ pub fn run(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Info(args) => info(args),
         Command::Run(args) => run_circuit(args),
+        Command::Garble(args) => party(args, GARBLER),
+        Command::Evaluate(args) => party(args, EVALUATOR),
         Command::Bench(args) => bench(args),
         Command::Make(args) => make(args),
     }
@@ -149,21 +185,71 @@ fn to_hex(bits: &[bool], in_order: bool) -> String {
     format!("0x{}", pairs.concat())
 }
 
-fn run_circuit(args: &RunArgs) -> Result<(), CliError> {
-    let circuit = load(&args.file)?;
-    if args.inputs.len() != circuit.inputs().len() {
-        let problem = format!("takes {} inputs, and {} are given", circuit.inputs().len(), args.inputs.len());
-        return Err(CliError::Circuit { file: args.file.clone(), problem });
+/// The bits of some inputs, one after the other.
+fn all_bits(file: &Path, inputs: &[String], widths: &[usize]) -> Result<Vec<bool>, CliError> {
+    if inputs.len() != widths.len() {
+        let problem = format!("takes {} inputs here, and {} are given", widths.len(), inputs.len());
+        return Err(CliError::Circuit { file: file.into(), problem });
     }
-    let given = args.inputs.iter().zip(circuit.inputs());
-    let inputs = given.map(|(text, width)| bits(text, *width)).collect::<Result<Vec<_>, _>>()?.concat();
-    let outputs = if args.garbled { garbled(&circuit, &inputs)? } else { circuit.evaluate_bits(&inputs) };
-    let mut rest = &outputs[..];
+    let given = inputs.iter().zip(widths).map(|(text, width)| bits(text, *width));
+    Ok(given.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn print_outputs(circuit: &Circuit, outputs: &[bool], in_order: bool) {
+    let mut rest = outputs;
     for width in circuit.outputs() {
         let (output, after) = rest.split_at(*width);
-        println!("{}", to_hex(output, args.bytes));
+        println!("{}", to_hex(output, in_order));
         rest = after;
     }
+}
+
+fn run_circuit(args: &RunArgs) -> Result<(), CliError> {
+    let circuit = load(&args.file)?;
+    let inputs = all_bits(&args.file, &args.inputs, circuit.inputs())?;
+    let outputs = if args.garbled { garbled(&circuit, &inputs)? } else { circuit.evaluate_bits(&inputs) };
+    print_outputs(&circuit, &outputs, args.bytes);
+    Ok(())
+}
+
+/// One party of Yao's protocol over TLS.
+fn party(args: &PartyArgs, me: usize) -> Result<(), CliError> {
+    let circuit = load(&args.file)?;
+    let (garblers, evaluators) = circuit.inputs().split_at(circuit.inputs().len().min(1));
+    let widths = if me == GARBLER { garblers } else { evaluators };
+    let inputs = match &args.inputs[..] {
+        [dash] if dash == "-" => {
+            let lines: Result<Vec<String>, _> = std::io::stdin().lines().collect();
+            all_bits(&args.file, &lines.map_err(CliError::system("reading the inputs"))?, widths)?
+        }
+        inputs => all_bits(&args.file, inputs, widths)?,
+    };
+    let identity = Identity::load(&args.identity)?;
+    let mut peers = [identity.fingerprint(), args.peer.clone()]
+        .map(|fingerprint| Peer { address: args.address.clone(), fingerprint });
+    if me == EVALUATOR {
+        peers.reverse();
+    }
+    let limits = Limits { connect: Duration::from_secs(args.wait), ..Limits::default() };
+    let mut digest = blake3::Hasher::new_derive_key("privity 2026-11 circuit between two parties");
+    digest.update(bristol::write(&circuit).as_bytes());
+    let mut link = TlsLink::connect(TlsConfig {
+        me,
+        peers: peers.into(),
+        identity: identity.into(),
+        job: *digest.finalize().as_bytes(),
+        limits,
+        unprotected: false,
+    })?;
+    let session = link.session();
+    eprintln!("privity: the garbler is trusted to follow the protocol; the evaluator is not");
+    let outputs = match me {
+        GARBLER => privity_yao::garble(&mut link, session, &circuit, &inputs)?,
+        _ => privity_yao::evaluate(&mut link, session, &circuit, &inputs)?,
+    };
+    print_outputs(&circuit, &outputs, args.bytes);
+    // The outputs are complete, however the other takes leave.
+    let _ = link.close();
     Ok(())
 }
 
@@ -185,7 +271,7 @@ fn garbled(circuit: &Circuit, inputs: &[bool]) -> Result<Vec<bool>, CliError> {
         at += part.len();
         Ok::<_, Infallible>(())
     });
-    Ok(labels.iter().zip(&garbling.decoding).map(|(label, zero)| (label & 1 == 1) ^ zero).collect())
+    Ok(labels.iter().zip(garbling.outputs.iter()).map(|(label, zero)| (label ^ zero) & 1 == 1).collect())
 }
 
 fn bench(args: &BenchArgs) -> Result<(), CliError> {

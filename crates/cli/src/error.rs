@@ -26,6 +26,9 @@ pub enum CliError {
         /// What is wrong with it, or with its use.
         problem: String,
     },
+    /// Yao's protocol.
+    #[error(transparent)]
+    Yao(#[from] privity_yao::YaoError),
     /// An input of a circuit.
     #[error("input {input}: {problem}")]
     Input {
@@ -95,9 +98,12 @@ impl CliError {
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. }) => exit::CONFIG,
+            CliError::Yao(privity_yao::YaoError::Cheating { .. }) => exit::CHEATING,
+            CliError::Yao(privity_yao::YaoError::Input { .. }) => exit::DATA,
+            CliError::Yao(_) => exit::NETWORK,
             CliError::Share(_) | CliError::Circuit { .. } | CliError::Input { .. } => exit::DATA,
-            CliError::Net(_) | CliError::System { .. } => exit::OUTPUT,
-            CliError::Bench(_) => exit::NETWORK,
+            CliError::Net(privity_net::NetError::Io { .. }) | CliError::System { .. } => exit::OUTPUT,
+            CliError::Net(_) | CliError::Bench(_) => exit::NETWORK,
         }
     }
 }

@@ -46,7 +46,7 @@ fn what_is_wrong_is_said_with_the_file_or_the_input() {
         (&["make", "unheard-of", "--out", "x.txt"], "circuits are add"),
         (&["info", "bad.txt"], "bad.txt: gate 1 reads wire 2"),
         (&["info", "absent.txt"], "absent.txt"),
-        (&["run", "less.txt", "1"], "takes 2 inputs, and 1 are given"),
+        (&["run", "less.txt", "1"], "takes 2 inputs here, and 1 are given"),
         (&["run", "less.txt", "256", "1"], "input 256: has more than the 8 bits"),
         (&["run", "less.txt", "0xzz", "1"], "is not hexadecimal"),
         (&["run", "less.txt", "bytes:123", "1"], "pairs of hexadecimal digits"),
@@ -55,4 +55,53 @@ fn what_is_wrong_is_said_with_the_file_or_the_input() {
         assert!(code == Some(2) || code == Some(3), "{args:?}: {code:?}");
         assert!(err.contains(words), "{args:?}: {err}");
     }
+}
+
+/// Two processes over TLS: one has the key, the other the block.
+#[test]
+fn two_parties_evaluate_what_neither_shows() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let run = |args: &[&str]| privity(folder.path(), args);
+    assert_eq!(run(&["circuit", "make", "aes128", "--out", "aes.txt"]).0, Some(0));
+    let fingerprint = |name: &str| {
+        let (_, out, err) = run(&["keys", "new", name]);
+        let line = out.lines().next().unwrap_or_default().to_owned();
+        line.split(": ").nth(1).unwrap_or_else(|| panic!("{out} {err}")).to_owned()
+    };
+    let (alice, bob) = (fingerprint("alice"), fingerprint("bob"));
+    let port = privity_net::tls::loopback_listener().expect("a port").local_addr().expect("bound").to_string();
+    let party = |side: &str, input: &str, identity: &str, peer: &str| {
+        let args = [
+            "circuit",
+            side,
+            "aes.txt",
+            input,
+            "--address",
+            &port,
+            "--identity",
+            identity,
+            "--peer",
+            peer,
+            "--bytes",
+            "--wait",
+            "8",
+        ];
+        privity(folder.path(), &args)
+    };
+    let (key, block) = ("bytes:000102030405060708090a0b0c0d0e0f", "bytes:00112233445566778899aabbccddeeff");
+    let (garbler, evaluator) = std::thread::scope(|scope| {
+        let garbler = scope.spawn(|| party("garble", key, "alice", &bob));
+        let evaluator = party("evaluate", block, "bob", &alice);
+        (garbler.join().expect("no panic"), evaluator)
+    });
+    let encrypted = "bytes:69c4e0d86a7b0430d8cdb78070b4c55a\n";
+    assert_eq!((garbler.0, &garbler.1[..]), (Some(0), encrypted), "{}", garbler.2);
+    assert_eq!((evaluator.0, &evaluator.1[..]), (Some(0), encrypted), "{}", evaluator.2);
+    // A party whose certificate was not named is turned away.
+    let (garbler, evaluator) = std::thread::scope(|scope| {
+        let garbler = scope.spawn(|| party("garble", key, "alice", &alice));
+        let evaluator = party("evaluate", block, "bob", &alice);
+        (garbler.join().expect("no panic"), evaluator)
+    });
+    assert!(garbler.0 != Some(0) && evaluator.0 != Some(0), "{garbler:?} {evaluator:?}");
 }

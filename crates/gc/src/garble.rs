@@ -27,12 +27,19 @@ impl Drop for Garbler {
     }
 }
 
-/// What garbling leaves with the garbler: labels of 0 of every input, and colours of 0 of every output; instance after instance for each bit.
-pub struct Garbling {
-    /// `[input bit][instance]`
+/// Input labels of instances that are about to be garbled.
+pub struct Begun {
+    /// Labels of 0, `[input bit][instance]`.
     pub inputs: Zeroizing<Vec<Label>>,
-    /// `[output bit][instance]`: an output is its label's colour and this, added.
-    pub decoding: Vec<bool>,
+    instances: usize,
+}
+
+/// What garbling leaves with the garbler: labels of 0, `[bit][instance]`.
+pub struct Garbling {
+    /// Of every input.
+    pub inputs: Zeroizing<Vec<Label>>,
+    /// Of every output: an output is its label's colour and that of this, added.
+    pub outputs: Zeroizing<Vec<Label>>,
 }
 
 impl Garbler {
@@ -67,25 +74,29 @@ impl Garbler {
         self.difference
     }
 
-    /// Garbles so many instances. Tables go to `sink` in the order in which [`crate::evaluate`] takes them: two labels for each AND.
+    /// Draws the input labels of so many instances, for those that are sent before the tables.
+    pub fn begin(&mut self, schedule: &Schedule, instances: usize) -> Begun {
+        let mut fresh = Zeroizing::new(vec![0u64; 2 * schedule.input_bits() * instances]);
+        self.labels.fill(0, self.drawn, &mut fresh);
+        self.drawn += (fresh.len() / 2) as u64;
+        let label = |words: &[u64]| u128::from(words[0]) | u128::from(words[1]) << 64;
+        Begun { inputs: Zeroizing::new(fresh.chunks_exact(2).map(label).collect()), instances }
+    }
+
+    /// Garbles from input labels. Tables go to `sink` in the order in which [`crate::evaluate`] takes them: two labels for each AND. Labels of 0
+    /// of the outputs, `[output bit][instance]`.
     ///
     /// # Errors
     /// What `sink` gives.
-    pub fn garble<E>(
+    pub fn garble_from<E>(
         &mut self,
         schedule: &Schedule,
-        instances: usize,
+        begun: Begun,
         mut sink: impl FnMut(&[Label]) -> Result<(), E>,
-    ) -> Result<Garbling, E> {
-        let inputs = schedule.input_bits() * instances;
+    ) -> Result<Zeroizing<Vec<Label>>, E> {
+        let Begun { inputs, instances } = begun;
         let mut labels = Zeroizing::new(vec![0u128; schedule.slots * instances]);
-        let mut fresh = Zeroizing::new(vec![0u64; 2 * inputs]);
-        self.labels.fill(0, self.drawn, &mut fresh);
-        self.drawn += (fresh.len() / 2) as u64;
-        for (label, words) in labels.iter_mut().zip(fresh.chunks_exact(2)) {
-            *label = u128::from(words[0]) | u128::from(words[1]) << 64;
-        }
-        let inputs = Zeroizing::new(labels[..inputs].to_vec());
+        labels[..inputs.len()].copy_from_slice(&inputs);
         let mut work = Work::default();
         let difference = self.difference;
         for level in &schedule.levels {
@@ -99,8 +110,22 @@ impl Garbler {
             }
         }
         let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
-        let decoding = schedule.outputs.iter().flat_map(of).map(|label| label & 1 == 1).collect();
-        Ok(Garbling { inputs, decoding })
+        Ok(Zeroizing::new(schedule.outputs.iter().flat_map(of).copied().collect()))
+    }
+
+    /// Both in one: see [`Garbler::begin`] and [`Garbler::garble_from`].
+    ///
+    /// # Errors
+    /// What `sink` gives.
+    pub fn garble<E>(
+        &mut self,
+        schedule: &Schedule,
+        instances: usize,
+        sink: impl FnMut(&[Label]) -> Result<(), E>,
+    ) -> Result<Garbling, E> {
+        let begun = self.begin(schedule, instances);
+        let inputs = begun.inputs.clone();
+        Ok(Garbling { inputs, outputs: self.garble_from(schedule, begun, sink)? })
     }
 }
 

@@ -8,7 +8,7 @@ mod garble;
 mod schedule;
 
 pub use evaluate::evaluate;
-pub use garble::{Garbler, Garbling};
+pub use garble::{Begun, Garbler, Garbling};
 pub use schedule::Schedule;
 
 /// A wire label. Its lowest bit is the colour, which says nothing of the value.

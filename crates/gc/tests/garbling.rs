@@ -24,7 +24,7 @@ fn garbled(garbler: &mut Garbler, circuit: &Circuit, inputs: &[bool], instances:
     });
     let out = out.expect("memory gives all");
     assert!(rest.is_empty());
-    out.iter().zip(&garbling.decoding).map(|(label, zero)| (label & 1 == 1) ^ zero).collect()
+    out.iter().zip(garbling.outputs.iter()).map(|(label, zero)| (label ^ zero) & 1 == 1).collect()
 }
 
 fn plain(circuit: &Circuit, inputs: &[bool], instances: usize) -> Vec<bool> {

@@ -6,6 +6,7 @@ use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE as BASE;
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::scalar::Scalar;
 use privity_prim::{PrimError, Secret, fresh_secret};
+use subtle::ConditionallySelectable;
 use zeroize::Zeroizing;
 
 /// Bytes of the receiver's message for each transfer, and of the sender's.
@@ -70,19 +71,15 @@ impl Receiver {
             // Spec 2.1: the other point is random; the chosen one makes up for its hash.
             let exponent = scalar()?;
             let other = RistrettoPoint::from_uniform_bytes(&*uniform()?).compress();
-            let which = usize::from(!*choice);
             let masks = [0, 1].map(|which| hash_to_point(&session, index, which, other.as_bytes()));
             // The hash is that of the other point, at the place of the chosen one: both are computed, one is picked.
-            let mask = pick(*choice, &masks[0], &masks[1]);
+            let mask = RistrettoPoint::conditional_select(&masks[0], &masks[1], u8::from(*choice).into());
             let chosen = (&exponent * BASE - mask).compress();
-            let points = [chosen, other];
-            for place in [0, 1] {
-                let take_other = ones_if_equal(place, which);
-                let bytes: [u8; 32] = std::array::from_fn(|i| {
-                    let (chosen, other) = (points[0].as_bytes()[i], points[1].as_bytes()[i]);
-                    chosen ^ (chosen ^ other) & take_other
-                });
-                sent.extend_from_slice(&bytes);
+            // The chosen point comes second if the choice is 1.
+            let swapped = u8::from(*choice).into();
+            for (first, second) in [(&chosen, &other), (&other, &chosen)] {
+                let byte = |i: usize| u8::conditional_select(&first.as_bytes()[i], &second.as_bytes()[i], swapped);
+                sent.extend_from_slice(&std::array::from_fn::<u8, 32, _>(byte));
             }
             exponents.push(exponent);
         }
@@ -106,17 +103,6 @@ impl Receiver {
         };
         Ok(points.iter().zip(&self.choices).enumerate().map(one).collect())
     }
-}
-
-/// All ones if equal.
-fn ones_if_equal(a: usize, b: usize) -> u8 {
-    (((a ^ b) & 1) as u8).wrapping_sub(1)
-}
-
-/// `b` if the bit is set, else `a`, without a branch.
-fn pick(bit: bool, a: &RistrettoPoint, b: &RistrettoPoint) -> RistrettoPoint {
-    let scalar = Scalar::from(u8::from(bit));
-    a + scalar * (b - a)
 }
 
 /// Reads points, so many for each transfer.

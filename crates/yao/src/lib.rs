@@ -83,6 +83,21 @@ fn widths(circuit: &Circuit) -> (usize, usize) {
     (garblers, circuit.input_bits() - garblers)
 }
 
+/// A circuit and the order of its gates, made once for any number of runs.
+pub struct Prepared {
+    schedule: Schedule,
+    garblers: usize,
+    evaluators: usize,
+}
+
+impl Prepared {
+    /// Prepares a circuit.
+    pub fn new(circuit: &Circuit) -> Self {
+        let (garblers, evaluators) = widths(circuit);
+        Prepared { schedule: Schedule::new(circuit), garblers, evaluators }
+    }
+}
+
 /// A link with one peer, its messages numbered.
 struct Channel<'a> {
     link: &'a mut dyn Link,
@@ -137,20 +152,21 @@ fn told<T>(link: &mut dyn Link, run: impl FnOnce(&mut Channel<'_>) -> Result<T, 
 pub fn garble(
     link: &mut dyn Link,
     session: [u8; 32],
-    circuit: &Circuit,
+    circuit: &Prepared,
     input: &[bool],
 ) -> Result<Vec<bool>, YaoError> {
-    let (garblers, evaluators) = widths(circuit);
+    let Prepared { schedule, garblers, evaluators } = circuit;
+    let (garblers, evaluators) = (*garblers, *evaluators);
     told(link, |channel| {
         fits(input, garblers)?;
         // Spec 2.1: the evaluator's choices.
         let mut choices = vec![0; RECEIVER_BYTES * evaluators];
         channel.recv(&mut choices)?;
         let (keys, answer) = base::send(session, evaluators, &choices)?;
-        let (schedule, mut garbler) = (Schedule::new(circuit), Garbler::new()?);
+        let mut garbler = Garbler::new()?;
         // Spec 2.2: labels go before tables, which are made while they are sent.
         let start = garbler.start();
-        let garbling = garbler.begin(&schedule, 1);
+        let garbling = garbler.begin(schedule, 1);
         let mut head = start.to_le_bytes().to_vec();
         head.extend_from_slice(&answer);
         for (zero, pair) in garbling.inputs[garblers..].iter().zip(&keys) {
@@ -162,7 +178,7 @@ pub fn garble(
             head.extend_from_slice(&garbler.label(*zero, *bit).to_le_bytes());
         }
         channel.send(&head)?;
-        let outputs = garbler.garble_from(&schedule, garbling, |tables| channel.send(bytemuck::cast_slice(tables)))?;
+        let outputs = garbler.garble_from(schedule, garbling, |tables| channel.send(bytemuck::cast_slice(tables)))?;
         // Spec 2.3: colours of the outputs; then the evaluator's labels, each that of a value.
         let colours: Vec<u8> = outputs.iter().map(|zero| (zero & 1) as u8).collect();
         channel.send(&colours)?;
@@ -186,10 +202,11 @@ pub fn garble(
 pub fn evaluate(
     link: &mut dyn Link,
     session: [u8; 32],
-    circuit: &Circuit,
+    circuit: &Prepared,
     inputs: &[bool],
 ) -> Result<Vec<bool>, YaoError> {
-    let (garblers, evaluators) = widths(circuit);
+    let Prepared { schedule, garblers, evaluators } = circuit;
+    let (garblers, evaluators) = (*garblers, *evaluators);
     told(link, |channel| {
         fits(inputs, evaluators)?;
         let receiver = Receiver::new(session, inputs.to_vec())?;
@@ -205,8 +222,7 @@ pub fn evaluate(
             let (zero, one) = (label(&pair[..16]), label(&pair[16..]));
             active.push(zero ^ (zero ^ one) & Label::from(*choice).wrapping_neg() ^ pad(&key));
         }
-        let schedule = Schedule::new(circuit);
-        let labels = privity_gc::evaluate(&schedule, label(start), 0, &active, 1, |tables| {
+        let labels = privity_gc::evaluate(schedule, label(start), 0, &active, 1, |tables| {
             channel.recv(bytemuck::cast_slice_mut(tables))
         })?;
         let mut colours = vec![0; labels.len()];

@@ -3,7 +3,7 @@
 use privity_circuit::{Circuit, aes, arithmetic, sha256};
 use privity_net::sim::{self, Frame, SimConfig, Tamper};
 use privity_net::{Link, NetError, memory};
-use privity_yao::{Cost, EVALUATOR, GARBLER, YaoError, evaluate, garble};
+use privity_yao::{Cost, EVALUATOR, GARBLER, Prepared, YaoError, evaluate, garble};
 use std::sync::Arc;
 
 const SESSION: [u8; 32] = [9; 32];
@@ -19,6 +19,7 @@ fn value(bits: &[bool]) -> u64 {
 
 /// Both sides over given links; with what each sent.
 fn both(mut links: Vec<impl Link>, circuit: &Circuit, garblers: &[bool], evaluators: &[bool]) -> [(Outcome, u64); 2] {
+    let circuit = &Prepared::new(circuit);
     let (mut to_evaluate, mut to_garble) = (links.pop().expect("two"), links.pop().expect("two"));
     let sent = |link: &dyn Link, peer: usize| link.stats()[peer].sent;
     std::thread::scope(|scope| {
@@ -105,5 +106,8 @@ fn inputs_and_links_that_do_not_fit_are_refused_at_both_ends() {
     assert_eq!(garbler.0, Err(YaoError::Input { given: 9, wanted: 8 }));
     assert!(matches!(evaluator.0, Err(YaoError::Net(NetError::Reported { by: GARBLER, .. }))), "{:?}", evaluator.0);
     let mut links = memory::mesh(3);
-    assert_eq!(garble(&mut links[0], SESSION, &circuit, &bits(1, 8)), Err(YaoError::Parties { parties: 3 }));
+    assert_eq!(
+        garble(&mut links[0], SESSION, &Prepared::new(&circuit), &bits(1, 8)),
+        Err(YaoError::Parties { parties: 3 })
+    );
 }

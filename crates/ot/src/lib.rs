@@ -1,8 +1,11 @@
-//! Oblivious transfer without a dealer. [`base`]: endemic transfers over Ristretto. Specification: docs/protocols/ot.md.
+//! Oblivious transfer without a dealer. [`base`]: endemic transfers over Ristretto; [`extension`]: many from 128 of them. Specification:
+//! docs/protocols/ot.md.
 
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod extension;
+mod transpose;
 
 /// Why a transfer stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +24,12 @@ pub enum OtError {
         /// Bytes.
         got: usize,
     },
+    /// The receiver of an extension deviated, or a machine is faulty.
+    #[error(
+        "the check of the transfers failed: the receiver's columns are not of one choice, it deviated or a machine is faulty; \
+         nothing was transferred"
+    )]
+    Cheating,
     /// The operating system gave no randomness.
     #[error("no randomness from the operating system; nothing was transferred")]
     Randomness,

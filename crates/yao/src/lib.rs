@@ -7,8 +7,8 @@ use privity_circuit::Circuit;
 use privity_gc::{Garbler, Label, Schedule, TABLE_BYTES};
 use privity_net::{AbortCause, Link, NetError, Tag};
 use privity_ot::OtError;
-use privity_ot::base::{self, RECEIVER_BYTES, Receiver, SENDER_BYTES};
-use privity_prim::{PrimError, Secret};
+use privity_ot::extension::{Receiver, SETUP_BYTES, START_BYTES, SenderSetup, message_bytes};
+use privity_prim::PrimError;
 
 /// The garbler's number on the link.
 pub const GARBLER: usize = 0;
@@ -57,7 +57,7 @@ impl From<PrimError> for YaoError {
     }
 }
 
-/// What the protocol sends: payload bytes each way. Three messages in sequence.
+/// What the protocol sends: payload bytes each way. Four messages in sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Garbler to evaluator.
@@ -70,9 +70,9 @@ impl Cost {
     /// The cost of a circuit.
     pub fn of(circuit: &Circuit) -> Cost {
         let (garblers, evaluators) = widths(circuit);
-        let head = 16 + (SENDER_BYTES + 32) * evaluators + 16 * garblers;
-        let bytes = head + TABLE_BYTES * circuit.ands() + circuit.output_bits();
-        let back = RECEIVER_BYTES * evaluators + 16 * circuit.output_bits();
+        let head = 16 + 32 * evaluators + 16 * garblers;
+        let bytes = START_BYTES + head + TABLE_BYTES * circuit.ands() + circuit.output_bits();
+        let back = SETUP_BYTES + message_bytes(evaluators) + 16 * circuit.output_bits();
         Cost { to_evaluator: bytes as u64, to_garbler: back as u64 }
     }
 }
@@ -159,19 +159,21 @@ pub fn garble(
     let (garblers, evaluators) = (*garblers, *evaluators);
     told(link, |channel| {
         fits(input, garblers)?;
-        // Spec 2.1: the evaluator's choices.
-        let mut choices = vec![0; RECEIVER_BYTES * evaluators];
+        // Spec 2.1: transfers of the evaluator's labels.
+        let setup = SenderSetup::new(session)?;
+        channel.send(setup.message())?;
+        let mut choices = vec![0; SETUP_BYTES + message_bytes(evaluators)];
         channel.recv(&mut choices)?;
-        let (keys, answer) = base::send(session, evaluators, &choices)?;
+        let (answer, choices) = choices.split_at(SETUP_BYTES);
+        let (_, keys) = setup.finish(answer)?.extend(evaluators, choices)?;
         let mut garbler = Garbler::new()?;
         // Spec 2.2: labels go before tables, which are made while they are sent.
         let start = garbler.start();
         let garbling = garbler.begin(schedule, 1);
         let mut head = start.to_le_bytes().to_vec();
-        head.extend_from_slice(&answer);
-        for (zero, pair) in garbling.inputs[garblers..].iter().zip(&keys) {
+        for (zero, pair) in garbling.inputs[garblers..].iter().zip(keys.iter()) {
             for (value, key) in [false, true].into_iter().zip(pair) {
-                head.extend_from_slice(&(garbler.label(*zero, value) ^ pad(key)).to_le_bytes());
+                head.extend_from_slice(&(garbler.label(*zero, value) ^ key).to_le_bytes());
             }
         }
         for (zero, bit) in garbling.inputs.iter().zip(input) {
@@ -209,18 +211,21 @@ pub fn evaluate(
     let (garblers, evaluators) = (*garblers, *evaluators);
     told(link, |channel| {
         fits(inputs, evaluators)?;
-        let receiver = Receiver::new(session, inputs.to_vec())?;
-        channel.send(receiver.message())?;
-        let mut head = vec![0; 16 + (SENDER_BYTES + 32) * evaluators + 16 * garblers];
+        let mut setup = vec![0; START_BYTES];
+        channel.recv(&mut setup)?;
+        let (mut receiver, mut answer) = Receiver::new(session, &setup)?;
+        let (choices, keys) = receiver.extend(inputs)?;
+        answer.extend_from_slice(&choices);
+        channel.send(&answer)?;
+        let mut head = vec![0; 16 + 32 * evaluators + 16 * garblers];
         channel.recv(&mut head)?;
         let (start, rest) = head.split_at(16);
-        let (answer, rest) = rest.split_at(SENDER_BYTES * evaluators);
         let (masked, own) = rest.split_at(32 * evaluators);
         let label = |bytes: &[u8]| Label::from_le_bytes(bytes.try_into().expect("sixteen bytes"));
         let mut active: Vec<Label> = own.chunks_exact(16).map(label).collect();
-        for ((pair, key), choice) in masked.chunks_exact(32).zip(receiver.keys(answer)?).zip(inputs) {
+        for ((pair, key), choice) in masked.chunks_exact(32).zip(keys.iter()).zip(inputs) {
             let (zero, one) = (label(&pair[..16]), label(&pair[16..]));
-            active.push(zero ^ (zero ^ one) & Label::from(*choice).wrapping_neg() ^ pad(&key));
+            active.push(zero ^ (zero ^ one) & Label::from(*choice).wrapping_neg() ^ key);
         }
         let labels = privity_gc::evaluate(schedule, label(start), 0, &active, 1, |tables| {
             channel.recv(bytemuck::cast_slice_mut(tables))
@@ -238,9 +243,4 @@ fn fits(input: &[bool], wanted: usize) -> Result<(), YaoError> {
         true => Ok(()),
         false => Err(YaoError::Input { given: input.len(), wanted }),
     }
-}
-
-/// What hides a label: half of a transfer's key.
-fn pad(key: &Secret) -> Label {
-    Label::from_le_bytes(key.expose()[..16].try_into().expect("sixteen bytes"))
 }

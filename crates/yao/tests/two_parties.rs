@@ -79,7 +79,7 @@ fn an_evaluator_that_deviates_passes_off_nothing() {
     let (a, b) = (bits(13, 8), bits(11, 8));
     let frames = 2;
     for (index, byte, bit) in
-        (0..frames).flat_map(|i| (0..128).step_by(5).flat_map(move |b| [(i, b, 1u8), (i, b, 0x80)]))
+        (0..frames).flat_map(|i| (0..5000).step_by(97).flat_map(move |b| [(i, b, 1u8), (i, b, 0x80)]))
     {
         let hook: Tamper = Arc::new(move |mut frame: Frame| {
             if frame.from == EVALUATOR && frame.index == index {
@@ -91,7 +91,7 @@ fn an_evaluator_that_deviates_passes_off_nothing() {
         let links = sim::mesh(2, SimConfig { tamper: Some(hook), ..SimConfig::default() });
         let [garbler, _] = both(links, &circuit, &a, &b);
         match garbler.0 {
-            // An altered point of a transfer: no point, or labels that the evaluator cannot use.
+            // Altered transfers: no point, a failed check, or labels that the evaluator cannot use.
             Err(YaoError::Cheating { .. } | YaoError::Ot(_)) => {}
             Ok(out) => panic!("message {index}, byte {byte}: {}", value(&out)),
             Err(other) => panic!("message {index}, byte {byte}: {other}"),

@@ -11,7 +11,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("net", &["prim"]),
     ("shamir", &["ring", "prim"]),
     ("gc", &["ring", "prim", "circuit"]),
-    ("ot", &["prim"]),
+    ("ot", &["ring", "prim"]),
     ("yao", &["prim", "circuit", "net", "gc", "ot"]),
     ("mpc", &["ring", "prim", "circuit", "net"]),
     ("mpc-test", &["ring", "prim", "circuit", "net", "mpc"]),

@@ -114,6 +114,14 @@ fn the_template_of_three_banks_and_a_helper_is_sound() {
 }
 
 #[test]
+fn the_template_of_two_parties_and_a_dealer_is_sound() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/two-parties");
+    let job = privity_job::Job::load(&folder.join("job.toml")).expect("a sound job");
+    assert_eq!((job.protocol().name(), job.owner_names()), ("additive", vec!["hospital-a".into(), "hospital-b".into()]));
+    assert_eq!(job.schema().feature_names().len(), 30);
+}
+
+#[test]
 fn a_dealer_is_none_of_the_parties() {
     let job = common::parse(&common::dealt(2)).expect("a sound job");
     assert_eq!((job.owners(), job.rows().len(), job.owner_names()), (2, 3, vec!["north".into(), "east".into()]));

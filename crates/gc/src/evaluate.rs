@@ -33,8 +33,8 @@ pub fn evaluate<E>(
             tables.resize(2 * count, 0);
             source(&mut tables)?;
             gather(&mut operands, &labels, ands, instances);
-            hashes.clone_from(&operands);
-            hash.hash(index, &mut hashes);
+            hashes.resize(2 * count, 0);
+            hash.hash(index, &operands, &mut hashes);
             index += 2 * count as u64;
             results.resize(count, 0);
             let given = pairs(&operands).iter().zip(pairs(&hashes).iter().zip(pairs(&tables)));

@@ -154,10 +154,9 @@ impl Work {
     ) {
         let count = ands.len() * instances;
         gather(&mut self.operands, labels, ands, instances);
-        self.zeros.clone_from(&self.operands);
-        self.ones.clear();
-        self.ones.extend(self.operands.iter().map(|label| label ^ difference));
-        hash.hash_pairs(*index, &mut self.zeros, &mut self.ones);
+        self.zeros.resize(2 * count, 0);
+        self.ones.resize(2 * count, 0);
+        hash.hash_both(*index, &self.operands, difference, &mut self.zeros, &mut self.ones);
         *index += 2 * count as u64;
         self.tables.resize(2 * count, 0);
         self.results.resize(count, 0);

@@ -117,7 +117,10 @@ fn the_template_of_three_banks_and_a_helper_is_sound() {
 fn the_template_of_two_parties_and_a_dealer_is_sound() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../templates/two-parties");
     let job = privity_job::Job::load(&folder.join("job.toml")).expect("a sound job");
-    assert_eq!((job.protocol().name(), job.owner_names()), ("additive", vec!["hospital-a".into(), "hospital-b".into()]));
+    assert_eq!(
+        (job.protocol().name(), job.owner_names()),
+        ("additive", vec!["hospital-a".into(), "hospital-b".into()])
+    );
     assert_eq!(job.schema().feature_names().len(), 30);
 }
 

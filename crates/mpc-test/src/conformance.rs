@@ -56,7 +56,7 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 }
 
 /// Numbers of parties that `additive` is tried with, the dealer not counted.
-const ADDITIVE: [usize; 4] = [2, 3, 5, 7];
+const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
 
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.

@@ -171,11 +171,12 @@ impl Receiver {
         let mut message = corrections;
         message.extend_from_slice(&digest.of(chosen).to_le_bytes());
         columns.iter().for_each(|column| message.extend_from_slice(&digest.of(column).to_le_bytes()));
-        let mut rows = transpose(columns, transfers);
-        breaker(&self.session).hash(self.made, &mut rows);
+        let rows = transpose(columns, transfers);
+        let mut keys = Zeroizing::new(vec![0; transfers]);
+        breaker(&self.session).hash(self.made, &rows, &mut keys);
         self.drawn += chosen.len() as u64;
         self.made += transfers as u64;
-        (message, rows)
+        (message, keys)
     }
 }
 
@@ -222,9 +223,9 @@ impl Sender {
             return Err(OtError::Cheating);
         }
         // Spec 3.4.
-        let mut zeros = transpose(&columns, transfers);
-        let mut ones = Zeroizing::new(zeros.iter().map(|row| row ^ *self.difference).collect::<Vec<_>>());
-        breaker(&self.session).hash_pairs(self.made, &mut zeros, &mut ones);
+        let rows = transpose(&columns, transfers);
+        let (mut zeros, mut ones) = (Zeroizing::new(vec![0; transfers]), Zeroizing::new(vec![0; transfers]));
+        breaker(&self.session).hash_both(self.made, &rows, *self.difference, &mut zeros, &mut ones);
         self.drawn += blocks as u64;
         self.made += transfers as u64;
         let keys = zeros.iter().zip(ones.iter()).map(|(zero, one)| [*zero, *one]).collect();

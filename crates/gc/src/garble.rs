@@ -69,11 +69,6 @@ impl Garbler {
     pub fn label(&self, zero: Label, value: bool) -> Label {
         zero ^ self.difference & u128::from(value).wrapping_neg()
     }
-    /// The difference between the labels of 1 and 0, for transferring labels obliviously.
-    pub fn difference(&self) -> Label {
-        self.difference
-    }
-
     /// Draws the input labels of so many instances, for those that are sent before the tables.
     pub fn begin(&mut self, schedule: &Schedule, instances: usize) -> Begun {
         let mut fresh = Zeroizing::new(vec![0u64; 2 * schedule.input_bits() * instances]);

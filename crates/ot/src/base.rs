@@ -17,7 +17,7 @@ pub const SENDER_BYTES: usize = 32;
 /// The receiver between its message and the sender's: choices and exponents. `Debug` is not there.
 pub struct Receiver {
     session: [u8; 32],
-    choices: Vec<bool>,
+    choices: Zeroizing<Vec<bool>>,
     exponents: Zeroizing<Vec<Scalar>>,
     sent: Vec<u8>,
 }
@@ -83,7 +83,7 @@ impl Receiver {
             }
             exponents.push(exponent);
         }
-        Ok(Receiver { session, choices, exponents, sent })
+        Ok(Receiver { session, choices: Zeroizing::new(choices), exponents, sent })
     }
     /// What the sender is sent: two points for each transfer.
     pub fn message(&self) -> &[u8] {
@@ -101,7 +101,7 @@ impl Receiver {
             let sent = &message[SENDER_BYTES * index..][..SENDER_BYTES];
             key(&self.session, index, usize::from(*choice), [received, sent], &shared)
         };
-        Ok(points.iter().zip(&self.choices).enumerate().map(one).collect())
+        Ok(points.iter().zip(self.choices.iter()).enumerate().map(one).collect())
     }
 }
 

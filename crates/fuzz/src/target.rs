@@ -21,6 +21,7 @@ pub const ALL: &[Target] = &[
     Target { name: "job", entry: job },
     Target { name: "checkpoint", entry: privity_job::checkpoint::fuzz },
     Target { name: "circuit", entry: privity_circuit::bristol::fuzz },
+    Target { name: "transfer", entry: privity_ot::fuzz },
     Target { name: "share", entry: privity_shamir::file::fuzz },
 ];
 

@@ -34,3 +34,13 @@ pub enum OtError {
     #[error("no randomness from the operating system; nothing was transferred")]
     Randomness,
 }
+
+/// For fuzzing: whatever the bytes are, they are messages of transfers or not.
+pub fn fuzz(bytes: &[u8]) {
+    let transfers = (bytes.len() / base::RECEIVER_BYTES).min(4);
+    let _ = base::send([0; 32], transfers, &bytes[..transfers * base::RECEIVER_BYTES]);
+    let _ = base::send([0; 32], transfers + 1, bytes);
+    let setup = extension::SenderSetup::new([0; 32]);
+    let _ = setup.and_then(|setup| setup.finish(bytes).map(drop));
+    let _ = extension::Receiver::new([0; 32], bytes);
+}

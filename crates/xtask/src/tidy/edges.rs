@@ -20,7 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("job", &["ring", "prim", "net", "mpc", "nn", "data"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
-    ("fuzz", &["circuit", "net", "data", "job", "shamir"]),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),
     ("xtask", &[]),
 ];
 

@@ -8,7 +8,7 @@ pub(crate) use lanes::*;
 pub(crate) use leaves::*;
 
 use crate::share::Planes;
-use crate::{BitShare, Config, Error, Result, Share, TruncMode};
+use crate::{BitShare, Config, Error, Protocol, Result, Share, TruncMode};
 use privity_ring::{Shape, Tensor, simd::vectorise};
 use std::ops::Range;
 use std::sync::Arc;
@@ -117,6 +117,29 @@ impl BitShare for BooleanShare {
         let parts = |pick: fn(&Self) -> &Planes| Planes::stack(&planes.iter().map(|p| pick(p)).collect::<Vec<_>>());
         BooleanShare::new(parts(|p| &p.x), parts(|p| &p.y))
     }
+}
+
+/// `minuend - subtrahend` of shared bits: borrows by a Kogge-Stone prefix over `[minuend < subtrahend]` of each place. One AND, then two
+/// side by side for each doubling of the width.
+pub(crate) fn subtract<P: Protocol<B = BooleanShare>>(
+    p: &mut P,
+    minuend: &BooleanShare,
+    subtrahend: &BooleanShare,
+    and: impl Fn(&mut P, &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>>,
+) -> Result<BooleanShare> {
+    let difference = minuend.xor(subtrahend);
+    let mut propagate = p.not(&difference);
+    let inverse = p.not(minuend);
+    let mut borrow = and(p, &[(&inverse, subtrahend)])?.remove(0);
+    let mut distance = 1;
+    while distance < minuend.width() {
+        let (moved_borrow, moved_propagate) = (borrow.shifted(distance), propagate.shifted(distance));
+        let mut joined = and(p, &[(&propagate, &moved_borrow), (&propagate, &moved_propagate)])?;
+        propagate = joined.pop().expect("two products");
+        borrow = borrow.xor(&joined.pop().expect("two products"));
+        distance *= 2;
+    }
+    Ok(difference.xor(&borrow.shifted(1)))
 }
 
 /// A tile of a job: job index, tile number (unique in the step), element range.

@@ -1,11 +1,13 @@
 //! Lifts of truncated values, arithmetic to bits, sine series. Spec 5.3, 9 and 10.
 
 use super::{ArithmeticShare, BooleanShare, Buffer, OWNER, Rep3, boolean};
-use crate::masked::{Unit, add_assign, add_lanes, batches, correct, expand, for_lanes, lane, lane_words, tiles};
+use crate::masked::{
+    Unit, add_assign, add_lanes, batches, correct, expand, for_lanes, lane, lane_words, subtract, tiles,
+};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
 use crate::share::Planes;
-use crate::{BitShare, Error, Raw, Result, Share, TruncMode};
+use crate::{Error, Raw, Result, Share, TruncMode};
 use privity_ring::{Tensor, simd::vectorise};
 use std::ops::Range;
 
@@ -143,19 +145,7 @@ pub(super) fn a2b(p: &mut Rep3, x: &ArithmeticShare, width: u32) -> Result<Boole
         }
     }
     let subtrahend = if owner { BooleanShare::new(mask, second) } else { BooleanShare::new(zero, mask) };
-    let difference = minuend.xor(&subtrahend);
-    let mut propagate = crate::Protocol::not(p, &difference);
-    let inverse = crate::Protocol::not(p, &minuend);
-    let mut borrow = boolean::and(p, &[(&inverse, &subtrahend)])?.remove(0);
-    let mut distance = 1;
-    while distance < width {
-        let (moved_borrow, moved_propagate) = (borrow.shifted(distance), propagate.shifted(distance));
-        let mut joined = boolean::and(p, &[(&propagate, &moved_borrow), (&propagate, &moved_propagate)])?;
-        propagate = joined.pop().expect("two products");
-        borrow = borrow.xor(&joined.pop().expect("two products"));
-        distance *= 2;
-    }
-    Ok(difference.xor(&borrow.shifted(1)))
+    subtract(p, &minuend, &subtrahend, boolean::and)
 }
 
 /// Spec 10: a sine series. The owner deals the sines and cosines of its masks, the pair multiplies by those of `A`; all

@@ -2,11 +2,11 @@
 
 use super::{ArithmeticShare, BooleanShare, Buffer, CHECKER, DEALER, FIRST, ONE, OTHER, Rep4, TWO, boolean};
 use crate::masked::{
-    Unit, batches, clear_unused, copy_unused, correct, expand, for_lanes, lane, lane_words, tiles, xor_assign,
+    Unit, batches, clear_unused, copy_unused, correct, expand, for_lanes, lane, lane_words, subtract, tiles, xor_assign,
 };
 use crate::protocol::Pending;
 use crate::share::Planes;
-use crate::{BitShare, Protocol, Raw, Result};
+use crate::{BitShare, Raw, Result};
 use privity_ring::simd::vectorise;
 use std::ops::Range;
 
@@ -193,19 +193,7 @@ pub(super) fn a2b(p: &mut Rep4, x: &ArithmeticShare, width: u32) -> Result<Boole
     assert!((1..=64).contains(&width), "values have 1 to 64 bits");
     let known = Planes::from_values(boolean::known(p, x).data(), width);
     let (minuend, subtrahend) = share_known(p, known)?;
-    let difference = minuend.xor(&subtrahend);
-    let mut propagate = p.not(&difference);
-    let inverse = p.not(&minuend);
-    let mut borrow = boolean::and(p, &[(&inverse, &subtrahend)])?.remove(0);
-    let mut distance = 1;
-    while distance < width {
-        let (moved_borrow, moved_propagate) = (borrow.shifted(distance), propagate.shifted(distance));
-        let mut joined = boolean::and(p, &[(&propagate, &moved_borrow), (&propagate, &moved_propagate)])?;
-        propagate = joined.pop().expect("two products");
-        borrow = borrow.xor(&joined.pop().expect("two products"));
-        distance *= 2;
-    }
-    Ok(difference.xor(&borrow.shifted(1)))
+    subtract(p, &minuend, &subtrahend, boolean::and)
 }
 
 /// Spec 9.1: sharings of the bits of `A`, known to the pair, and of `L`, known to checker and dealer.

@@ -40,6 +40,9 @@ impl Gate {
     }
 }
 
+/// The most wires of a circuit: what a header claims is not memory spent before it is checked.
+pub const MAX_WIRES: usize = 1 << 28;
+
 /// Why a list of gates is no circuit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
@@ -75,6 +78,12 @@ pub enum Malformed {
         /// The wire.
         wire: Wire,
     },
+    /// More wires than a circuit may have.
+    #[error("{wires} wires are more than the {MAX_WIRES} that a circuit may have")]
+    TooMany {
+        /// How many there are.
+        wires: usize,
+    },
     /// Fewer wires than inputs or outputs.
     #[error("{wires} wires are fewer than the inputs or the outputs")]
     TooFew {
@@ -104,6 +113,9 @@ impl Circuit {
         };
         if given.max(wanted) > wires || wires > given.saturating_add(gates.len()) {
             return Err(Malformed::TooFew { wires });
+        }
+        if wires > MAX_WIRES {
+            return Err(Malformed::TooMany { wires });
         }
         let mut driven = vec![false; wires];
         driven[..given].fill(true);

@@ -125,4 +125,6 @@ fn what_is_no_circuit_is_refused_by_line_or_gate() {
     assert_eq!(malformed("1 3\n1 1 1\n2 1 0 1 1 XOR\n"), Malformed::Twice { gate: 1, wire: 1 });
     assert_eq!(malformed("1 3\n1 1 1\n2 1 0 9 2 XOR\n"), Malformed::Beyond { gate: 1, wire: 9, wires: 3 });
     assert!(matches!(malformed("1 99999999999\n1 1 1\n2 1 0 1 2 XOR\n"), Malformed::TooFew { .. }));
+    // All of them inputs, so nothing but the bound stands before the memory.
+    assert_eq!(malformed("0 99999999999\n1 99999999999\n1 1\n\n"), Malformed::TooMany { wires: 99_999_999_999 });
 }

@@ -75,7 +75,7 @@ pub struct PartyArgs {
     #[arg(long)]
     peer: String,
     /// Seconds to wait for the other party.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=604_800))]
     wait: u64,
     /// Print outputs as bytes in their order.
     #[arg(long)]
@@ -145,9 +145,9 @@ fn info(args: &InfoArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The bits of an input, lowest first.
-fn bits(text: &str, width: usize) -> Result<Vec<bool>, CliError> {
-    let wrong = |problem: String| CliError::Input { input: text.into(), problem };
+/// The bits of input `input`, lowest first. Its text stays out of errors: it may be the party's secret.
+fn bits(input: usize, text: &str, width: usize) -> Result<Vec<bool>, CliError> {
+    let wrong = |problem: String| CliError::Input { input, problem };
     let bytes = if let Some(bytes) = text.strip_prefix("bytes:") {
         from_hex(bytes).ok_or_else(|| wrong("is not pairs of hexadecimal digits".into()))?
     } else if let Some(digits) = text.strip_prefix("0x") {
@@ -191,7 +191,7 @@ fn all_bits(file: &Path, inputs: &[String], widths: &[usize]) -> Result<Vec<bool
         let problem = format!("takes {} inputs here, and {} are given", widths.len(), inputs.len());
         return Err(CliError::Circuit { file: file.into(), problem });
     }
-    let given = inputs.iter().zip(widths).map(|(text, width)| bits(text, *width));
+    let given = (1..).zip(inputs.iter().zip(widths)).map(|(input, (text, width))| bits(input, text, *width));
     Ok(given.collect::<Result<Vec<_>, _>>()?.concat())
 }
 

@@ -72,7 +72,7 @@ pub struct RunArgs {
     #[arg(long)]
     resume: bool,
     /// Seconds to wait for the others to appear.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=604_800))]
     wait: u64,
     /// Print events as JSON, one a line.
     #[arg(long)]

@@ -29,11 +29,11 @@ pub enum CliError {
     /// Yao's protocol.
     #[error(transparent)]
     Yao(#[from] privity_yao::YaoError),
-    /// An input of a circuit.
+    /// An input of a circuit. It is secret, so it is named by its place.
     #[error("input {input}: {problem}")]
     Input {
-        /// As given.
-        input: String,
+        /// Which of those given, from 1.
+        input: usize,
         /// What is wrong.
         problem: String,
     },
@@ -98,7 +98,7 @@ impl CliError {
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. }) => exit::CONFIG,
-            CliError::Yao(privity_yao::YaoError::Cheating { .. }) => exit::CHEATING,
+            CliError::Yao(error) if error.is_cheating() => exit::CHEATING,
             CliError::Yao(privity_yao::YaoError::Input { .. }) => exit::DATA,
             CliError::Yao(_) => exit::NETWORK,
             CliError::Share(_) | CliError::Circuit { .. } | CliError::Input { .. } => exit::DATA,

@@ -47,13 +47,15 @@ fn what_is_wrong_is_said_with_the_file_or_the_input() {
         (&["info", "bad.txt"], "bad.txt: gate 1 reads wire 2"),
         (&["info", "absent.txt"], "absent.txt"),
         (&["run", "less.txt", "1"], "takes 2 inputs here, and 1 are given"),
-        (&["run", "less.txt", "256", "1"], "input 256: has more than the 8 bits"),
-        (&["run", "less.txt", "0xzz", "1"], "is not hexadecimal"),
-        (&["run", "less.txt", "bytes:123", "1"], "pairs of hexadecimal digits"),
+        (&["run", "less.txt", "54321", "1"], "input 1: has more than the 8 bits"),
+        (&["run", "less.txt", "1", "0x54321z"], "input 2: is not hexadecimal"),
+        (&["run", "less.txt", "bytes:54321", "1"], "pairs of hexadecimal digits"),
+        (&["run", "less.txt", "54321x", "1"], "input 1: invalid digit"),
     ] {
         let (code, _, err) = run(args);
         assert!(code == Some(2) || code == Some(3), "{args:?}: {code:?}");
         assert!(err.contains(words), "{args:?}: {err}");
+        assert!(!err.contains("54321"), "an input is secret: {err}");
     }
 }
 

@@ -1,8 +1,7 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
-use privity_mpc::cost::Costs;
-use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
-use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
+use privity_mpc::rep3::Rep3;
+use privity_mpc::rep4::Rep4;
 use privity_mpc::{Config, Party, Protocol, Result};
 use privity_net::sim::{self, Frame, SimConfig, SimLink, Tamper};
 use privity_prim::Context;
@@ -13,22 +12,17 @@ use std::time::Duration;
 /// Longest wait for a frame: a test that would hang fails instead.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A protocol between parties, as tests start and price it.
+/// A protocol between parties, as tests start it.
 pub trait Shared: Protocol<R = u64> + Sized {
-    /// Its price list.
-    type Costs: Costs;
     /// Number of parties.
     const PARTIES: usize;
     /// One party's side, over as many sessions as it has lanes; `dealt`: with a dealer.
     fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self>;
     /// Its session.
     fn session(&mut self) -> &mut Party;
-    /// Its prices.
-    fn costs(config: Config) -> Self::Costs;
 }
 
 impl Shared for Rep3 {
-    type Costs = Rep3Costs;
     const PARTIES: usize = 3;
     fn start(mut sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
         let first = sessions.remove(0);
@@ -38,13 +32,9 @@ impl Shared for Rep3 {
     fn session(&mut self) -> &mut Party {
         self.party()
     }
-    fn costs(config: Config) -> Rep3Costs {
-        Rep3Costs::new(config.radix)
-    }
 }
 
 impl Shared for Rep4 {
-    type Costs = Rep4Costs;
     const PARTIES: usize = 4;
     fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
         let first = sessions.remove(0);
@@ -52,9 +42,6 @@ impl Shared for Rep4 {
     }
     fn session(&mut self) -> &mut Party {
         self.party()
-    }
-    fn costs(config: Config) -> Rep4Costs {
-        Rep4Costs { radix: config.radix }
     }
 }
 

@@ -51,6 +51,13 @@ pub enum YaoError {
     },
 }
 
+impl YaoError {
+    /// Whether a check failed, in the outputs or in the transfer; anything else is a fault of a network, a machine or a caller.
+    pub fn is_cheating(&self) -> bool {
+        matches!(self, YaoError::Cheating { .. } | YaoError::Ot(OtError::Cheating))
+    }
+}
+
 impl From<PrimError> for YaoError {
     fn from(_: PrimError) -> Self {
         YaoError::Randomness

@@ -171,28 +171,42 @@ fn tell_noise(
     let mut noise = p.buffer(len);
     noise.fill(0);
     sub_assign(&mut noise, u);
-    let mut rest = &kappas[..];
+    add_given(p, job, range, &kappas, &mut noise);
+    p.party.send(CHECKER, step, tile, &noise)?;
+    p.recycle([kappas, noise]);
+    Ok(())
+}
+
+/// Checker and dealer, Spec 8.4: adds up the terms from what is given of each: at the checker what the pair told, which makes `B`; at
+/// the dealer the masks of that, which makes what `B` is off by.
+fn add_given(p: &mut Rep4, job: &Job<'_>, range: &Range<usize>, given: &[u64], sum: &mut [u64]) {
+    let (len, checker) = (range.len(), p.party.me() == CHECKER);
+    let mut rest = given;
     for (b, by) in &job.terms {
         let parts = Parts::of(b, by, len);
-        let [bit, product, lift, lift_bit] = parts.take(&mut rest);
+        let [bit, product, with_bit, lift] = parts.take(&mut rest);
         let bit = b.armed.as_ref().map_or(bit, |armed| &armed.0[range.clone()]);
         let bits = known_bits(p, b, range);
         match by {
-            By::Public(c) => add_signed(&mut noise, *c, &bits, bit),
+            // c (L + (1 - 2L) (A + kappa)), and c (1 - 2L) kappa
+            By::Public(c) => {
+                add_signed(sum, *c, &bits, bit);
+                if checker {
+                    vectorise(|| sum.iter_mut().zip(&*bits).for_each(|(s, b)| *s = s.wrapping_add(c & b)));
+                }
+            }
             By::Value(x) => {
-                let (l, u) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
-                add_products(&mut noise, &bits, (product, bit), l, u);
+                let (first, second) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
+                let (l, other) = if checker { (second, first) } else { (first, second) };
+                add_products(sum, &bits, (product, bit), l, other);
                 if let Some(top) = top_bits(p, x, range) {
-                    add_lifts(&mut noise, &bits, &top, (lift, lift_bit), parts.shift);
+                    add_lifts(sum, &bits, &top, (with_bit, lift), parts.shift);
                     p.recycle([top]);
                 }
             }
         }
         p.recycle([bits]);
     }
-    p.party.send(CHECKER, step, tile, &noise)?;
-    p.recycle([kappas, noise]);
-    Ok(())
 }
 
 /// `sum += c (1 - 2L) v`
@@ -313,29 +327,7 @@ fn check(
         p.told_by_pair(step, tile, &mut told)?;
     }
     let sum = &mut z.x.data_mut()[range.clone()];
-    let mut rest = &told[..];
-    for (b, by) in &job.terms {
-        let parts = Parts::of(b, by, len);
-        let [bit, product, with_bit, lift] = parts.take(&mut rest);
-        let bit = b.armed.as_ref().map_or(bit, |armed| &armed.0[range.clone()]);
-        let bits = known_bits(p, b, range);
-        match by {
-            // c (L + (1 - 2L) (A + kappa))
-            By::Public(c) => {
-                add_signed(sum, *c, &bits, bit);
-                vectorise(|| sum.iter_mut().zip(&*bits).for_each(|(s, b)| *s = s.wrapping_add(c & b)));
-            }
-            By::Value(x) => {
-                let (own, l) = (&x.value.x.data()[range.clone()], &x.value.y.data()[range.clone()]);
-                add_products(sum, &bits, (product, bit), l, own);
-                if let Some(top) = top_bits(p, x, range) {
-                    add_lifts(sum, &bits, &top, (with_bit, lift), parts.shift);
-                    p.recycle([top]);
-                }
-            }
-        }
-        p.recycle([bits]);
-    }
+    add_given(p, job, range, &told, sum);
     sub_assign(sum, &noise);
     noise.copy_from_slice(sum);
     add_assign(&mut noise, &z.y.data()[range.clone()]);

@@ -6,6 +6,7 @@ use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
+use privity_mpc::shamir::cost::ShamirCosts;
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -26,6 +27,11 @@ pub trait Program: Sync {
     }
     /// Whether actively secure protocols support it.
     fn active(&self) -> bool {
+        true
+    }
+    /// Whether sharings by polynomials support it: no sine series, magnitudes below 2^59 before a division, memory for a few hundred bits of each
+    /// element at every party.
+    fn polynomial(&self) -> bool {
         true
     }
     /// Whether exact truncation supports it.
@@ -57,6 +63,8 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 
 /// Numbers of parties that `additive` is tried with, the dealer not counted.
 const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
+/// Parties and corrupt ones that `shamir` is tried with.
+const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7, 2)];
 
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.
@@ -72,6 +80,11 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
     for others in ADDITIVE {
         let costs = Rep3Costs::additive(others, config.radix);
         case.holds(World::additive(config, others), costs, [1, 2, 1 + 2 % others]);
+    }
+    if program.polynomial() {
+        for (n, t) in SHAMIR {
+            case.holds(World::shamir(config, n, t), ShamirCosts::new(n, t, config.mode), [0, n / 2, n - 1]);
+        }
     }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
@@ -93,7 +106,7 @@ impl<G: Program> Case<'_, G> {
         let parties = world.with_lanes(program.lanes()).run(|p| {
             let inputs = share(p, program, values, owners, false).expect("inputs are shared");
             let results = program.run(p, inputs).expect("the program runs");
-            let open = |z| p.open(z, Recipients::ALL).expect("opens").expect("to all");
+            let open = |z| integers(p.open(z, Recipients::ALL).expect("opens").expect("to all"));
             let opened: Vec<Tensor<u64>> = results.iter().map(open).collect();
             (opened, p.session().bytes_sent().to_vec(), p.session().rounds())
         });
@@ -121,6 +134,11 @@ fn compare(config: Config, got: &[Tensor<u64>], want: &[Tensor<u64>], tolerance:
             assert!(off <= tolerance, "{config:?} result {k} element {i}: got {} want {}", *g as i64, *w as i64);
         }
     }
+}
+
+/// Ring elements as integers.
+fn integers<R: Ring>(x: Tensor<R>) -> Tensor<u64> {
+    Tensor::new(x.shape().clone(), x.data().iter().map(|v| v.to_u64()).collect())
 }
 
 /// Shares each owner's tensor; `all` at protocols that see everything.

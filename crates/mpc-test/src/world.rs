@@ -2,6 +2,7 @@
 
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
+use privity_mpc::shamir::Shamir;
 use privity_mpc::{Config, Party, Protocol, Result};
 use privity_net::sim::{self, Frame, SimConfig, SimLink, Tamper};
 use privity_prim::Context;
@@ -13,13 +14,31 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A protocol between parties, as tests start it.
-pub trait Shared: Protocol<R = u64> + Sized {
+pub trait Shared: Protocol + Sized {
     /// Number of parties.
     const PARTIES: usize;
     /// One party's side, over as many sessions as it has lanes; `dealt`: with a dealer.
     fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self>;
+    /// The same of a protocol that so many corrupt parties do not harm, where that is a choice.
+    fn start_at(sessions: Vec<Party>, config: Config, dealt: bool, _threshold: usize) -> Result<Self> {
+        Self::start(sessions, config, dealt)
+    }
     /// Its session.
     fn session(&mut self) -> &mut Party;
+}
+
+impl Shared for Shamir {
+    const PARTIES: usize = 3;
+    fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
+        Self::start_at(sessions, config, dealt, 1)
+    }
+    fn start_at(mut sessions: Vec<Party>, config: Config, _: bool, threshold: usize) -> Result<Self> {
+        let first = sessions.remove(0);
+        Shamir::new(first, config, threshold)?.with_lanes(sessions)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
 }
 
 impl Shared for Rep3 {
@@ -53,6 +72,7 @@ pub struct World<P> {
     lanes: usize,
     parties: usize,
     dealt: bool,
+    threshold: usize,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -71,11 +91,27 @@ impl World<Rep3> {
     }
 }
 
+impl World<Shamir> {
+    /// So many parties, so many of them corrupt.
+    pub fn shamir(config: Config, parties: usize, threshold: usize) -> Self {
+        World { parties, threshold, ..World::new(config) }
+    }
+}
+
 impl<P: Shared> World<P> {
     /// Parties with fresh keys.
     pub fn new(config: Config) -> Self {
-        let (parties, dealt) = (P::PARTIES, false);
-        World { config, fixed_keys: None, deadline: DEADLINE, lanes: 1, parties, dealt, protocol: PhantomData }
+        let (parties, dealt, threshold) = (P::PARTIES, false, 1);
+        World {
+            config,
+            fixed_keys: None,
+            deadline: DEADLINE,
+            lanes: 1,
+            parties,
+            dealt,
+            threshold,
+            protocol: PhantomData,
+        }
     }
 
     /// How many parties there are, a dealer included.
@@ -151,6 +187,6 @@ impl<P: Shared> World<P> {
             party
         };
         let sessions = links.into_iter().zip(0..).map(session).collect();
-        P::start(sessions, self.config, self.dealt).expect("a sound configuration")
+        P::start_at(sessions, self.config, self.dealt, self.threshold).expect("a sound configuration")
     }
 }

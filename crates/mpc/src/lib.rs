@@ -12,9 +12,11 @@ mod masked;
 pub mod ops;
 pub mod party;
 pub mod plain;
+mod polynomial;
 pub mod protocol;
 pub mod rep3;
 pub mod rep4;
+pub mod shamir;
 pub mod share;
 
 pub use error::{Error, Result};

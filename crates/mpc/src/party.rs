@@ -23,7 +23,7 @@ const KEY_STEP: u64 = u64::MAX;
 
 /// A set of parties that share a mask key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Holders(u8);
+pub struct Holders(u32);
 
 impl Holders {
     /// These parties.
@@ -39,12 +39,13 @@ impl Holders {
         self.0 >> party & 1 == 1
     }
     fn members(self) -> impl Iterator<Item = usize> {
-        (0..8).filter(move |party| self.contains(*party))
+        (0..32).filter(move |party| self.contains(*party))
     }
     /// The sets of `n` parties that have keys: all pairs, and of four parties all triples.
     fn all(n: usize) -> impl Iterator<Item = Holders> {
-        let sizes = if n == 4 { 2..=3 } else { 2..=2 };
-        (0..1u16 << n).map(|set| set as u8).filter(move |set| sizes.contains(&set.count_ones())).map(Holders)
+        let pairs = (0..n).flat_map(move |a| (a + 1..n).map(move |b| Holders::of(&[a, b])));
+        let triples = (0..n).filter(move |_| n == 4).map(move |left_out| Holders(((1 << n) - 1) & !(1 << left_out)));
+        pairs.chain(triples)
     }
 }
 
@@ -98,9 +99,9 @@ impl Party {
         let (me, n) = (link.me(), link.n());
         let sets: Vec<Holders> = Holders::all(n).filter(|set| set.contains(me)).collect();
         let shared = |peer: usize| sets.iter().enumerate().filter(move |(_, set)| set.contains(peer) && peer != me);
-        let mut contributions: Vec<[Secret; 8]> = Vec::with_capacity(sets.len());
+        let mut contributions: Vec<Vec<Secret>> = Vec::with_capacity(sets.len());
         for _ in &sets {
-            let mut all: [Secret; 8] = std::array::from_fn(|_| Secret::new([0; 32]));
+            let mut all: Vec<Secret> = (0..n).map(|_| Secret::new([0; 32])).collect();
             all[me] = fresh_secret().map_err(|_| Error::Randomness)?;
             contributions.push(all);
         }
@@ -153,7 +154,12 @@ impl Party {
     #[doc(hidden)]
     pub fn with_fixed_keys_for_tests(link: Box<dyn Link>, seed: u8) -> Party {
         let (me, n) = (link.me(), link.n());
-        let key = |set: Holders| (set, Prg::new([seed, set.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        let key = |set: Holders| {
+            let mut bytes = [0; 16];
+            bytes[0] = seed;
+            bytes[1..5].copy_from_slice(&set.0.to_le_bytes());
+            (set, Prg::new(bytes))
+        };
         let keys = Holders::all(n).filter(|set| set.contains(me)).map(key).collect();
         Self::with_keys(link, keys, 0, [0; 32])
     }

@@ -5,11 +5,13 @@ pub mod element;
 pub mod fixed;
 pub mod kernels;
 pub mod memory;
+pub mod mersenne;
 pub mod simd;
 pub mod tensor;
 
 pub use element::{Ring, Unit};
 pub use fixed::{Fixed, FixedError};
+pub use mersenne::M61;
 pub use tensor::{Bilinear, Shape, Tensor};
 
 #[cfg(target_endian = "big")]

@@ -1,0 +1,120 @@
+//! Sharings by polynomials over a field: points, weights, who deals what to whom.
+
+mod bits;
+mod deal;
+mod field;
+
+pub use bits::PolynomialBits;
+pub(crate) use deal::{Together, batches, deal};
+pub(crate) use field::{Binary, Field, Prime};
+
+/// Sharings among some parties by polynomials of one degree, and how a party deals them: as many others as the degree says draw their
+/// shares with the dealer, all else follows from those and the secret.
+pub(crate) struct Code<F: Field> {
+    pub field: F,
+    parties: Vec<usize>,
+    dealings: Vec<Dealing<F>>,
+}
+
+/// How one party deals.
+pub(crate) struct Dealing<F: Field> {
+    /// Who draw their shares, as many as the degree says.
+    pub drawn: Vec<usize>,
+    /// Who are told theirs, and what it is: the weights of the secret and of each drawn share.
+    pub told: Vec<(usize, Vec<F::Scalar>)>,
+    /// The dealer's own, in the same way.
+    pub own: Vec<F::Scalar>,
+}
+
+impl<F: Field> Code<F> {
+    /// Among these parties, more than the degree says.
+    pub fn new(field: F, parties: &[usize], degree: usize) -> Self {
+        let n = parties.len();
+        let dealing = |dealer: usize| {
+            let other = |k: usize| parties[(dealer + k) % n];
+            let drawn: Vec<usize> = (1..=degree).map(other).collect();
+            let mut known = vec![field.zero()];
+            known.extend(drawn.iter().map(|party| field.point(*party)));
+            let of = |party: usize| weights(field, &known, field.point(party));
+            let told = (degree + 1..n).map(other).map(|party| (party, of(party))).collect();
+            Dealing { own: of(parties[dealer]), drawn, told }
+        };
+        Code { field, parties: parties.to_vec(), dealings: (0..n).map(dealing).collect() }
+    }
+    /// The parties.
+    pub fn parties(&self) -> &[usize] {
+        &self.parties
+    }
+    /// How a party deals.
+    pub fn dealing(&self, dealer: usize) -> &Dealing<F> {
+        &self.dealings[self.parties.iter().position(|party| *party == dealer).expect("one of the parties")]
+    }
+    /// The first so many parties, and what each multiplies its value of a polynomial of lower degree by so that the sum is the secret.
+    pub fn recombination(&self, count: usize) -> Vec<(usize, F::Scalar)> {
+        let first = &self.parties[..count];
+        let points: Vec<F::Scalar> = first.iter().map(|party| self.field.point(*party)).collect();
+        first.iter().copied().zip(weights(self.field, &points, self.field.zero())).collect()
+    }
+}
+
+/// Lagrange's weights: of the values at `points`, those that give the value at `at` of the polynomial through them.
+pub(crate) fn weights<F: Field>(field: F, points: &[F::Scalar], at: F::Scalar) -> Vec<F::Scalar> {
+    let weight = |j: usize| {
+        let others = || points.iter().enumerate().filter(move |(m, _)| *m != j).map(|(_, x)| *x);
+        let over = others().fold(field.one(), |product, x| field.mul(product, field.sub(at, x)));
+        let under = others().fold(field.one(), |product, x| field.mul(product, field.sub(points[j], x)));
+        field.mul(over, field.inverse(under))
+    };
+    (0..points.len()).map(weight).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shares as dealt lie on one polynomial of the degree, and any set of enough of them gives the secret back.
+    fn dealt_shares_are_of_one_polynomial<F: Field<Scalar: PartialEq + std::fmt::Debug>>(
+        field: F,
+        scalar: impl Fn(usize) -> F::Scalar,
+    ) {
+        for (n, t) in [(3, 1), (4, 1), (5, 2), (7, 3), (7, 2), (1, 0)] {
+            let code = Code::new(field, &(0..n).collect::<Vec<_>>(), t);
+            for dealer in 0..n {
+                let dealing = code.dealing(dealer);
+                let known: Vec<F::Scalar> = (0..=t).map(&scalar).collect();
+                let of = |weights: &[F::Scalar]| {
+                    weights
+                        .iter()
+                        .zip(&known)
+                        .fold(field.zero(), |sum, (w, x)| field.sub(sum, field.sub(field.zero(), field.mul(*w, *x))))
+                };
+                let mut shares = vec![field.zero(); n];
+                dealing.drawn.iter().zip(&known[1..]).for_each(|(party, x)| shares[*party] = *x);
+                dealing.told.iter().for_each(|(party, weights)| shares[*party] = of(weights));
+                shares[dealer] = of(&dealing.own);
+                for from in 0..n - t {
+                    let points: Vec<F::Scalar> = (from..=from + t).map(|party| field.point(party)).collect();
+                    let weights = weights(field, &points, field.zero());
+                    let sum = weights
+                        .iter()
+                        .zip(&shares[from..])
+                        .fold(field.zero(), |s, (w, x)| field.sub(s, field.sub(field.zero(), field.mul(*w, *x))));
+                    assert_eq!(sum, known[0], "n = {n}, t = {t}, dealer {dealer}, from {from}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_the_prime_field() {
+        dealt_shares_are_of_one_polynomial(Prime, |i| Prime.point(1000 * i + 17));
+    }
+
+    #[test]
+    fn of_binary_fields() {
+        for n in [7, 15, 31] {
+            let field = Binary::for_parties(n);
+            dealt_shares_are_of_one_polynomial(field, |i| field.point((3 * i + 1) % n));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Declared messages of every operation. Tests hold measured traffic against these, to the byte and to the round.
+
+use super::boolean::{AT_ONCE, BITS};
+use super::convert::{digits, groups, upper_bits};
+use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::polynomial::{Binary, Code, Field, Prime, batches};
+use crate::share::plane_words;
+use crate::{Error, Origin, Recipients, Result, TruncMode};
+
+/// The price list of shamir.
+pub struct ShamirCosts {
+    numbers: Code<Prime>,
+    bits: Code<Binary>,
+    threshold: usize,
+    mode: TruncMode,
+}
+
+impl ShamirCosts {
+    /// So many parties, so many of them corrupt.
+    pub fn new(parties: usize, threshold: usize, mode: TruncMode) -> Self {
+        let all: Vec<usize> = (0..parties).collect();
+        ShamirCosts {
+            numbers: Code::new(Prime, &all, threshold),
+            bits: Code::new(Binary::for_parties(parties), &all, threshold),
+            threshold,
+            mode,
+        }
+    }
+
+    /// The first so many parties deal `len` words in each part.
+    fn deal<F: Field>(&self, clock: &mut Clock, code: &Code<F>, dealers: &[usize], len: usize) {
+        for batch in batches(len, code.field.parts()) {
+            let mut posted = Vec::new();
+            for (_, range) in batch {
+                let bytes = 8 * (code.field.parts() * range.len()) as u64;
+                for dealer in dealers {
+                    posted.extend(code.dealing(*dealer).told.iter().map(|(to, _)| clock.send(*dealer, *to, bytes)));
+                }
+            }
+            posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+    }
+    fn first(&self, count: usize) -> Vec<usize> {
+        self.numbers.parties()[..count].to_vec()
+    }
+    fn deal_numbers(&self, clock: &mut Clock, len: usize) {
+        self.deal(clock, &self.numbers, &self.first(self.threshold + 1), len);
+    }
+    fn deal_bits(&self, clock: &mut Clock, len: usize, width: usize) {
+        self.deal(clock, &self.bits, &self.first(self.threshold + 1), width * plane_words(len));
+    }
+    fn reduce_numbers(&self, clock: &mut Clock, len: usize) {
+        self.deal(clock, &self.numbers, &self.first(2 * self.threshold + 1), len);
+    }
+    /// An AND of so many planes.
+    fn and_planes(&self, clock: &mut Clock, len: usize, planes: usize) {
+        self.deal(clock, &self.bits, &self.first(2 * self.threshold + 1), planes * plane_words(len));
+    }
+    fn carry_save(&self, clock: &mut Clock, len: usize, width: usize, mut numbers: usize) {
+        while numbers > 2 {
+            let triples = numbers / 3;
+            self.and_planes(clock, len, triples * width);
+            numbers -= triples;
+        }
+    }
+    fn carry_out(&self, clock: &mut Clock, len: usize, mut width: usize) {
+        self.and_planes(clock, len, width);
+        while width > 1 {
+            let pairs = width / 2;
+            self.and_planes(clock, len, 2 * pairs - 1);
+            width -= pairs;
+        }
+    }
+    fn add(&self, clock: &mut Clock, len: usize, width: usize) {
+        self.and_planes(clock, len, width);
+        let mut distance = 1;
+        while distance < width {
+            self.and_planes(clock, len, 2 * width);
+            distance *= 2;
+        }
+        self.and_planes(clock, len, width);
+    }
+    fn sum_above(&self, clock: &mut Clock, len: usize, width: usize, numbers: usize, from: usize) {
+        self.carry_save(clock, len, width, numbers);
+        self.carry_out(clock, len, from);
+        self.add(clock, len, width - from);
+    }
+    fn summands(&self, clock: &mut Clock, len: usize) {
+        self.deal_bits(clock, len, BITS);
+        self.carry_save(clock, len, BITS, self.threshold + 1);
+    }
+    fn wraps(&self, clock: &mut Clock, len: usize) {
+        let (t, upper) = (self.threshold, upper_bits(self.threshold));
+        self.deal_bits(clock, len, upper);
+        if t == 1 {
+            return self.and_planes(clock, len, 1);
+        }
+        let width = upper + digits(t);
+        self.sum_above(clock, len, width, t + 2, upper);
+    }
+    fn to_numbers(&self, clock: &mut Clock, len: usize) {
+        if len == 0 {
+            return;
+        }
+        self.deal_numbers(clock, len);
+        let mut terms = self.threshold + 1;
+        while terms > 1 {
+            self.reduce_numbers(clock, terms / 2 * len);
+            terms -= terms / 2;
+        }
+    }
+    fn divide(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        for group in groups(jobs) {
+            let shift = jobs[group[0]].1 as usize;
+            let total: usize = group.iter().map(|i| jobs[*i].0).sum();
+            for from in (0..total).step_by(AT_ONCE) {
+                let len = AT_ONCE.min(total - from);
+                match self.mode {
+                    TruncMode::Fast if self.threshold == 1 => {
+                        self.deal_numbers(clock, 2 * len);
+                        self.reduce_numbers(clock, len);
+                    }
+                    _ => self.divide_exactly(clock, len, shift),
+                }
+            }
+        }
+    }
+    fn divide_exactly(&self, clock: &mut Clock, len: usize, shift: usize) {
+        let t = self.threshold;
+        self.deal_numbers(clock, len);
+        self.wraps(clock, len);
+        self.deal_bits(clock, len, shift);
+        let width = shift + digits(t + 1);
+        self.sum_above(clock, len, width, t + 2, shift);
+        self.to_numbers(clock, (digits(t) + digits(t + 1)) * len);
+    }
+}
+
+/// Why there is no sine series.
+pub(super) fn no_harmonics() -> Error {
+    let problem = "a sine series needs values masked by one party that knows the mask, which no party may here; use the piecewise sigmoid";
+    Error::Parameter { operation: "harmonics", problem: problem.into() }
+}
+
+impl Costs for ShamirCosts {
+    fn parties(&self) -> usize {
+        self.numbers.parties().len()
+    }
+    fn input(&self, clock: &mut Clock, owner: usize, len: usize) {
+        self.deal(clock, &self.numbers, &[owner], len);
+    }
+    fn products(&self, clock: &mut Clock, jobs: &[ProductCost]) {
+        for party in self.first(2 * self.threshold + 1) {
+            clock.work(party, jobs.iter().map(|job| job.macs).sum());
+        }
+        self.reduce_numbers(clock, jobs.iter().map(|job| job.len).sum());
+        if self.mode == TruncMode::Fast {
+            self.divide(clock, &jobs.iter().map(|job| (job.len, job.shift)).collect::<Vec<_>>());
+        }
+    }
+    fn rescale(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        if self.mode == TruncMode::Fast {
+            self.divide(clock, jobs);
+        }
+    }
+    fn refresh(&self, clock: &mut Clock, lens: &[usize], _: Origin) {
+        self.deal_numbers(clock, lens.iter().sum());
+    }
+    fn round_exactly(&self, clock: &mut Clock, jobs: &[(usize, u32)]) {
+        self.divide(clock, jobs);
+    }
+    fn signs(&self, clock: &mut Clock, lens: &[usize], _: u32, _: &[(usize, u32)]) {
+        let total: usize = lens.iter().map(|len| len.next_multiple_of(64)).sum();
+        for from in (0..total).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(total - from);
+            self.summands(clock, len);
+            self.carry_out(clock, len, BITS);
+        }
+    }
+    fn a2b(&self, clock: &mut Clock, len: usize, width: u32) {
+        self.summands(clock, len);
+        self.carry_out(clock, len, BITS);
+        self.add(clock, len, width as usize);
+    }
+    fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]) {
+        let words = jobs.iter().map(|(len, width)| width * plane_words(*len)).sum();
+        self.deal(clock, &self.bits, &self.first(2 * self.threshold + 1), words);
+    }
+    fn arm(&self, clock: &mut Clock, lens: &[usize]) {
+        self.to_numbers(clock, lens.iter().sum());
+    }
+    fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
+        let unarmed = jobs.iter().flat_map(|(len, terms)| terms.iter().filter(|t| !t.armed).map(move |_| *len));
+        self.to_numbers(clock, unarmed.sum());
+        let multiplied = jobs.iter().filter(|(_, terms)| terms.iter().any(|t| t.secret));
+        self.reduce_numbers(clock, multiplied.map(|(len, _)| *len).sum());
+    }
+    fn settle(&self, _: &mut Clock) {
+        // Passive: nothing is owed.
+    }
+    fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
+        let all = self.numbers.parties();
+        for batch in batches(len, 1) {
+            let mut posted = Vec::new();
+            for (_, range) in batch {
+                for teller in all {
+                    let told =
+                        all.iter().filter(|r| to.contains(**r) && self.numbers.dealing(**r).drawn.contains(teller));
+                    posted.extend(told.map(|r| clock.send(*teller, *r, 8 * range.len() as u64)));
+                }
+            }
+            posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+    }
+    fn harmonics(&self, _: &mut Clock, _: usize, _: usize) -> Result<()> {
+        Err(no_harmonics())
+    }
+}

@@ -1,0 +1,282 @@
+//! The field of `p = 2^61 - 1` elements. An element is a word below `p`; as an integer it is the residue of least magnitude.
+
+use crate::simd::vectorise;
+use crate::{Bilinear, Ring, Tensor};
+
+/// The modulus.
+pub const P: u64 = (1 << 61) - 1;
+
+/// An element of the field.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[repr(transparent)]
+pub struct M61(u64);
+
+// SAFETY: a transparent wrapper of a word, for which all bit patterns are valid; arithmetic on words that are no residues gives wrong
+// numbers, not undefined behaviour, and `reduce` is what makes words of others residues.
+unsafe impl bytemuck::Zeroable for M61 {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for M61 {}
+
+impl M61 {
+    /// The element of a word, whatever it is, reduced.
+    #[inline(always)]
+    pub fn of_word(word: u64) -> M61 {
+        M61(reduce(word))
+    }
+    /// The word below `p`.
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        self.0
+    }
+    /// `self^exponent`.
+    pub fn pow(self, mut exponent: u64) -> M61 {
+        let (mut base, mut result) = (self, M61(1));
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                result = result.mul(base);
+            }
+            base = base.mul(base);
+            exponent >>= 1;
+        }
+        result
+    }
+    /// `2^exponent`.
+    pub fn power_of_two(exponent: u32) -> M61 {
+        M61(1 << (exponent % 61))
+    }
+    /// The inverse in the additive group.
+    pub fn negated(self) -> M61 {
+        M61(0).sub(self)
+    }
+    /// The inverse; 0 of 0.
+    pub fn inverse(self) -> M61 {
+        self.pow(P - 2)
+    }
+}
+
+impl Ring for M61 {
+    const BYTES: u64 = 8;
+    #[inline(always)]
+    fn from_u64(x: u64) -> M61 {
+        // Two's complement: a negative word stands for itself minus 2^64, and 2^64 = 8 modulo p.
+        M61(reduce(reduce(x) + (P - 8 * (x >> 63))))
+    }
+    #[inline(always)]
+    fn to_u64(self) -> u64 {
+        let negative = ((P >> 1).wrapping_sub(self.0) >> 63).wrapping_neg();
+        self.0.wrapping_sub(P & negative)
+    }
+    #[inline(always)]
+    fn add(self, o: M61) -> M61 {
+        M61(canonical(self.0 + o.0))
+    }
+    #[inline(always)]
+    fn sub(self, o: M61) -> M61 {
+        M61(canonical(self.0 + P - o.0))
+    }
+    #[inline(always)]
+    fn mul(self, o: M61) -> M61 {
+        M61(reduce(product(self.0, o.0)))
+    }
+}
+
+/// A word below `2 p` as a residue.
+#[inline(always)]
+fn canonical(x: u64) -> u64 {
+    x.min(x.wrapping_sub(P))
+}
+
+/// Any word as a residue.
+#[inline(always)]
+pub fn reduce(x: u64) -> u64 {
+    canonical((x & P) + (x >> 61))
+}
+
+/// A product of residues, below `2^63`: four products of half words, since vectors have no wider ones.
+#[inline(always)]
+fn product(x: u64, y: u64) -> u64 {
+    const LOW: u64 = u32::MAX as u64;
+    let (x0, x1, y0, y1) = (x & LOW, x >> 32, y & LOW, y >> 32);
+    let (low, high) = (x0 * y0, x1 * y1);
+    let middle = x0 * y1 + x1 * y0;
+    // 2^61 = 1, so 2^64 = 8, and 2^32 times the upper bits of the middle, from 29 on, is those bits.
+    (low & P) + (low >> 61) + (high << 3) + ((middle << 32) & P) + (middle >> 29)
+}
+
+/// Words of others become residues.
+pub fn reduce_all(words: &mut [u64]) {
+    vectorise(|| words.iter_mut().for_each(|w| *w = reduce(*w)));
+}
+
+/// `out += c * x`, all residues.
+pub fn add_scaled(out: &mut [u64], c: M61, x: &[u64]) {
+    let c = c.0;
+    vectorise(|| out.iter_mut().zip(x).for_each(|(o, x)| *o = reduce(*o + product(c, *x))));
+}
+
+/// `out += x`, all residues.
+pub fn add_assign(out: &mut [u64], x: &[u64]) {
+    vectorise(|| out.iter_mut().zip(x).for_each(|(o, x)| *o = canonical(*o + *x)));
+}
+
+/// `out = x y`, all residues.
+pub fn mul_into(out: &mut [u64], x: &[u64], y: &[u64]) {
+    vectorise(|| out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o = reduce(product(*x, *y))));
+}
+
+/// `out += x y`, all residues.
+pub fn mul_add(out: &mut [u64], x: &[u64], y: &[u64]) {
+    vectorise(|| out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o = reduce(*o + product(*x, *y))));
+}
+
+/// `x *= c`, all residues.
+pub fn scale_assign(x: &mut [u64], c: M61) {
+    let c = c.0;
+    vectorise(|| x.iter_mut().for_each(|x| *x = reduce(product(c, *x))));
+}
+
+/// Residues as elements.
+pub fn elements(residues: Vec<u64>) -> Vec<M61> {
+    residues.into_iter().map(M61).collect()
+}
+
+/// `x += c`, all residues.
+pub fn offset_assign(x: &mut [u64], c: M61) {
+    vectorise(|| x.iter_mut().for_each(|x| *x = canonical(*x + c.0)));
+}
+
+/// Elements as words.
+pub fn words(elements: &[M61]) -> &[u64] {
+    bytemuck::cast_slice(elements)
+}
+
+/// Elements as words; what is written must be residues.
+pub fn words_mut(elements: &mut [M61]) -> &mut [u64] {
+    bytemuck::cast_slice_mut(elements)
+}
+
+/// The product of two tensors, added to `sum`, residues both.
+pub fn add_product(op: Bilinear, x: &Tensor<M61>, y: &Tensor<M61>, sum: &mut [u64]) {
+    let (a, b) = (words(x.data()), words(y.data()));
+    match op {
+        Bilinear::Mul => mul_add(sum, a, b),
+        Bilinear::MatMul => matrix(sum, a, b, x.cols(), y.cols()),
+    }
+}
+
+/// Columns worked on at once: their sums stay in registers or next to them.
+const COLUMNS: usize = 64;
+/// Products that are added up before they are reduced: as many as fit a word, see [`strip`].
+const DEPTH: usize = 6;
+
+/// `c += a b`, `a` of `depth` columns, `b` of `width`. Row by row; sums of a few products are reduced together.
+fn matrix(c: &mut [u64], a: &[u64], b: &[u64], depth: usize, width: usize) {
+    if depth == 0 || width == 0 {
+        return;
+    }
+    for (row, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(width)) {
+        for from in (0..width).step_by(COLUMNS) {
+            let to = width.min(from + COLUMNS);
+            vectorise(
+                #[inline(always)]
+                || {
+                    for (k, few) in row.chunks(DEPTH).enumerate() {
+                        strip(&mut c[from..to], few, &b[k * DEPTH * width..], from, width);
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// One strip of a row: `c += sum_k few_k b_k`.
+#[inline(always)]
+fn strip(c: &mut [u64], few: &[u64], b: &[u64], from: usize, width: usize) {
+    let len = c.len();
+    let mut sums = [0u64; COLUMNS];
+    sums[..len].copy_from_slice(c);
+    for (k, a) in few.iter().enumerate() {
+        let b = &b[k * width + from..][..len];
+        // Each product is below 2^63, so it is brought below 2^61 + 4 before it is added: DEPTH of them and a residue fit.
+        sums[..len].iter_mut().zip(b).for_each(|(s, b)| {
+            let p = product(*a, *b);
+            *s += (p & P) + (p >> 61);
+        });
+    }
+    c.iter_mut().zip(&sums).for_each(|(c, s)| *c = reduce(*s));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Shape;
+    use crate::simd::{levels, with_level};
+
+    fn noise(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*seed ^ *seed >> 29).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    fn wide(a: u64, b: u64) -> u64 {
+        (u128::from(a) * u128::from(b) % u128::from(P)) as u64
+    }
+
+    const EDGES: [u64; 9] = [0, 1, 2, P - 1, P - 2, P >> 1, (P >> 1) + 1, 1 << 60, 1 << 32];
+
+    #[test]
+    fn arithmetic_is_that_of_residues() {
+        let mut seed = 1;
+        let some: Vec<u64> = EDGES.into_iter().chain((0..200).map(|_| noise(&mut seed) % P)).collect();
+        for &a in &some {
+            for &b in &some {
+                let (x, y) = (M61(a), M61(b));
+                assert_eq!(x.mul(y).word(), wide(a, b));
+                assert_eq!(x.add(y).word(), (a + b) % P);
+                assert_eq!(x.sub(y).word(), (a + P - b) % P);
+            }
+            if a > 0 {
+                assert_eq!(M61(a).mul(M61(a).inverse()).word(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn integers_are_residues_of_least_magnitude() {
+        for v in [0i64, 1, -1, (1 << 60) - 1, -(1 << 60) + 1, 12345, -12345] {
+            assert_eq!(M61::from_u64(v as u64).to_u64() as i64, v);
+        }
+        for x in [u64::MAX, 1 << 63, (1 << 63) + 5, P, P - 1, 1 << 62] {
+            let want = (i128::from(x as i64)).rem_euclid(i128::from(P)) as u64;
+            assert_eq!(M61::from_u64(x).word(), want, "{x}");
+            assert_eq!(M61::of_word(x).word(), x % P, "{x}");
+        }
+    }
+
+    #[test]
+    fn kernels_agree_with_wide_arithmetic_at_every_level() {
+        let mut seed = 2;
+        let mut random =
+            |n: usize| (0..n).map(|i| if i % 7 == 0 { EDGES[i / 7 % 9] } else { noise(&mut seed) % P }).collect();
+        for (m, k, n) in [(0, 3, 2), (1, 1, 1), (3, 5, 7), (2, 130, 70), (9, 64, 129), (2, 0, 2)] {
+            let (a, b, c): (Vec<u64>, Vec<u64>, Vec<u64>) = (random(m * k), random(k * n), random(m * n));
+            let mut want = c.clone();
+            for i in 0..m {
+                for j in 0..n {
+                    let sum = (0..k).fold(c[i * n + j], |s, l| (s + wide(a[i * k + l], b[l * n + j])) % P);
+                    want[i * n + j] = sum;
+                }
+            }
+            let tensor =
+                |rows, cols, v: &[u64]| Tensor::new(Shape::matrix(rows, cols), v.iter().map(|w| M61(*w)).collect());
+            let (x, y) = (tensor(m, k, &a), tensor(k, n, &b));
+            for level in levels() {
+                let mut got = c.clone();
+                with_level(level, || add_product(Bilinear::MatMul, &x, &y, &mut got));
+                assert_eq!(got, want, "{m} {k} {n} {level:?}");
+                let mut got = a.clone();
+                with_level(level, || add_scaled(&mut got, M61(P - 5), &a));
+                assert!(got.iter().zip(&a).all(|(g, a)| *g == (a + wide(P - 5, *a)) % P));
+            }
+        }
+    }
+}

@@ -38,6 +38,8 @@ pub enum Adversary {
     Active,
     /// All parties but one are curious together, a dealer without data colludes with none of them: `additive`, see `--parties`.
     AllButOne,
+    /// So many of the parties are curious together as `--threshold` says, fewer than half: `shamir`, see `--parties`.
+    Minority,
 }
 
 impl Adversary {
@@ -46,6 +48,7 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
+            Adversary::Minority => "shamir",
         }
     }
 }
@@ -57,7 +60,12 @@ impl Args {
             Adversary::Passive => 3,
             Adversary::Active => 4,
             Adversary::AllButOne => usize::from(self.parties) + 1,
+            Adversary::Minority => self.parties.max(3).into(),
         }
+    }
+    /// How many parties `shamir` lets be corrupt: as many as it can, unless fewer are asked for.
+    fn corrupt(&self) -> usize {
+        self.threshold.map_or((self.processes() - 1) / 2, usize::from)
     }
 }
 
@@ -67,9 +75,12 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
-    /// Parties of `all-but-one`, the dealer not counted.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=7))]
+    /// Parties of `all-but-one` (2 to 7, the dealer not counted) and `minority` (3 to 31).
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=31))]
     pub parties: u8,
+    /// Corrupt parties of `minority`; as many as can be if not given.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub threshold: Option<u8>,
     /// Work; all of them if not given.
     #[arg(long, value_enum)]
     pub work: Option<Work>,

@@ -2,7 +2,7 @@
 
 use crate::works::{self, Work};
 use privity_mpc::{Party, Protocol, Recipients, Result};
-use privity_ring::{Shape, Tensor};
+use privity_ring::{Ring, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub struct Measurement {
 /// repetition needs is made inside the clock, masks and their sending included: before the first one all parties meet, and
 /// the last is over when all have met again, with what was computed verified where the protocol verifies. `session` is the
 /// protocol's way to its session.
-pub fn measure<P: Protocol<R = u64>>(
+pub fn measure<P: Protocol>(
     p: &mut P,
     session: fn(&mut P) -> &mut Party,
     (work, size, lanes): (Work, usize, usize),
@@ -60,20 +60,20 @@ pub fn measure<P: Protocol<R = u64>>(
 }
 
 /// All parties wait for each other: an opening to all.
-fn meet<P: Protocol<R = u64>>(p: &mut P) -> Result<()> {
+fn meet<P: Protocol>(p: &mut P) -> Result<()> {
     let shape = Shape::vector(1);
     let zero = p.public(&Tensor::zeros(&shape));
     p.open(&zero, Recipients::ALL).map(|_| ())
 }
 
 /// The longest of the parties' durations, agreed by sharing and opening them (they are no secret).
-fn agreed<P: Protocol<R = u64>>(p: &mut P, mine: Duration) -> Result<Duration> {
+fn agreed<P: Protocol>(p: &mut P, mine: Duration) -> Result<Duration> {
     let shape = Shape::vector(1);
     let mut longest = 0;
     for owner in p.owners() {
         let nanos = Tensor::fill(&shape, mine.as_nanos() as u64);
         let shared = p.input(owner, &shape, (p.me() == owner).then_some(&nanos))?;
-        longest = longest.max(p.open(&shared, Recipients::ALL)?.expect("opened to all").data()[0]);
+        longest = longest.max(p.open(&shared, Recipients::ALL)?.expect("opened to all").data()[0].to_u64());
     }
     Ok(Duration::from_nanos(longest))
 }

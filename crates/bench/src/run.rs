@@ -7,6 +7,7 @@ use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
+use privity_mpc::shamir::{Shamir, cost::ShamirCosts};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
@@ -149,6 +150,10 @@ fn party(
         Adversary::AllButOne => {
             let mut p = Rep3::additive(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
+        Adversary::Minority => {
+            let mut p = Shamir::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
@@ -298,6 +303,10 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
         }
         Adversary::AllButOne => {
             let costs = Rep3Costs::additive(args.parties.into(), config.radix);
+            steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
+        }
+        Adversary::Minority => {
+            let costs = ShamirCosts::new(args.processes(), args.corrupt(), config.mode);
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::Active => {

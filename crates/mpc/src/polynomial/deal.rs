@@ -1,4 +1,4 @@
-//! Dealing: some parties share vectors among all, in one round.
+//! Dealing: some parties share vectors among all, in one round. docs/protocols/shamir.md, section 2.
 
 use super::{Code, Field};
 use crate::Result;
@@ -24,7 +24,7 @@ pub(crate) fn batches(len: usize, parts: usize) -> impl Iterator<Item = Vec<(usi
     (0..tiles).step_by(batch).map(of)
 }
 
-/// Each dealer deals a vector of `len` words in each part, this party's given by `mine`. One round; `n - t - 1` vectors for each dealer. Spec 2.
+/// Each dealer deals a vector of `len` words in each part, this party's given by `mine`. One round; `n - t - 1` vectors for each dealer.
 pub(crate) fn deal<F: Field>(
     party: &mut Party,
     code: &Code<F>,
@@ -77,7 +77,7 @@ struct Dealer<'a, F: Field> {
 }
 
 impl<F: Field> Dealer<'_, F> {
-    /// Spec 2.1, 2.2: sends what others cannot draw; gives this party's own share.
+    /// Sends what others cannot draw; gives this party's own share.
     fn share_out(&mut self, tile: usize, secret: &[u64]) -> Result<Vec<u64>> {
         let dealing = self.code.dealing(self.me);
         let mut known = vec![vec![0; secret.len()]; dealing.drawn.len()];
@@ -98,7 +98,7 @@ impl<F: Field> Dealer<'_, F> {
         Ok(of(&dealing.own))
     }
 
-    /// Spec 2.3: this party's share of what another deals.
+    /// This party's share of what another deals.
     fn share_of(&mut self, dealer: usize, tile: usize, share: &mut [u64]) -> Result<()> {
         if self.code.dealing(dealer).drawn.contains(&self.me) {
             self.draw(dealer, self.me, tile, share);

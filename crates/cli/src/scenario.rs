@@ -49,6 +49,8 @@ pub enum Adversary {
     Active,
     /// All parties but one, curious together, as long as a dealer without rows colludes with none of them: `additive`.
     AllButOne,
+    /// Fewer than half of the parties, curious together: `shamir`. Of three that is one.
+    Minority,
 }
 
 /// Choices of the user.
@@ -228,6 +230,7 @@ fn job(
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
+            Adversary::Minority => "shamir",
         }
         .into(),
         participants: parties.map(participant).collect(),
@@ -239,6 +242,7 @@ fn job(
         evaluation: Evaluation { holdout, metrics: Metrics::Secure, buckets: 32 },
         outputs: Outputs { model: vec![names[0].into()], ..Outputs::default() },
         protection: None,
+        threshold: None,
         on_loss: OnLoss::default(),
         after_loss: None,
         accept: None,

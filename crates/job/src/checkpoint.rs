@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use privity_mpc::{Origin, Share, rep3};
 use privity_net::{Link, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
-use privity_ring::{Shape, Tensor};
+use privity_ring::{Ring, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -289,7 +289,7 @@ impl Store {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 
-    fn save<A: Share<R = u64>>(&self, kept: &Kept<A>) -> Result<(), JobError> {
+    fn save<A: Share>(&self, kept: &Kept<A>) -> Result<(), JobError> {
         let header = Header {
             job: self.job.clone(),
             party: self.party.clone(),
@@ -305,7 +305,7 @@ impl Store {
         };
         let internal = |what: &str| JobError::Internal(what.into());
         let mut file = serde_json::to_vec(&header).map_err(|e| JobError::Internal(e.to_string()))?;
-        let words = kept.shares.iter().flat_map(|share| share.parts().into_iter().flat_map(|t| t.data().to_vec()));
+        let words = kept.shares.iter().flat_map(Share::parts).flat_map(|t| t.data().iter().map(|v| v.to_u64()));
         let mut content: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         let mut nonce = [0; NONCE_LEN];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| internal("no randomness for a checkpoint"))?;
@@ -324,7 +324,7 @@ impl Store {
     }
 }
 
-impl<A: Share<R = u64>> Keeper<A> for Store {
+impl<A: Share> Keeper<A> for Store {
     fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
         let Some((header, content)) = self.restored.take() else { return Ok(None) };
         let origin = self.before.as_ref().filter(|(job, _)| *job == header.job).map_or(Origin::Same, |(_, from)| *from);
@@ -373,7 +373,7 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 /// The shares of a decrypted content.
-fn kept_of<A: Share<R = u64>>(header: Header, origin: Origin, content: &[u8]) -> Option<Kept<A>> {
+fn kept_of<A: Share>(header: Header, origin: Origin, content: &[u8]) -> Option<Kept<A>> {
     let words: Vec<u64> =
         content.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
     let mut rest = &words[..];
@@ -390,7 +390,7 @@ fn kept_of<A: Share<R = u64>>(header: Header, origin: Origin, content: &[u8]) ->
         let mut parts = Vec::new();
         for _ in 0..header.parts {
             let (tensor, after) = rest.split_at_checked(shape.len())?;
-            parts.push(Tensor::new(shape.clone(), tensor.to_vec()));
+            parts.push(Tensor::new(shape.clone(), tensor.iter().map(|w| A::R::from_u64(*w)).collect()));
             rest = after;
         }
         shares.push(A::from_parts(parts)?);

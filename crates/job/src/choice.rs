@@ -60,6 +60,14 @@ pub const TABLE: &[Row] = &[
         adversary: Adversary::Passive,
         colluding: |owners| owners - 1,
     },
+    Row {
+        protocol: ProtocolName::Shamir,
+        takes: "three to thirty-one owners",
+        withstands: "fewer than half of them, curious together",
+        runs: |owners, rowless| (3..=31).contains(&owners) && rowless == 0,
+        adversary: Adversary::Passive,
+        colluding: |owners| owners.saturating_sub(1) / 2,
+    },
 ];
 
 impl Row {
@@ -221,6 +229,7 @@ fn alternative(job: &Job, row: &Row, machine: Speeds) -> Option<Alternative> {
         continues: None,
         admits: None,
         refits: None,
+        threshold: None,
         protection: None,
         distillation: None,
         ..file.clone()

@@ -2,11 +2,11 @@
 //!
 //! ```toml
 //! name = "breast-cancer"
-//! protocol = "rep3"                 # or "rep4", "additive", "auto"
+//! protocol = "rep3"                 # or "rep4", "additive", "shamir", "auto"
 //! on_loss = "pause"                 # or "abort": keep no checkpoints; or, of four, "continue": see [`OnLoss`]
 //!
 //! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them;
-//!                                   # additive: a dealer (rows = 0), then two to seven
+//!                                   # additive: a dealer (rows = 0), then two to seven; shamir: 3 to 31
 //! name = "north"
 //! address = "10.0.0.1:7700"
 //! fingerprint = "3f…"               # as `privity keys new` prints it; or certificate = "north.pem"
@@ -52,6 +52,9 @@ pub struct JobFile {
     /// What the protocol must withstand, at least. Default: what it does; under `auto` one party that is curious.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
+    /// How many corrupt parties `shamir` withstands, fewer than half of them. Default: as many as it can. The fewer, the less is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<usize>,
     /// What happens when a party is lost. Default pause.
     #[serde(default)]
     pub on_loss: OnLoss,

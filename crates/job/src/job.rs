@@ -66,6 +66,7 @@ impl Job {
         check_participants(&file, protocol)?;
         check_sections(&file, &schema, protocol)?;
         check_outputs(&file, protocol)?;
+        check_threshold(&file, protocol)?;
         let config = config(&file, protocol);
         let digest = file.digest()?;
         let questions = file.distillation.as_ref().map(|d| d.load(&schema)).transpose()?;
@@ -97,6 +98,10 @@ impl Job {
             Radix::Two => RadixChoice::Two,
             Radix::Four => RadixChoice::Four,
         }
+    }
+    /// How many corrupt parties `shamir` withstands here.
+    pub fn threshold(&self) -> usize {
+        self.file.threshold.unwrap_or((self.file.participants.len() - 1) / 2)
     }
     /// What the parties compare before they start.
     pub fn digest(&self) -> [u8; 32] {
@@ -193,7 +198,7 @@ impl Job {
     pub fn scaling(&self) -> Scaling {
         let rows = self.rows().iter().map(|r| r.train).sum();
         match self.file.data.standardise {
-            true => Scaling::from_schema(&self.schema, self.file.data.input_bound, rows, self.config.fixed.frac),
+            true => Scaling::from_schema(&self.schema, self.file.data.input_bound, rows, &self.config),
             false => Scaling::identity(self.features(), self.file.training.input_limit),
         }
     }
@@ -506,13 +511,34 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
     Ok(())
 }
 
+fn check_threshold(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    let Some(threshold) = file.threshold else { return Ok(()) };
+    if protocol != ProtocolName::Shamir {
+        let problem = format!("is a choice of shamir, and the protocol is {}", protocol.name());
+        return Err(ConfigError::field("threshold", problem, "remove it, or use shamir"));
+    }
+    let parties = file.participants.len();
+    if threshold == 0 || 2 * threshold >= parties {
+        let problem = format!("is {threshold} of {parties} parties; fewer than half can be corrupt");
+        return Err(ConfigError::field("threshold", problem, format!("choose 1 to {}", (parties - 1) / 2)));
+    }
+    match file.protection {
+        Some(wanted) if wanted.colluding > threshold => {
+            let problem = format!("is {threshold}, and protection.colluding is {}", wanted.colluding);
+            Err(ConfigError::field("threshold", problem, "raise it, or lower protection.colluding"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn config(file: &JobFile, protocol: ProtocolName) -> Config {
     let Numbers { frac, truncation, width, radix } = file.numbers;
     let mode = match truncation {
         Truncation::Fast => TruncMode::Fast,
         Truncation::Exact => TruncMode::Exact,
     };
-    let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four };
+    let room = if protocol == ProtocolName::Shamir { Config::FIELD_ROOM } else { Config::RING_ROOM };
+    let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four, room };
     let radix = match radix {
         RadixChoice::Two => Radix::Two,
         RadixChoice::Four => Radix::Four,

@@ -38,6 +38,24 @@ pub struct Encoded<R> {
 #[derive(Clone, Debug)]
 pub struct Inputs<R>(Vec<Option<Encoded<R>>>);
 
+impl Inputs<u64> {
+    /// The same integers as elements of another ring.
+    pub(crate) fn over<R: Ring>(self) -> Inputs<R> {
+        let tensor =
+            |x: Tensor<u64>| Tensor::new(x.shape().clone(), x.data().iter().map(|v| R::from_u64(*v)).collect());
+        let encoded = |e: Encoded<u64>| Encoded {
+            train: tensor(e.train),
+            labels: tensor(e.labels),
+            test: tensor(e.test),
+            test_labels: tensor(e.test_labels),
+            groups: tensor(e.groups),
+            group_labels: tensor(e.group_labels),
+            noise: e.noise.into_iter().map(tensor).collect(),
+        };
+        Inputs(self.0.into_iter().map(|party| party.map(encoded)).collect())
+    }
+}
+
 impl<R> Inputs<R> {
     /// Nothing.
     pub fn none(job: &Job) -> Self {

@@ -8,13 +8,15 @@ use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{ArithmeticShare, Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
+use privity_mpc::shamir::{Shamir, cost::ShamirCosts};
 use privity_mpc::{Config, Party};
 use privity_nn::{Keeper, Observer};
+use privity_ring::{M61, Tensor};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 3] = ["rep3", "rep4", "additive"];
+pub const NAMES: [&str; 4] = ["rep3", "rep4", "additive", "shamir"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum ProtocolName {
     Rep4,
     /// Two to seven parties, all but one of them curious together, and a dealer without rows, listed first, who colludes with nobody.
     Additive,
+    /// Three to thirty-one parties, fewer than half of them curious together.
+    Shamir,
 }
 
 impl ProtocolName {
@@ -37,6 +41,7 @@ impl ProtocolName {
             "rep3" => Ok(ProtocolName::Rep3),
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
+            "shamir" => Ok(ProtocolName::Shamir),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -49,6 +54,7 @@ impl ProtocolName {
             ProtocolName::Rep3 => "rep3",
             ProtocolName::Rep4 => "rep4",
             ProtocolName::Additive => "additive",
+            ProtocolName::Shamir => "shamir",
         }
     }
     /// How many parties it takes, a helper or dealer included.
@@ -57,12 +63,13 @@ impl ProtocolName {
             ProtocolName::Rep3 => 3..=3,
             ProtocolName::Rep4 => 4..=4,
             ProtocolName::Additive => 3..=8,
+            ProtocolName::Shamir => 3..=31,
         }
     }
     /// The party that may or must be without rows, of so many; and whether it must.
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
-            ProtocolName::Rep3 => None,
+            ProtocolName::Rep3 | ProtocolName::Shamir => None,
             ProtocolName::Rep4 => Some((parties - 1, false)),
             ProtocolName::Additive => Some((0, true)),
         }
@@ -70,7 +77,7 @@ impl ProtocolName {
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Additive => "passive",
+            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Shamir => "passive",
             ProtocolName::Rep4 => "active",
         }
     }
@@ -90,6 +97,10 @@ impl ProtocolName {
                 "additive: inputs stay hidden from all parties but one together, as long as they follow the protocol and the dealer, \
                  listed first, does too and colludes with nobody: the dealer must be another organisation than all parties; it has \
                  no rows and sees no value but what is opened to all; with any party's help it could read everything"
+            }
+            ProtocolName::Shamir => {
+                "shamir: inputs stay hidden from as many parties together as the threshold says, fewer than half of them, as long as \
+                 they follow the protocol; one more could read everything, and one that deviates is not covered"
             }
         }
     }
@@ -114,6 +125,11 @@ pub struct Measured {
     pub operations: BTreeMap<&'static str, u64>,
 }
 
+/// Keeps the shares of any protocol.
+pub trait Keepers: Keeper<ArithmeticShare> + Keeper<Tensor<M61>> {}
+
+impl<K: Keeper<ArithmeticShare> + Keeper<Tensor<M61>>> Keepers for K {}
+
 /// Runs the program of a job over a session, and over more of them, as many as its lanes. They come back whatever happened, for their
 /// orderly end.
 pub fn execute(
@@ -121,7 +137,7 @@ pub fn execute(
     mut sessions: Vec<Party>,
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
-    keeper: &mut dyn Keeper<ArithmeticShare>,
+    keeper: &mut dyn Keepers,
     publisher: &mut dyn Publisher,
 ) -> (Result<Outcome, JobError>, Measured, Vec<Party>) {
     if sessions.len() != job.file().training.lanes {
@@ -130,11 +146,11 @@ pub fn execute(
     }
     let first = sessions.remove(0);
     macro_rules! run {
-        ($start:expr) => {
+        ($start:expr, $inputs:expr) => {
             match $start(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
                 Err(error) => (Err(error.into()), Measured::of(None), Vec::new()),
                 Ok(mut p) => {
-                    let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
+                    let outcome = program::run(&mut p, job, $inputs, observer, keeper, publisher);
                     let parties = p.into_parties();
                     (outcome, Measured::of(parties.first()), parties)
                 }
@@ -142,9 +158,10 @@ pub fn execute(
         };
     }
     match job.protocol() {
-        ProtocolName::Rep3 => run!(Rep3::new),
-        ProtocolName::Rep4 => run!(Rep4::new),
-        ProtocolName::Additive => run!(Rep3::additive),
+        ProtocolName::Rep3 => run!(Rep3::new, inputs),
+        ProtocolName::Rep4 => run!(Rep4::new, inputs),
+        ProtocolName::Additive => run!(Rep3::additive, inputs),
+        ProtocolName::Shamir => run!(|party, config| Shamir::new(party, config, job.threshold()), inputs.over::<M61>()),
     }
 }
 
@@ -157,6 +174,10 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         ProtocolName::Rep3 => count(job, Rep3Costs::new(job.config().radix), speeds),
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
         ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
+        ProtocolName::Shamir => {
+            let config = job.config();
+            count(job, ShamirCosts::new(job.names().len(), job.threshold(), config.mode), speeds)
+        }
     }
 }
 
@@ -182,6 +203,8 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Rep3 => seconds(&Rep3Costs::new(config.radix)),
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
+        // The same for all fan-ins.
+        ProtocolName::Shamir => 0.0,
     }
 }
 

@@ -4,18 +4,17 @@ use crate::checkpoint::Store;
 use crate::file::OnLoss;
 use crate::ledger::Ledger;
 use crate::program::{Inputs, Outcome};
-use crate::protocol::{self, Measured};
+use crate::protocol::{self, Keepers, Measured};
 use crate::publish::{self, Desk, Release};
 use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError, ModelFile, loss, prepare, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
-use privity_mpc::rep3::ArithmeticShare;
 use privity_net::identity::Identity;
 use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
 use privity_net::{AbortCause, Link, NetError};
 use privity_nn::metrics::Classification;
-use privity_nn::{Keeper, Observer, TrainError};
+use privity_nn::{Observer, TrainError};
 use privity_prim::Context;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -412,7 +411,7 @@ pub fn compute(
     sessions: Vec<Party>,
     inputs: Inputs<u64>,
     observer: &mut dyn Observer,
-    keeper: &mut dyn Keeper<ArithmeticShare>,
+    keeper: &mut dyn Keepers,
     publisher: &mut dyn Publisher,
 ) -> Result<Done, JobError> {
     let started = Instant::now();

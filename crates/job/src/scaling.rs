@@ -2,14 +2,16 @@
 //! alike resolution in fixed point. It is local: each party maps its own rows before sharing them.
 
 use privity_data::{DataError, Schema, Table};
+use privity_mpc::Config;
 use serde::{Deserialize, Serialize};
 
 /// Declared ranges are mapped to at most `[-BOUND, BOUND]`: the wider, the finer a column's deviation may be.
 const BOUND: f64 = 16.0;
 
 /// The common bound for this many rows in this format: what mean and variance have room for, a power of two.
-fn common_bound(rows: usize, frac: u32) -> f64 {
-    let room = ((40.0 - f64::from(frac)).exp2() / rows.max(1) as f64).sqrt();
+fn common_bound(rows: usize, config: &Config) -> f64 {
+    let bits = f64::from(config.room) - 22.0 - f64::from(config.fixed.frac);
+    let room = (bits.exp2() / rows.max(1) as f64).sqrt();
     room.log2().floor().exp2().min(BOUND)
 }
 
@@ -25,10 +27,10 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// From declared ranges, for `rows` rows of all parties with `frac` fraction bits; a feature without a range is taken
+    /// From declared ranges, for `rows` rows of all parties in this format; a feature without a range is taken
     /// to lie within `default_bound`.
-    pub fn from_schema(schema: &Schema, default_bound: f64, rows: usize, frac: u32) -> Self {
-        let bound = common_bound(rows, frac);
+    pub fn from_schema(schema: &Schema, default_bound: f64, rows: usize, config: &Config) -> Self {
+        let bound = common_bound(rows, config);
         let (mut centre, mut factor) = (Vec::new(), Vec::new());
         for (low, high) in schema.feature_ranges() {
             let low = low.unwrap_or(high.map_or(-default_bound, |h| h.min(0.0) - default_bound));
@@ -80,7 +82,7 @@ mod tests {
             Column::category("c", &["x"]),
         ];
         let schema = Schema::new(columns, ExtraColumns::Reject).expect("a sound contract");
-        let scaling = Scaling::from_schema(&schema, 10.0, 1000, 16);
+        let scaling = Scaling::from_schema(&schema, 10.0, 1000, &Config::default());
         assert_eq!(scaling.row(&[4.0, -10.0, 3.0, -2.0, 1.0]), [16.0, -16.0, -16.0, 16.0, 16.0]);
         assert_eq!(scaling.row(&[0.0, 10.0, 13.0, -12.0, 0.0]), [-16.0, 16.0, 16.0, -16.0, -16.0]);
     }

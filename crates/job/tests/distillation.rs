@@ -249,6 +249,12 @@ fn a_release_is_not_repeated_after_a_resumption() {
             Ok(())
         }
     }
+    // The job is of rep3: nothing is kept of others.
+    impl Keeper<privity_ring::Tensor<privity_ring::M61>> for Disk {
+        fn keep(&mut self, _: Kept<privity_ring::Tensor<privity_ring::M61>>) -> Result<(), TrainError> {
+            Err(TrainError::Keeping { problem: "shares of shamir".into() })
+        }
+    }
     let site = Site::new();
     let job = site.job("rep3", VOTING).expect("a sound job");
     let rows = site.rows(&job);

@@ -252,6 +252,7 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
     };
     assert_eq!(chosen(common::JOB.into(), ""), ("rep3", None));
     assert_eq!(chosen(common::dealt(2), ""), ("additive", Some(0)));
+    assert_eq!(chosen(common::polynomial(5), "[protection]\ncolluding = 2\n"), ("shamir", None));
     assert_eq!(chosen(common::dealt(3), "[protection]\ncolluding = 2\n"), ("additive", Some(0)));
     assert_eq!(
         chosen(common::active(), "[protection]\ncolluding = 2\n"),
@@ -270,4 +271,18 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
     refused(common::JOB.replacen("[data]", &format!("{active}\n[data]"), 1), "asks for more than rep3 gives");
     let met = common::active().replacen("[data]", &format!("{active}\n[data]"), 1);
     common::parse(&met).expect("rep4 withstands a party that deviates");
+}
+
+#[test]
+fn the_threshold_of_shamir_is_fewer_than_half() {
+    let with = |line: &str| common::polynomial(5).replacen("name = \"small\"", &format!("name = \"small\"\n{line}"), 1);
+    assert_eq!(common::parse(&with("")).expect("a sound job").threshold(), 2);
+    assert_eq!(common::parse(&with("threshold = 1")).expect("a sound job").threshold(), 1);
+    refused(with("threshold = 0"), "fewer than half");
+    refused(with("threshold = 3"), "choose 1 to 2");
+    refused(with("threshold = 1").replacen("[data]", "[protection]\ncolluding = 2\n\n[data]", 1), "raise it");
+    refused(common::JOB.replacen("name = \"small\"", "name = \"small\"\nthreshold = 1", 1), "is a choice of shamir");
+    // What parties compare before they start has it.
+    let digest = |line: &str| common::parse(&with(line)).expect("a sound job").digest();
+    assert_ne!(digest("threshold = 1"), digest("threshold = 2"));
 }

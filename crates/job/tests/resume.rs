@@ -12,6 +12,7 @@ use privity_net::sim::{self, SimConfig, SimLink};
 use privity_net::{AbortCause, Link, NetError, PeerStats, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
 use privity_prim::Context;
+use privity_ring::{M61, Tensor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -69,25 +70,43 @@ impl Link for Mortal {
 #[derive(Clone, Default)]
 struct Disk {
     kept: Vec<Kept<ArithmeticShare>>,
+    numbers: Vec<Kept<Tensor<M61>>>,
     restore: Option<usize>,
+}
+
+/// Shares that a disk keeps.
+trait Shelved: Clone {
+    fn shelf(disk: &mut Disk) -> &mut Vec<Kept<Self>>;
+}
+impl Shelved for ArithmeticShare {
+    fn shelf(disk: &mut Disk) -> &mut Vec<Kept<Self>> {
+        &mut disk.kept
+    }
+}
+impl Shelved for Tensor<M61> {
+    fn shelf(disk: &mut Disk) -> &mut Vec<Kept<Self>> {
+        &mut disk.numbers
+    }
 }
 
 impl Disk {
     fn epochs(&self) -> Vec<usize> {
-        self.kept.iter().map(|kept| kept.epochs).collect()
+        self.kept.iter().map(|kept| kept.epochs).chain(self.numbers.iter().map(|kept| kept.epochs)).collect()
     }
 }
 
-impl Keeper<ArithmeticShare> for Disk {
-    fn restore(&mut self) -> Result<Option<Kept<ArithmeticShare>>, TrainError> {
-        Ok(self.restore.and_then(|epochs| self.kept.iter().find(|kept| kept.epochs == epochs).cloned()))
+impl<A: Shelved> Keeper<A> for Disk {
+    fn restore(&mut self) -> Result<Option<Kept<A>>, TrainError> {
+        let restore = self.restore;
+        Ok(restore.and_then(|epochs| A::shelf(self).iter().find(|kept| kept.epochs == epochs).cloned()))
     }
     fn keeps(&self) -> bool {
         true
     }
-    fn keep(&mut self, kept: Kept<ArithmeticShare>) -> Result<(), TrainError> {
-        self.kept.retain(|old| old.epochs + 1 == kept.epochs);
-        self.kept.push(kept);
+    fn keep(&mut self, kept: Kept<A>) -> Result<(), TrainError> {
+        let shelf = A::shelf(self);
+        shelf.retain(|old| old.epochs + 1 == kept.epochs);
+        shelf.push(kept);
         Ok(())
     }
 }
@@ -174,6 +193,11 @@ fn three_parties_killed_anywhere_end_with_the_same_model() {
 #[test]
 fn four_parties_killed_anywhere_end_with_the_same_model() {
     killed_anywhere(&common::active(), 12);
+}
+
+#[test]
+fn parties_under_shamir_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::polynomial(3), 6);
 }
 
 #[test]

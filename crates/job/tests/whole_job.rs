@@ -60,6 +60,30 @@ fn bytes_rounds_and_frames_are_as_planned() {
     }
 }
 
+#[test]
+fn under_shamir_bytes_and_rounds_are_as_planned_and_the_model_is_the_twins() {
+    for (text, owners) in [
+        (common::polynomial(3), 3),
+        (common::polynomial(5), 5),
+        (common::polynomial(5).replacen("name = \"small\"", "name = \"small\"\nthreshold = 1", 1), 5),
+    ] {
+        for mode in ["fast", "exact"] {
+            let job = common::parse(&text.replacen("\"fast\"", &format!("\"{mode}\""), 1)).expect("a sound job");
+            assert_eq!((job.protocol().name(), job.owners()), ("shamir", owners));
+            let plan = plan::plan(&job).expect("a plan");
+            let done = finished(&job);
+            for (party, done) in plan.parties.iter().zip(&done) {
+                assert_eq!(done.measured.bytes_sent, party.bytes_sent, "bytes of {}", party.name);
+                assert_eq!(done.measured.rounds, party.rounds, "rounds of {}", party.name);
+            }
+            if mode == "exact" || job.threshold() > 1 {
+                let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+                assert_eq!(done[1].outcome.model, twin.model, "{owners} owners");
+            }
+        }
+    }
+}
+
 /// In exact mode lanes change no bit of what a job gives; in either, each party sends what the plan says.
 #[test]
 fn a_job_in_lanes_gives_what_it_gives_in_one() {

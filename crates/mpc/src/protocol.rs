@@ -42,11 +42,26 @@ pub struct Config {
     pub width: u32,
     /// Carry-tree fan-in.
     pub radix: Radix,
+    /// What is divided by a power of two stays below `2^room` in magnitude, as an integer: [`Config::RING_ROOM`] modulo 2^64, less in a field.
+    pub room: u32,
+}
+
+impl Config {
+    /// Room modulo 2^64.
+    pub const RING_ROOM: u32 = 62;
+    /// Room modulo 2^61 - 1 (docs/protocols/shamir.md, 5).
+    pub const FIELD_ROOM: u32 = 58;
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { fixed: Fixed { frac: 16 }, mode: TruncMode::Fast, width: 32, radix: Radix::Four }
+        Config {
+            fixed: Fixed { frac: 16 },
+            mode: TruncMode::Fast,
+            width: 32,
+            radix: Radix::Four,
+            room: Self::RING_ROOM,
+        }
     }
 }
 
@@ -219,7 +234,7 @@ pub trait Protocol {
     fn public(&mut self, x: &Tensor<Self::R>) -> Self::A;
     /// All products in one round.
     fn products(&mut self, jobs: &[Product<'_, Self::A>]) -> Result<Vec<Raw<Self::A>>>;
-    /// Divides each value by `2^bits`. Operands stay below 2^62 in magnitude as integers.
+    /// Divides each value by `2^bits`. Operands stay below `2^room` in magnitude as integers: see [`Config`].
     fn rescale(&mut self, jobs: &[(&Self::A, u32)]) -> Result<Vec<Raw<Self::A>>>;
     /// Makes raw values right altogether; one round if any is pending.
     fn lift(&mut self, xs: Vec<Raw<Self::A>>) -> Result<Vec<Self::A>> {

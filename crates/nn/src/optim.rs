@@ -3,7 +3,7 @@
 use crate::layers::Backward;
 use crate::model::Model;
 use crate::spec::{LearningRate, Optimiser, TrainSpec};
-use privity_mpc::{By, Inject, Product, Protocol, Raw, Result, Share};
+use privity_mpc::{By, Config, Inject, Product, Protocol, Raw, Result, Share};
 use privity_ring::{Fixed, Shape, Tensor};
 
 /// Decays and weight decay are integers over this power of two.
@@ -13,8 +13,10 @@ pub(crate) const ADAM_GAIN: f64 = 64.0;
 /// Under Adam components of the mean gradient are clipped to this: squares of their `ADAM_GAIN`-fold stay below 2^14,
 /// the domain of the inverse square root.
 pub(crate) const ADAM_CLIP: f64 = 1.9375;
-/// Under Adam weights have at most this many fraction bits: squares at twice their scale stay below 2^62.
-pub(crate) const ADAM_FRAC: u32 = 24;
+/// Under Adam weights have at most this many fraction bits, so that squares, below 2^14, at twice their scale have room.
+pub(crate) fn adam_frac(config: &Config) -> u32 {
+    (config.room - 14) / 2
+}
 /// Fraction bits of Adam's bias correction.
 const CORRECTION_BITS: u32 = 6;
 /// Weights and updates are compared at this width.

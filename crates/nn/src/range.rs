@@ -5,13 +5,11 @@
 //! mean squares with a margin, and the sentinel of [`mod@crate::train`] watches what was assumed.
 
 use crate::RangeError;
-use crate::optim::ADAM_FRAC;
+use crate::optim::adam_frac;
 use crate::spec::{ClipEvery, LearningRate, Loss, ModelSpec, Optimiser, Sigmoid, TrainSpec};
 use privity_mpc::Config;
 use serde::Serialize;
 
-/// Products must stay below `2^PRODUCT_BITS` before they are rescaled.
-const PRODUCT_BITS: u32 = 62;
 /// Bits of a learning-rate mantissa.
 const RATE_BITS: u32 = 7;
 /// Weights carry up to this many fraction bits beyond the format's, so that small updates are not rounded away.
@@ -100,7 +98,7 @@ fn guard_bits(config: &Config, train: &TrainSpec) -> Result<u32, RangeError> {
     match train.optimiser {
         Optimiser::Adam { .. } if frac < 12 => refuse(12, frac, "raise frac to 12 or more, or use momentum"),
         Optimiser::Adam { .. } if frac > 20 => refuse(frac, 20, "lower frac to 20 or less, or use momentum"),
-        Optimiser::Adam { .. } => Ok(GUARD_BITS.min(ADAM_FRAC - frac)),
+        Optimiser::Adam { .. } => Ok(GUARD_BITS.min(adam_frac(config) - frac)),
         _ => Ok(GUARD_BITS),
     }
 }
@@ -191,7 +189,8 @@ impl Format<'_> {
         bounds: &Bounds,
         output: bool,
     ) -> Result<LayerPlan, RangeError> {
-        let frac = self.config.fixed.frac;
+        // Products must stay below this power of two before they are rescaled.
+        let (frac, most) = (self.config.fixed.frac, self.config.room);
         let refuse = |operation, needed, available, remedy| {
             if needed <= available { Ok(()) } else { Err(RangeError { layer, operation, needed, available, remedy }) }
         };
@@ -205,14 +204,14 @@ impl Format<'_> {
             "raise the comparison width (up to 48), or lower input_limit, weights or frac",
         )?;
         let forward = frac + weight_frac + bits(bounds.pre_activation);
-        refuse("forward product", forward, PRODUCT_BITS, "lower frac, input_limit or the bound on weights")?;
-        let backward = PRODUCT_BITS.saturating_sub(weight_frac + bits(bounds.gradient));
-        let update = PRODUCT_BITS.saturating_sub(frac + RATE_BITS + bits(bounds.weight_gradient));
+        refuse("forward product", forward, most, "lower frac, input_limit or the bound on weights")?;
+        let backward = most.saturating_sub(weight_frac + bits(bounds.gradient));
+        let update = most.saturating_sub(frac + RATE_BITS + bits(bounds.weight_gradient));
         // The learning rate widens the rescaling of the weights' gradient, which must stay below the word.
-        let rescaling = PRODUCT_BITS - LearningRate::MAX_SHIFT + weight_frac - frac;
+        let rescaling = most - LearningRate::MAX_SHIFT + weight_frac - frac;
         let room = backward.min(update).min(rescaling);
         let remedy = "lower frac, batch or input_limit, or set clip_weights lower";
-        refuse("gradient product", PRODUCT_BITS + frac - room.min(frac), PRODUCT_BITS, remedy)?;
+        refuse("gradient product", most + frac - room.min(frac), most, remedy)?;
         let gradient_frac = room.min(if output { self.output_frac } else { frac + WIDE_BITS });
         let width = if verdict == Verdict::Proven { needed } else { width };
         Ok(LayerPlan { width, gradient_frac, bounds: *bounds })

@@ -100,9 +100,23 @@ pub fn dealt(owners: usize) -> String {
     format!("{}{DEALER}{}{}", &job[..start], parties.concat(), &job[end..])
 }
 
+/// The same job under `shamir`, of so many owners: the three, and others with rows of theirs.
+pub fn polynomial(owners: usize) -> String {
+    let mut job = JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"shamir\"", 1);
+    for more in 3..owners {
+        let digit = more + 1;
+        let participant = format!(
+            "[[participants]]\nname = \"more-{more}\"\naddress = \"127.0.0.1:770{digit}\"\nfingerprint = \"{}\"\nrows = 24\ntest_rows = 8\n\n",
+            digit.to_string().repeat(64)
+        );
+        job = job.replacen("[data]", &format!("{participant}[data]"), 1);
+    }
+    job
+}
+
 /// What each participant brings, in their order: owners their tables, others nothing.
 pub fn encoded(job: &Job) -> Vec<Encoded<u64>> {
-    let mut tables = tables().into_iter();
+    let mut tables = tables().into_iter().cycle();
     let bring = |(i, participant): (usize, &Participant)| {
         let rows = match participant.is_helper() {
             true => nothing(job).expect("an empty table"),

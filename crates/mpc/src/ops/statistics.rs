@@ -15,8 +15,8 @@ pub struct Moments<A> {
     pub variance: A,
 }
 
-/// Division by a public count, as a multiplication with its reciprocal of 2^-20 relative precision. Values below 2^40 as
-/// integers. One lift.
+/// Division by a public count, as a multiplication with its reciprocal of 2^-20 relative precision. Values below
+/// `2^(room - 22)` as integers. One lift.
 fn divide<P: Protocol>(p: &mut P, x: &P::A, by: usize) -> Result<P::A> {
     // factor / 2^shift is 1 / by with 21 significant bits.
     let shift = 20 + usize::BITS - by.leading_zeros();
@@ -26,13 +26,13 @@ fn divide<P: Protocol>(p: &mut P, x: &P::A, by: usize) -> Result<P::A> {
 }
 
 /// Mean, variance and inverse deviation of each column of `[rows, cols]`, for entries below `bound` in magnitude and up to
-/// 2^22 rows with `rows * bound^2 < 2^(41 - frac)`. Error of the mean: two units in the last place; of the variance: `4 bound`
+/// 2^22 rows with `rows * bound^2 < 2^(room - 21 - frac)`. Error of the mean: two units in the last place; of the variance: `4 bound`
 /// units. Rounds: a product for every 2^19 elements, two divisions, a rescaling,
 /// an inverse square root.
 pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P::A>> {
     let rows = x.shape().rows();
     let frac = p.config().fixed.frac;
-    let headroom = libm::exp2(41.0 - f64::from(frac));
+    let headroom = libm::exp2(f64::from(p.config().room) - 21.0 - f64::from(frac));
     if rows == 0 || rows > 1 << 22 || rows as f64 * bound * bound >= headroom {
         let problem = format!(
             "{rows} rows of magnitude up to {bound} exceed the fixed-point format ({frac} fraction bits): rows times the \

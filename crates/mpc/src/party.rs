@@ -1,7 +1,7 @@
 //! What a party is given: its peers, its randomness, and where in the program it stands.
 
 use crate::{Error, Result};
-use privity_net::{Link, Tag};
+use privity_net::{Link, NetError, Tag};
 use privity_prim::{Context, Prg, Secret, derive, fresh_secret};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
@@ -272,10 +272,26 @@ impl Party {
     pub fn recv(&mut self, from: usize, step: u64, tile: usize, words: &mut [u64]) -> Result<()> {
         let tag = Tag { epoch: self.epoch, step, tile: tile as u32 };
         let depth = self.link.recv(from, tag, bytemuck::cast_slice_mut(words))?;
+        self.arrived(depth);
+        Ok(())
+    }
+
+    /// Waits for the next words of a peer, whatever they are: their step, tile, and themselves.
+    pub(crate) fn recv_any(&mut self, from: usize) -> Result<(u64, usize, Vec<u64>)> {
+        let incoming = self.link.recv_any(from)?;
+        let payload = incoming.payload;
+        if incoming.tag.epoch != self.epoch || !payload.len().is_multiple_of(8) {
+            return Err(NetError::Malformed { peer: from, problem: "words of another epoch, or no words" }.into());
+        }
+        self.arrived(incoming.depth);
+        let words = payload.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes"))).collect();
+        Ok((incoming.tag.step, incoming.tag.tile as usize, words))
+    }
+
+    fn arrived(&mut self, depth: u32) {
         let clock = self.clock.max(depth.saturating_add(1));
         self.booked().rounds += (clock - self.clock) as u64;
         self.clock = clock;
-        Ok(())
     }
 
     fn booked(&mut self) -> &mut Traffic {

@@ -36,6 +36,17 @@ pub struct PeerStats {
     pub frames_received: u64,
 }
 
+/// A frame as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// Its place in the program.
+    pub tag: Tag,
+    /// The sender's logical clock.
+    pub depth: u32,
+    /// Its payload.
+    pub payload: Vec<u8>,
+}
+
 /// One party's connection to all others.
 pub trait Link: Send {
     /// This party's index.
@@ -54,6 +65,8 @@ pub trait Link: Send {
     fn tolerate(&mut self, on: bool);
     /// Waits for the next frame of `from`, which must carry `tag` and exactly `into.len()` bytes. Returns its depth.
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError>;
+    /// Waits for the next frame of `from`, whatever it is. A peer that has said goodbye counts as [`NetError::Closed`].
+    fn recv_any(&mut self, from: usize) -> Result<Incoming, NetError>;
     /// Tells every peer why this party stops, as far as they can still be reached.
     fn abort(&mut self, cause: &AbortCause);
     /// Orderly end: says goodbye and waits, bounded, for the goodbyes of the others.

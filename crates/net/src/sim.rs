@@ -1,7 +1,7 @@
 //! Simulated links between threads of one process, in real time: latency, bandwidth, loss as retransmission delay, jitter
 //! that reorders between links (never within one), and hooks that see or change frames.
 
-use crate::{AbortCause, Link, NetError, PeerStats, Tag, check_tag};
+use crate::{AbortCause, Incoming, Link, NetError, PeerStats, Tag, check_tag};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -180,6 +180,44 @@ impl SimLink {
         })
     }
 
+    /// The next frame of a peer, once it has arrived.
+    fn pop(&mut self, from: usize) -> Result<Packet, NetError> {
+        let wires = self.wires.clone();
+        let wire = &wires[from][self.me];
+        let started = Instant::now();
+        let mut queue = wire.lock();
+        let packet = loop {
+            let now = Instant::now();
+            let wait = match queue.packets.front() {
+                Some(packet) if packet.arrival <= now => break queue.packets.pop_front().expect("a packet is there"),
+                Some(packet) => packet.arrival - now,
+                None if queue.ended.is_some() => {
+                    drop(queue);
+                    return Err(self.ended(from));
+                }
+                None => Duration::from_millis(50),
+            };
+            if queue.packets.is_empty() {
+                drop(queue);
+                if let Some(error) = self.reported().filter(|_| !self.tolerant) {
+                    return Err(error);
+                }
+                queue = wire.lock();
+                if !queue.packets.is_empty() || queue.ended.is_some() {
+                    continue;
+                }
+            }
+            if now - started > self.config.deadline() {
+                return Err(NetError::Timeout { peer: from, waited: self.config.deadline() });
+            }
+            queue = wire.changed.wait_timeout(queue, wait).unwrap_or_else(|p| p.into_inner()).0;
+        };
+        queue.bytes -= packet.payload.len();
+        wire.changed.notify_all();
+        drop(queue);
+        Ok(packet)
+    }
+
     fn end(&mut self, how: Result<(), Option<AbortCause>>) {
         if !std::mem::replace(&mut self.closed, true) {
             for peer in (0..self.n()).filter(|p| *p != self.me) {
@@ -219,39 +257,7 @@ impl Link for SimLink {
     }
 
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
-        let wires = self.wires.clone();
-        let wire = &wires[from][self.me];
-        let started = Instant::now();
-        let mut queue = wire.lock();
-        let packet = loop {
-            let now = Instant::now();
-            let wait = match queue.packets.front() {
-                Some(packet) if packet.arrival <= now => break queue.packets.pop_front().expect("a packet is there"),
-                Some(packet) => packet.arrival - now,
-                None if queue.ended.is_some() => {
-                    drop(queue);
-                    return Err(self.ended(from));
-                }
-                None => Duration::from_millis(50),
-            };
-            if queue.packets.is_empty() {
-                drop(queue);
-                if let Some(error) = self.reported().filter(|_| !self.tolerant) {
-                    return Err(error);
-                }
-                queue = wire.lock();
-                if !queue.packets.is_empty() || queue.ended.is_some() {
-                    continue;
-                }
-            }
-            if now - started > self.config.deadline() {
-                return Err(NetError::Timeout { peer: from, waited: self.config.deadline() });
-            }
-            queue = wire.changed.wait_timeout(queue, wait).unwrap_or_else(|p| p.into_inner()).0;
-        };
-        queue.bytes -= packet.payload.len();
-        wire.changed.notify_all();
-        drop(queue);
+        let packet = self.pop(from)?;
         check_tag(from, tag, packet.tag)?;
         if packet.payload.len() != into.len() {
             return Err(NetError::Length { peer: from, want: into.len(), got: packet.payload.len() });
@@ -260,6 +266,13 @@ impl Link for SimLink {
         self.stats[from].received += into.len() as u64;
         self.stats[from].frames_received += 1;
         Ok(packet.depth)
+    }
+
+    fn recv_any(&mut self, from: usize) -> Result<Incoming, NetError> {
+        let Packet { tag, depth, payload, .. } = self.pop(from)?;
+        self.stats[from].received += payload.len() as u64;
+        self.stats[from].frames_received += 1;
+        Ok(Incoming { tag, depth, payload })
     }
 
     fn tolerate(&mut self, on: bool) {

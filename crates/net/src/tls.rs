@@ -11,7 +11,7 @@ mod council;
 mod pin;
 
 use crate::identity::Identity;
-use crate::{AbortCause, Link, NetError, PeerStats, Tag, frame};
+use crate::{AbortCause, Incoming, Link, NetError, PeerStats, Tag, frame};
 use connection::Connection;
 pub use council::{Presence, council};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -194,17 +194,33 @@ impl TlsLink {
     }
 
     fn try_recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
+        let mut filled = 0;
+        self.until(from, |connection| connection.take(tag, into, &mut filled))
+    }
+
+    fn try_recv_any(&mut self, from: usize) -> Result<Incoming, NetError> {
+        let (tag, len) = self.until(from, Connection::peek)?;
+        let mut payload = vec![0; len];
+        let depth = self.try_recv(from, tag, &mut payload)?;
+        Ok(Incoming { tag, depth, payload })
+    }
+
+    /// Waits until a connection has what is wanted.
+    fn until<T>(
+        &mut self,
+        from: usize,
+        mut wanted: impl FnMut(&mut Connection) -> Result<Option<T>, NetError>,
+    ) -> Result<T, NetError> {
         // What was sent since the last wait leaves now: others may need it before they can answer.
         self.shared.flush_all(from)?;
         let slot = self.shared.slot(from);
         let started = Instant::now();
         let mut spinning = true;
-        let mut filled = 0;
         loop {
             {
                 let mut connection = lock(slot);
-                if let Some(depth) = connection.take(tag, into, &mut filled)? {
-                    return Ok(depth);
+                if let Some(found) = wanted(&mut connection)? {
+                    return Ok(found);
                 }
                 connection.check_silence(self.shared.limits.silence)?;
             }
@@ -220,6 +236,14 @@ impl TlsLink {
             self.shared.wait(Some(from), Duration::from_millis(100))?;
             self.shared.flush_all(from)?;
         }
+    }
+
+    /// Notes whom this thread waits for, waits, and tells the others if it fails.
+    fn awaiting<T>(&mut self, from: usize, f: impl FnOnce(&mut Self) -> Result<T, NetError>) -> Result<T, NetError> {
+        self.shared.awaited.store(from, Ordering::SeqCst);
+        let received = f(self);
+        self.shared.awaited.store(NOBODY, Ordering::SeqCst);
+        received.or_else(|error| self.fail(error))
     }
 }
 
@@ -325,13 +349,14 @@ impl Link for TlsLink {
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
         self.stats[from].received += into.len() as u64;
         self.stats[from].frames_received += 1;
-        self.shared.awaited.store(from, Ordering::SeqCst);
-        let received = self.try_recv(from, tag, into);
-        self.shared.awaited.store(NOBODY, Ordering::SeqCst);
-        match received {
-            Ok(depth) => Ok(depth),
-            Err(error) => self.fail(error),
-        }
+        self.awaiting(from, |link| link.try_recv(from, tag, into))
+    }
+
+    fn recv_any(&mut self, from: usize) -> Result<Incoming, NetError> {
+        let incoming = self.awaiting(from, |link| link.try_recv_any(from))?;
+        self.stats[from].received += incoming.payload.len() as u64;
+        self.stats[from].frames_received += 1;
+        Ok(incoming)
     }
 
     fn tolerate(&mut self, on: bool) {

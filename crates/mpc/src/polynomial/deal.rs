@@ -1,7 +1,7 @@
 //! Dealing: some parties share vectors among all, in one round. docs/protocols/shamir.md, section 2.
 
+use super::survive::{Fault, Survivors, VIEW_SHIFT};
 use super::{Code, Field};
-use crate::Result;
 use crate::masked::{BATCH, TILE};
 use crate::party::{Draw, Holders, Party};
 use std::ops::Range;
@@ -24,21 +24,48 @@ pub(crate) fn batches(len: usize, parts: usize) -> impl Iterator<Item = Vec<(usi
     (0..tiles).step_by(batch).map(of)
 }
 
+/// The parties' links, and who is left of them where it goes on without some.
+pub(crate) struct Exchange<'a> {
+    pub party: &'a mut Party,
+    pub survivors: Option<&'a mut Survivors>,
+}
+
+impl Exchange<'_> {
+    /// What marks the tiles of the present view.
+    fn view(&self) -> usize {
+        self.survivors.as_ref().map_or(0, |survivors| survivors.view() << VIEW_SHIFT)
+    }
+    fn send(&mut self, to: usize, step: u64, tile: usize, words: &[u64]) -> Dealt<()> {
+        match &mut self.survivors {
+            None => Ok(self.party.send(to, step, tile, words)?),
+            Some(survivors) => survivors.send(self.party, to, step, tile, words),
+        }
+    }
+    fn recv(&mut self, from: usize, step: u64, tile: usize, words: &mut [u64]) -> Dealt<()> {
+        match &mut self.survivors {
+            None => Ok(self.party.recv(from, step, tile, words)?),
+            Some(survivors) => survivors.recv(self.party, from, step, tile, words),
+        }
+    }
+}
+
+/// What an exchange gives, or why it did not come to its end.
+pub(crate) type Dealt<T> = std::result::Result<T, Fault>;
+
 /// Each dealer deals a vector of `len` words in each part, this party's given by `mine`. One round; `n - t - 1` vectors for each dealer.
 pub(crate) fn deal<F: Field>(
-    party: &mut Party,
+    exchange: Exchange<'_>,
+    step: u64,
     code: &Code<F>,
-    dealers: &[usize],
-    len: usize,
-    together: Together,
+    (dealers, len, together): (&[usize], usize, Together),
     mine: impl FnOnce() -> Vec<u64>,
-) -> Result<Vec<Vec<u64>>> {
-    let (me, parts) = (party.me(), code.field.parts());
+) -> Dealt<Vec<Vec<u64>>> {
+    let (me, parts) = (exchange.party.me(), code.field.parts());
     let kept = if together == Together::Added { 1 } else { dealers.len() };
     let mut out = vec![vec![0; parts * len]; kept];
     let my_slot = dealers.iter().position(|dealer| *dealer == me);
     let mine = my_slot.map(|_| mine()).unwrap_or_default();
-    let mut at = Dealer { step: party.next_step(), party, code, me };
+    let mut at = Dealer { step, view: exchange.view(), exchange, code, me };
     for batch in batches(len, parts) {
         if let Some(slot) = my_slot {
             for (tile, range) in &batch {
@@ -70,15 +97,17 @@ fn add<F: Field>(field: F, out: &mut [u64], share: &[u64], len: usize, range: &R
 }
 
 struct Dealer<'a, F: Field> {
-    party: &'a mut Party,
+    exchange: Exchange<'a>,
     code: &'a Code<F>,
     me: usize,
     step: u64,
+    view: usize,
 }
 
 impl<F: Field> Dealer<'_, F> {
     /// Sends what others cannot draw; gives this party's own share.
-    fn share_out(&mut self, tile: usize, secret: &[u64]) -> Result<Vec<u64>> {
+    fn share_out(&mut self, tile: usize, secret: &[u64]) -> Dealt<Vec<u64>> {
+        let tile = self.view | tile;
         let dealing = self.code.dealing(self.me);
         let mut known = vec![vec![0; secret.len()]; dealing.drawn.len()];
         for (share, holder) in known.iter_mut().zip(&dealing.drawn) {
@@ -93,18 +122,19 @@ impl<F: Field> Dealer<'_, F> {
             share
         };
         for (holder, weights) in &dealing.told {
-            self.party.send(*holder, self.step, tile, &of(weights))?;
+            self.exchange.send(*holder, self.step, tile, &of(weights))?;
         }
         Ok(of(&dealing.own))
     }
 
     /// This party's share of what another deals.
-    fn share_of(&mut self, dealer: usize, tile: usize, share: &mut [u64]) -> Result<()> {
+    fn share_of(&mut self, dealer: usize, tile: usize, share: &mut [u64]) -> Dealt<()> {
+        let tile = self.view | tile;
         if self.code.dealing(dealer).drawn.contains(&self.me) {
             self.draw(dealer, self.me, tile, share);
             return Ok(());
         }
-        self.party.recv(dealer, self.step, tile, share)?;
+        self.exchange.recv(dealer, self.step, tile, share)?;
         self.code.field.received(share);
         Ok(())
     }
@@ -113,11 +143,11 @@ impl<F: Field> Dealer<'_, F> {
     fn draw(&self, dealer: usize, holder: usize, tile: usize, out: &mut [u64]) {
         let holders = Holders::of(&[dealer, holder]);
         let label = dealer as u8 + 1;
-        self.party.mask(holders, Draw { step: self.step, label, tile }, out);
+        self.exchange.party.mask(holders, Draw { step: self.step, label, tile }, out);
         let mut further = None;
         let draw_further = || {
             let mut words = vec![0; AGAIN];
-            self.party.mask(holders, Draw { step: self.step, label: label | AGAIN_LABEL, tile }, &mut words);
+            self.exchange.party.mask(holders, Draw { step: self.step, label: label | AGAIN_LABEL, tile }, &mut words);
             words
         };
         self.code.field.uniform(out, || {

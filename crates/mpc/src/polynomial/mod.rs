@@ -3,10 +3,12 @@
 mod bits;
 mod deal;
 mod field;
+mod survive;
 
 pub use bits::PolynomialBits;
-pub(crate) use deal::{Together, batches, deal};
+pub(crate) use deal::{Exchange, Together, batches, deal};
 pub(crate) use field::{Binary, Field, Prime};
+pub(crate) use survive::{Fault, OPENING, Survivors};
 
 /// Sharings among some parties by polynomials of one degree, and how a party deals them: as many others as the degree says draw their
 /// shares with the dealer, all else follows from those and the secret.

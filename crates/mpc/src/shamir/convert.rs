@@ -101,13 +101,20 @@ fn fast(p: &mut Shamir, values: &[u64], shift: u32) -> Result<Vec<u64>> {
 /// Spec 5.4: any `t`: how often the sum goes beyond `p`, and what the lower parts carry, is counted in bits.
 fn exact(p: &mut Shamir, values: &[u64], shift: u32) -> Result<Vec<u64>> {
     let (len, t) = (values.len(), p.threshold);
-    let offset = offset(shift, 1);
-    let parts = p.deal_numbers(len, |weight| weighted(values, weight, offset).iter().map(|x| x >> shift).collect())?;
-    let wraps = wraps(p, values, offset)?;
-    let low = shift as usize;
-    let lower = p.deal_bits(len, low, |weight| planes(&weighted(values, weight, offset), low))?;
+    let (low, upper) = (shift as usize, upper_bits(t));
+    let own = |weight| weighted(values, weight, offset(shift, 1));
+    let quotients = |weight| own(weight).iter().map(|x| x >> shift).collect();
+    let bits = |weight| {
+        let mut own = own(weight);
+        let mut bits = planes(&own, low);
+        own.iter_mut().for_each(|x| *x >>= 61 - upper);
+        bits.extend(planes(&own, upper));
+        bits
+    };
+    let (parts, bits) = p.deal_both(len, quotients, low + upper, bits)?;
+    let wraps = wraps(p, bits.iter().map(|x| x.planes(low, upper)).collect())?;
     let width = low + digits(t + 1);
-    let mut numbers: Vec<PolynomialBits> = lower.iter().map(|x| extended(x, width)).collect();
+    let mut numbers: Vec<PolynomialBits> = bits.iter().map(|x| extended(&x.planes(0, low), width)).collect();
     numbers.push(extended(&wraps, width));
     let carries = sum_above(p, numbers, low)?;
     let mut numbers = inject::to_numbers(p, &[&wraps, &carries])?;
@@ -148,15 +155,8 @@ pub(super) fn upper_bits(t: usize) -> usize {
 
 /// Spec 5.3: how often the sum of the parties' weighted shares goes beyond `p`, in binary: from 0 to `t`. Of values below `2^60` with the offset,
 /// the sum of the summands' upper bits and `t + 1` tells.
-fn wraps(p: &mut Shamir, values: &[u64], offset: u64) -> Result<PolynomialBits> {
-    let (len, t) = (values.len(), p.threshold);
-    let upper = upper_bits(t);
-    let mine = |weight| {
-        let mut own = weighted(values, weight, offset);
-        own.iter_mut().for_each(|x| *x >>= 61 - upper);
-        planes(&own, upper)
-    };
-    let numbers = p.deal_bits(len, upper, mine)?;
+fn wraps(p: &mut Shamir, numbers: Vec<PolynomialBits>) -> Result<PolynomialBits> {
+    let (t, upper, len) = (p.threshold, upper_bits(p.threshold), numbers[0].len());
     if t == 1 {
         let both = and(p, &[(&numbers[0], &numbers[1])])?.remove(0);
         return Ok(numbers[0].xor(&numbers[1]).xor(&both));

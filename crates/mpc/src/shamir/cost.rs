@@ -13,6 +13,8 @@ pub struct ShamirCosts {
     bits: Code<Binary>,
     threshold: usize,
     mode: TruncMode,
+    /// Whether parties go on without others.
+    surviving: bool,
 }
 
 impl ShamirCosts {
@@ -24,7 +26,12 @@ impl ShamirCosts {
             bits: Code::new(Binary::for_parties(parties), &all, threshold),
             threshold,
             mode,
+            surviving: false,
         }
+    }
+    /// The same for parties that go on without those that are lost, as long as none is.
+    pub fn surviving(parties: usize, threshold: usize, mode: TruncMode) -> Self {
+        ShamirCosts { surviving: true, ..Self::new(parties, threshold, mode) }
     }
 
     /// The first so many parties deal `len` words in each part.
@@ -39,6 +46,16 @@ impl ShamirCosts {
             }
             posted.into_iter().for_each(|arrival| clock.recv(arrival));
         }
+        if self.surviving {
+            self.acknowledge(clock);
+        }
+    }
+    /// Spec 11.2: all tell all that all has arrived.
+    fn acknowledge(&self, clock: &mut Clock) {
+        let all = self.numbers.parties();
+        let pairs = all.iter().flat_map(|from| all.iter().filter(move |to| *to != from).map(move |to| (*from, *to)));
+        let posted: Vec<_> = pairs.map(|(from, to)| clock.send(from, to, 8)).collect();
+        posted.into_iter().for_each(|arrival| clock.recv(arrival));
     }
     fn first(&self, count: usize) -> Vec<usize> {
         self.numbers.parties()[..count].to_vec()
@@ -91,7 +108,6 @@ impl ShamirCosts {
     }
     fn wraps(&self, clock: &mut Clock, len: usize) {
         let (t, upper) = (self.threshold, upper_bits(self.threshold));
-        self.deal_bits(clock, len, upper);
         if t == 1 {
             return self.and_planes(clock, len, 1);
         }
@@ -128,8 +144,8 @@ impl ShamirCosts {
     fn divide_exactly(&self, clock: &mut Clock, len: usize, shift: usize) {
         let t = self.threshold;
         self.deal_numbers(clock, len);
+        self.deal_bits(clock, len, shift + upper_bits(t));
         self.wraps(clock, len);
-        self.deal_bits(clock, len, shift);
         let width = shift + digits(t + 1);
         self.sum_above(clock, len, width, t + 2, shift);
         self.to_numbers(clock, (digits(t) + digits(t + 1)) * len);
@@ -203,10 +219,13 @@ impl Costs for ShamirCosts {
         for batch in batches(len, 1) {
             let mut posted = Vec::new();
             for (_, range) in batch {
-                for teller in all {
-                    let told =
-                        all.iter().filter(|r| to.contains(**r) && self.numbers.dealing(**r).drawn.contains(teller));
-                    posted.extend(told.map(|r| clock.send(*teller, *r, 8 * range.len() as u64)));
+                for (teller, recipient) in all.iter().flat_map(|r| all.iter().map(move |t| (*t, *r))) {
+                    let read = self.numbers.dealing(recipient).drawn.contains(&teller);
+                    let told = read || self.surviving && teller != recipient;
+                    if to.contains(recipient) && told {
+                        let arrival = clock.send(teller, recipient, 8 * range.len() as u64);
+                        posted.extend(read.then_some(arrival));
+                    }
                 }
             }
             posted.into_iter().for_each(|arrival| clock.recv(arrival));

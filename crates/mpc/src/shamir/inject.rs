@@ -1,7 +1,7 @@
 //! Bits to numbers, sums of bits times values. Spec 8.
 
-use super::{Shamir, arithmetic::separated};
-use crate::polynomial::PolynomialBits;
+use super::{Dealers, Shamir, arithmetic::separated, of_first};
+use crate::polynomial::{PolynomialBits, Together};
 use crate::share::{Planes, plane_words};
 use crate::{BitShare, By, Error, Inject, Result};
 use privity_ring::{M61, Ring, Shape, Tensor, mersenne};
@@ -27,13 +27,12 @@ pub(super) fn to_numbers(p: &mut Shamir, xs: &[&PolynomialBits]) -> Result<Vec<T
     if len == 0 {
         return Ok(shapes.iter().map(Tensor::zeros).collect());
     }
-    let weight = p.bits.recombination(p.threshold + 1);
-    let me = p.party.me();
-    let mine = |_| {
-        let weight = weight.iter().find(|(party, _)| *party == me).expect("a dealer has a weight").1;
+    let mine = |p: &Shamir| {
+        let weight = of_first(&p.bits, p.threshold + 1, p.party.me());
         xs.iter().flat_map(|x| own_bits(x, weight)).collect()
     };
-    let mut terms = p.deal_numbers(len, mine)?;
+    let numbers = |p: &Shamir| p.numbers.clone();
+    let mut terms = p.dealt_by(numbers, Dealers::First(p.threshold + 1), (len, Together::Apart), mine)?;
     while terms.len() > 1 {
         let pairs: Vec<(&[u64], &[u64])> = terms.chunks_exact(2).map(|pair| (&pair[0][..], &pair[1][..])).collect();
         let local = || {

@@ -13,10 +13,11 @@ mod input;
 
 use crate::lanes::{self, Laned};
 pub use crate::polynomial::PolynomialBits;
-use crate::polynomial::{Binary, Code, Field, Prime, Together, deal};
+use crate::polynomial::{Binary, Code, Exchange, Fault, Field, Prime, Survivors, Together, deal};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use privity_net::NetError;
 use privity_ring::{M61, Shape, Tensor, mersenne};
 use std::sync::Arc;
 
@@ -34,6 +35,10 @@ pub struct Shamir {
     numbers: Arc<Code<Prime>>,
     bits: Arc<Code<Binary>>,
     lanes: Vec<Shamir>,
+    /// Who is left, if it goes on without parties that are lost.
+    survivors: Option<Survivors>,
+    /// The view of the last dealing: alike at all parties, also where it was agreed later that it counts.
+    dealt_in: usize,
 }
 
 impl Shamir {
@@ -53,7 +58,27 @@ impl Shamir {
         let all: Vec<usize> = (0..n).collect();
         let numbers = Arc::new(Code::new(Prime, &all, threshold));
         let bits = Arc::new(Code::new(Binary::for_parties(n), &all, threshold));
-        Ok(Shamir { party, config, threshold, numbers, bits, lanes: Vec::new() })
+        Ok(Shamir { party, config, threshold, numbers, bits, lanes: Vec::new(), survivors: None, dealt_in: 0 })
+    }
+    /// The same, and when parties are lost the others go on, as long as `2 threshold + 1` are left. Every exchange takes another round, in which
+    /// all say that all has arrived, and openings are told by all. Parties may stop or be cut off at any moment, but follow the protocol. Spec 11.
+    ///
+    /// # Errors
+    /// As [`Shamir::new`]; [`Error::Parameter`] if no party can be spared.
+    pub fn surviving(party: Party, config: Config, threshold: usize) -> Result<Shamir> {
+        let mut p = Self::new(party, config, threshold)?;
+        if p.party.n() == 2 * threshold + 1 {
+            let problem = format!("none of {} parties can be spared at threshold {threshold}; lower it", p.party.n());
+            return Err(Error::Parameter { operation: "shamir", problem });
+        }
+        p.party.link().tolerate(true);
+        p.survivors = Some(Survivors::new(&p.party));
+        Ok(p)
+    }
+    /// Parties that were lost on the way.
+    pub fn lost(&self) -> Vec<usize> {
+        let lost = |party: &usize| self.survivors.as_ref().is_some_and(|survivors| survivors.lost(*party));
+        (0..self.party.n()).filter(lost).collect()
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {
@@ -64,7 +89,8 @@ impl Shamir {
     /// # Errors
     /// As [`Shamir::new`].
     pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Shamir> {
-        let lane = |party| Shamir::new(party, self.config, self.threshold);
+        let start = if self.survivors.is_some() { Shamir::surviving } else { Shamir::new };
+        let lane = |party| start(party, self.config, self.threshold);
         self.lanes = sessions.into_iter().map(lane).collect::<Result<_>>()?;
         Ok(self)
     }
@@ -75,60 +101,156 @@ impl Shamir {
     }
 
     /// Each of the first `t + 1` parties deals a vector of numbers that it makes from its weight: weighted shares add up to the secret. Spec 2.
-    fn deal_numbers(&mut self, len: usize, mine: impl FnOnce(M61) -> Vec<u64>) -> Result<Vec<Vec<u64>>> {
-        let code = self.numbers.clone();
-        let (dealers, weight) = of_first(&code, self.threshold + 1, self.party.me());
-        deal(&mut self.party, &code, &dealers, len, Together::Apart, || mine(weight))
+    fn deal_numbers(&mut self, len: usize, mine: impl Fn(M61) -> Vec<u64>) -> Result<Vec<Vec<u64>>> {
+        let numbers = |p: &Self| p.numbers.clone();
+        self.dealt(numbers, Dealers::First(self.threshold + 1), (len, Together::Apart), mine)
     }
-    /// The same of bits, as planes.
-    fn deal_bits(
+    /// Numbers and bits dealt by the same parties, from the same weights, even if some are lost in between. Spec 11.4.
+    fn deal_both(
         &mut self,
         len: usize,
+        numbers: impl Fn(M61) -> Vec<u64>,
         width: usize,
-        mine: impl FnOnce(M61) -> Vec<u64>,
-    ) -> Result<Vec<PolynomialBits>> {
-        let (dealers, weight) = of_first(&self.numbers, self.threshold + 1, self.party.me());
-        let code = self.bits.clone();
-        let words = width * plane_words(len);
+        bits: impl Fn(M61) -> Vec<u64>,
+    ) -> Result<(Vec<Vec<u64>>, Vec<PolynomialBits>)> {
+        loop {
+            let numbers = self.deal_numbers(len, &numbers)?;
+            let dealt_in = self.dealt_in;
+            let bits = self.deal_bits(len, width, &bits)?;
+            if self.dealt_in == dealt_in {
+                return Ok((numbers, bits));
+            }
+        }
+    }
+    /// The same of bits, as planes. The weight is that of numbers.
+    fn deal_bits(&mut self, len: usize, width: usize, mine: impl Fn(M61) -> Vec<u64>) -> Result<Vec<PolynomialBits>> {
+        let (words, field) = (width * plane_words(len), self.bits.field);
         // Bits are the coefficient of 1; the others are zero.
-        let padded = || {
-            let mut planes = mine(weight);
-            planes.resize(code.field.parts() * words, 0);
+        let padded = |p: &Self| {
+            let mut planes = mine(of_first(&p.numbers, p.threshold + 1, p.party.me()));
+            planes.resize(field.parts() * words, 0);
             planes
         };
-        let dealt = deal(&mut self.party, &code, &dealers, words, Together::Apart, padded)?;
-        Ok(dealt.into_iter().map(|words| PolynomialBits::new(code.field, len, width, words)).collect())
+        let bits = |p: &Self| p.bits.clone();
+        let dealt = self.dealt_by(bits, Dealers::First(self.threshold + 1), (words, Together::Apart), padded)?;
+        Ok(dealt.into_iter().map(|words| PolynomialBits::new(field, len, width, words)).collect())
     }
     /// Shares of degree `2 t`, given by `mine`, become shares of degree `t` of the same numbers. Spec 4.2.
-    fn reduce_numbers(&mut self, len: usize, mine: impl FnOnce() -> Vec<u64>) -> Result<Vec<u64>> {
-        let code = self.numbers.clone();
-        let (dealers, weight) = of_first(&code, 2 * self.threshold + 1, self.party.me());
-        let weighted = || {
+    fn reduce_numbers(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
+        let weighted = |weight| {
             let mut products = mine();
             mersenne::scale_assign(&mut products, weight);
             products
         };
-        Ok(deal(&mut self.party, &code, &dealers, len, Together::Added, weighted)?.remove(0))
+        let numbers = |p: &Self| p.numbers.clone();
+        let first = Dealers::First(2 * self.threshold + 1);
+        Ok(self.dealt(numbers, first, (len, Together::Added), weighted)?.remove(0))
     }
     /// The same of elements of the binary field, `len` words in each part.
-    fn reduce_bits(&mut self, len: usize, mine: impl FnOnce() -> Vec<u64>) -> Result<Vec<u64>> {
-        let code = self.bits.clone();
-        let (dealers, weight) = of_first(&code, 2 * self.threshold + 1, self.party.me());
-        let weighted = || {
+    fn reduce_bits(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
+        let field = self.bits.field;
+        let weighted = |weight| {
             let products = mine();
             let mut scaled = vec![0; products.len()];
-            code.field.add_scaled(&mut scaled, weight, &products);
+            field.add_scaled(&mut scaled, weight, &products);
             scaled
         };
-        Ok(deal(&mut self.party, &code, &dealers, len, Together::Added, weighted)?.remove(0))
+        let bits = |p: &Self| p.bits.clone();
+        let first = Dealers::First(2 * self.threshold + 1);
+        Ok(self.dealt(bits, first, (len, Together::Added), weighted)?.remove(0))
+    }
+    /// Some parties deal vectors that they make from their weight among them.
+    fn dealt<F: Field>(
+        &mut self,
+        code: impl Fn(&Self) -> Arc<Code<F>>,
+        dealers: Dealers,
+        what: (usize, Together),
+        mine: impl Fn(F::Scalar) -> Vec<u64>,
+    ) -> Result<Vec<Vec<u64>>> {
+        let weighted = |p: &Self| {
+            let count = if let Dealers::First(count) = dealers { count } else { 1 };
+            mine(of_first(&code(p), count, p.party.me()))
+        };
+        self.dealt_by(&code, dealers, what, weighted)
+    }
+    /// Spec 2, and 11 where it goes on without parties that are lost.
+    fn dealt_by<F: Field>(
+        &mut self,
+        code: impl Fn(&Self) -> Arc<Code<F>>,
+        dealers: Dealers,
+        (len, together): (usize, Together),
+        mine: impl Fn(&Self) -> Vec<u64>,
+    ) -> Result<Vec<Vec<u64>>> {
+        let step = self.party.next_step();
+        loop {
+            let code = code(self);
+            let dealing = self.dealing(&code, dealers)?;
+            let vector = if dealing.contains(&self.party.me()) { mine(self) } else { Vec::new() };
+            let mut survivors = self.survivors.as_mut();
+            if let Some(survivors) = &mut survivors {
+                survivors.begin(step);
+                self.dealt_in = survivors.view();
+            }
+            let exchange = Exchange { party: &mut self.party, survivors: survivors.as_deref_mut() };
+            let dealt = deal(exchange, step, &code, (&dealing, len, together), || vector);
+            let (arrived, fault) = match (dealt, survivors) {
+                (Ok(out), None) => return Ok(out),
+                (Ok(out), Some(survivors)) => match survivors.acknowledge(&mut self.party, step) {
+                    Ok(()) => return Ok(out),
+                    Err(fault) => (Some(out), fault),
+                },
+                (Err(fault), _) => (None, fault),
+            };
+            let counts = self.agree(fault)?;
+            if let Some(out) = arrived.filter(|_| counts) {
+                return Ok(out);
+            }
+        }
+    }
+    /// After a loss: those that are left agree on who they are; whether the operation in progress counts. Spec 11.
+    fn agree(&mut self, fault: Fault) -> Result<bool> {
+        let Some(survivors) = &mut self.survivors else {
+            return match fault {
+                Fault::Failed(error) => Err(error),
+                _ => unreachable!("without survivors a loss is a failure"),
+            };
+        };
+        let counts = survivors.agree(&mut self.party, fault)?;
+        let left = survivors.left();
+        if left.len() <= self.threshold {
+            return Err(NetError::Closed { peer: self.lost()[0] }.into());
+        }
+        self.numbers = Arc::new(Code::new(Prime, &left, self.threshold));
+        self.bits = Arc::new(Code::new(self.bits.field, &left, self.threshold));
+        Ok(counts)
+    }
+    /// Those who deal: they must be left.
+    fn dealing<F: Field>(&self, code: &Code<F>, dealers: Dealers) -> Result<Vec<usize>> {
+        let lost = || self.lost().first().copied().unwrap_or_default();
+        match dealers {
+            Dealers::Only(owner) if code.parties().contains(&owner) => Ok(vec![owner]),
+            Dealers::Only(peer) => Err(NetError::Closed { peer }.into()),
+            Dealers::First(count) => {
+                let first = code.parties().get(..count).map(<[usize]>::to_vec);
+                first.ok_or_else(|| NetError::Closed { peer: lost() }.into())
+            }
+        }
     }
 }
 
-/// The first so many parties, and the weight of one in their sum; zero if it is none of them.
-fn of_first<F: Field>(code: &Code<F>, count: usize, me: usize) -> (Vec<usize>, F::Scalar) {
-    let all = code.recombination(count);
-    let mine = all.iter().find(|(party, _)| *party == me).map_or(code.field.zero(), |(_, weight)| *weight);
-    (all.into_iter().map(|(party, _)| party).collect(), mine)
+/// Who deals.
+#[derive(Clone, Copy)]
+enum Dealers {
+    /// One party.
+    Only(usize),
+    /// The first so many of those that are left.
+    First(usize),
+}
+
+/// The weight of a party in the sum of the first so many; zero if it is none of them.
+fn of_first<F: Field>(code: &Code<F>, count: usize, me: usize) -> F::Scalar {
+    let mine = code.recombination(count).into_iter().find(|(party, _)| *party == me);
+    mine.map_or(code.field.zero(), |(_, weight)| weight)
 }
 
 impl Laned for Shamir {

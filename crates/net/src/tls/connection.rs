@@ -154,6 +154,14 @@ impl Connection {
         Ok(Some(header.depth))
     }
 
+    /// The tag and length of the frame that comes next, once they are there. After a goodbye nothing comes.
+    pub fn peek(&mut self) -> Result<Option<(Tag, usize)>, NetError> {
+        if self.data.is_none() && !self.next_header()? {
+            return if self.goodbye { Err(NetError::Closed { peer: self.peer }) } else { Ok(None) };
+        }
+        Ok(self.data.map(|header| (header.tag, header.len)))
+    }
+
     /// Handles control frames until a data frame or nothing more is there.
     pub fn read_control(&mut self) -> Result<(), NetError> {
         if self.data.is_none() {

@@ -267,3 +267,28 @@ fn a_model_is_trained_on_by_another_job() {
     assert!(security.contains("before that: rep4 (active)"), "{security}");
     assert!(!site.out("helper").join("checkpoints").exists(), "the second job keeps nothing");
 }
+
+/// Under `shamir` with a party to spare, a process is killed and the others go on in the same session, to the same model.
+#[test]
+fn under_shamir_the_others_survive_a_killed_party() {
+    let (site, _) = Site::new();
+    let path = site.0.path().join("job.toml");
+    let text = std::fs::read_to_string(&path).expect("the job");
+    let other = text
+        .replace("protocol = \"rep4\"", "protocol = \"shamir\"\nthreshold = 1")
+        .replace("on_loss = \"pause\"", "on_loss = \"survive\"");
+    assert!(other.contains("survive") && other.contains("threshold"), "{other}");
+    std::fs::write(&path, other).expect("written");
+    let whole = site.run_all(false);
+    assert!(whole.iter().all(|output| output.status.success()), "{whole:?}");
+    let want = site.model();
+    for victim in [1, 3] {
+        site.clear();
+        for (code, message) in site.killed(victim, 9, false) {
+            assert_eq!(code, Some(0), "{message}");
+        }
+        assert_eq!(site.model(), want, "without {}", NAMES[victim]);
+        let report = std::fs::read_to_string(site.out(NAMES[0]).join("report.json")).expect("a report");
+        assert!(report.contains(&format!("went on without: {}", NAMES[victim])), "{report}");
+    }
+}

@@ -62,10 +62,11 @@ pub const TABLE: &[Row] = &[
     },
     Row {
         protocol: ProtocolName::Shamir,
-        takes: "three to thirty-one owners",
+        takes: "three to thirty-one parties, one of which may be a helper without rows",
         withstands: "fewer than half of them, curious together",
-        runs: |owners, rowless| (3..=31).contains(&owners) && rowless == 0,
+        runs: |owners, rowless| (3..=31).contains(&(owners + rowless)) && rowless <= 1,
         adversary: Adversary::Passive,
+        // A helper counts as a party: with one more, no fewer may collude.
         colluding: |owners| owners.saturating_sub(1) / 2,
     },
 ];

@@ -101,7 +101,7 @@ impl Job {
     }
     /// How many corrupt parties `shamir` withstands here.
     pub fn threshold(&self) -> usize {
-        self.file.threshold.unwrap_or((self.file.participants.len() - 1) / 2)
+        threshold(&self.file)
     }
     /// What the parties compare before they start.
     pub fn digest(&self) -> [u8; 32] {
@@ -285,6 +285,16 @@ fn lost(continues: &Continues, participants: &[Participant]) -> Option<usize> {
 }
 
 fn check_on_loss(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {
+    if file.on_loss == OnLoss::Survive {
+        let (parties, threshold) = (file.participants.len(), threshold(file));
+        if protocol != ProtocolName::Shamir || parties <= 2 * threshold + 1 {
+            let problem =
+                format!("is \"survive\", and of {parties} parties under {} none can be spared", protocol.name());
+            let remedy =
+                "set \"pause\" or \"abort\"; or use shamir with a threshold so low that 2 threshold + 1 are left";
+            return Err(ConfigError::field("on_loss", problem, remedy));
+        }
+    }
     if file.on_loss != OnLoss::Continue {
         return match file.after_loss.is_none() && file.accept.is_none() {
             true => Ok(()),
@@ -509,6 +519,10 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
         }
     }
     Ok(())
+}
+
+fn threshold(file: &JobFile) -> usize {
+    file.threshold.unwrap_or(file.participants.len().saturating_sub(1) / 2)
 }
 
 fn check_threshold(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigError> {

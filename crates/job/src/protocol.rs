@@ -1,5 +1,6 @@
 //! The one place where a protocol's name becomes a type.
 
+use crate::file::OnLoss;
 use crate::program::{self, Inputs, Outcome};
 use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
@@ -69,8 +70,8 @@ impl ProtocolName {
     /// The party that may or must be without rows, of so many; and whether it must.
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Shamir => None,
-            ProtocolName::Rep4 => Some((parties - 1, false)),
+            ProtocolName::Rep3 => None,
+            ProtocolName::Rep4 | ProtocolName::Shamir => Some((parties - 1, false)),
             ProtocolName::Additive => Some((0, true)),
         }
     }
@@ -123,6 +124,8 @@ pub struct Measured {
     pub frames: u64,
     /// Bytes sent by operation.
     pub operations: BTreeMap<&'static str, u64>,
+    /// Parties that were lost on the way, where the others went on.
+    pub lost: Vec<usize>,
 }
 
 /// Keeps the shares of any protocol.
@@ -147,12 +150,16 @@ pub fn execute(
     let first = sessions.remove(0);
     macro_rules! run {
         ($start:expr, $inputs:expr) => {
+            run!($start, $inputs, |_| Vec::new())
+        };
+        ($start:expr, $inputs:expr, $lost:expr) => {
             match $start(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
                 Err(error) => (Err(error.into()), Measured::of(None), Vec::new()),
                 Ok(mut p) => {
                     let outcome = program::run(&mut p, job, $inputs, observer, keeper, publisher);
+                    let lost = $lost(&p);
                     let parties = p.into_parties();
-                    (outcome, Measured::of(parties.first()), parties)
+                    (outcome, Measured { lost, ..Measured::of(parties.first()) }, parties)
                 }
             }
         };
@@ -161,8 +168,16 @@ pub fn execute(
         ProtocolName::Rep3 => run!(Rep3::new, inputs),
         ProtocolName::Rep4 => run!(Rep4::new, inputs),
         ProtocolName::Additive => run!(Rep3::additive, inputs),
-        ProtocolName::Shamir => run!(|party, config| Shamir::new(party, config, job.threshold()), inputs.over::<M61>()),
+        ProtocolName::Shamir => {
+            let start = if survives(job) { Shamir::surviving } else { Shamir::new };
+            run!(|party, config| start(party, config, job.threshold()), inputs.over::<M61>(), Shamir::lost)
+        }
     }
+}
+
+/// Whether the parties of a job go on at once without those that are lost.
+fn survives(job: &Job) -> bool {
+    job.file().on_loss == OnLoss::Survive
 }
 
 /// The price of the program of a job.
@@ -175,8 +190,8 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
         ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
         ProtocolName::Shamir => {
-            let config = job.config();
-            count(job, ShamirCosts::new(job.names().len(), job.threshold(), config.mode), speeds)
+            let costs = if survives(job) { ShamirCosts::surviving } else { ShamirCosts::new };
+            count(job, costs(job.names().len(), job.threshold(), job.config().mode), speeds)
         }
     }
 }
@@ -224,6 +239,7 @@ impl Measured {
             rounds: party.map_or(0, Party::rounds),
             frames: traffic.values().map(|t| t.frames).sum(),
             operations: traffic.into_iter().map(|(name, t)| (name, t.bytes)).collect(),
+            lost: Vec::new(),
         }
     }
 }

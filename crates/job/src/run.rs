@@ -310,7 +310,7 @@ fn attempt(
 /// Where checkpoints go, if the job keeps any.
 fn store(job: &Job, me: usize, identity: &Identity, options: &RunOptions) -> Result<Option<Store>, JobError> {
     match job.file().on_loss {
-        OnLoss::Pause | OnLoss::Continue => {
+        OnLoss::Pause | OnLoss::Continue | OnLoss::Survive => {
             Store::open(job, me, identity.storage_key(), &options.out, options.resume).map(Some)
         }
         OnLoss::Abort if options.resume => Err(ConfigError::KeepsNothing.into()),
@@ -464,7 +464,13 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         own: own.map(|predictions| Quality::of(test.labels(), predictions)),
         files: Vec::new(),
         releases: Vec::new(),
-        warning: done.farewell.map(|e| format!("while taking leave, after the results were complete: {e}")),
+        warning: match &done.measured.lost[..] {
+            [] => done.farewell.map(|e| format!("while taking leave, after the results were complete: {e}")),
+            lost => {
+                let names: Vec<String> = lost.iter().map(|party| job.names()[*party].clone()).collect();
+                Some(format!("lost on the way, and went on without: {}", names.join(", ")))
+            }
+        },
     };
     (done.outcome, report)
 }

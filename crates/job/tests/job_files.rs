@@ -286,3 +286,15 @@ fn the_threshold_of_shamir_is_fewer_than_half() {
     let digest = |line: &str| common::parse(&with(line)).expect("a sound job").digest();
     assert_ne!(digest("threshold = 1"), digest("threshold = 2"));
 }
+
+#[test]
+fn parties_are_spared_only_where_enough_are_left() {
+    let with =
+        |lines: &str| common::polynomial(5).replacen("name = \"small\"", &format!("name = \"small\"\n{lines}"), 1);
+    common::parse(&with("threshold = 1\non_loss = \"survive\"")).expect("two can be spared");
+    refused(with("on_loss = \"survive\""), "none can be spared");
+    refused(
+        common::JOB.replacen("name = \"small\"", "name = \"small\"\non_loss = \"survive\"", 1),
+        "none can be spared",
+    );
+}

@@ -9,7 +9,7 @@ use privity_job::{Job, JobError};
 use privity_mpc::rep3::ArithmeticShare;
 use privity_mpc::{Origin, Party, Share};
 use privity_net::sim::{self, SimConfig, SimLink};
-use privity_net::{AbortCause, Link, NetError, PeerStats, Tag};
+use privity_net::{AbortCause, Incoming, Link, NetError, PeerStats, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
 use privity_prim::Context;
 use privity_ring::{M61, Tensor};
@@ -52,6 +52,9 @@ impl Link for Mortal {
     }
     fn recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
         self.alive()?.recv(from, tag, into)
+    }
+    fn recv_any(&mut self, from: usize) -> Result<Incoming, NetError> {
+        self.alive()?.recv_any(from)
     }
     fn abort(&mut self, cause: &AbortCause) {
         if let Ok(link) = self.alive() {

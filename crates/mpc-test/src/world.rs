@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub trait Shared: Protocol + Sized {
     /// Number of parties.
     const PARTIES: usize;
-    /// One party's side, over as many sessions as it has lanes; `dealt`: with a dealer.
+    /// One party's side, over as many sessions as it has lanes; `dealt`: with a dealer, or verified, where that is a choice.
     fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self>;
     /// The same of a protocol that so many corrupt parties do not harm, where that is a choice.
     fn start_at(sessions: Vec<Party>, config: Config, dealt: bool, _threshold: usize) -> Result<Self> {
@@ -32,9 +32,10 @@ impl Shared for Shamir {
     fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
         Self::start_at(sessions, config, dealt, 1)
     }
-    fn start_at(mut sessions: Vec<Party>, config: Config, _: bool, threshold: usize) -> Result<Self> {
+    fn start_at(mut sessions: Vec<Party>, config: Config, verified: bool, threshold: usize) -> Result<Self> {
         let first = sessions.remove(0);
-        Shamir::new(first, config, threshold)?.with_lanes(sessions)
+        let p = if verified { Shamir::verified } else { Shamir::new }(first, config, threshold);
+        p?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -95,6 +96,10 @@ impl World<Shamir> {
     /// So many parties, so many of them corrupt.
     pub fn shamir(config: Config, parties: usize, threshold: usize) -> Self {
         World { parties, threshold, ..World::new(config) }
+    }
+    /// Parties that verify what they multiply.
+    pub fn verified(config: Config, threshold: usize) -> Self {
+        World { dealt: true, ..Self::shamir(config, 2 * threshold + 1, threshold) }
     }
 }
 

@@ -129,6 +129,34 @@ pub fn mul_add(out: &mut [u64], x: &[u64], y: &[u64]) {
     vectorise(|| out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o = reduce(*o + product(*x, *y))));
 }
 
+/// `x *= y`, all residues.
+pub fn mul_assign(x: &mut [u64], y: &[u64]) {
+    vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = reduce(product(*x, *y))));
+}
+
+/// The inner product, all residues.
+pub fn inner_product(x: &[u64], y: &[u64]) -> u64 {
+    // Eight sums side by side, as a vector has lanes; each term is below 2^63 and each sum below 2^61 + 4.
+    let mut sums = [0u64; 8];
+    vectorise(
+        #[inline(always)]
+        || {
+            let (whole, rest) = x.as_chunks::<8>();
+            let (with, rest_with) = y.as_chunks::<8>();
+            for (x, y) in whole.iter().zip(with) {
+                for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+                    let term = *sum + product(*x, *y);
+                    *sum = (term & P) + (term >> 61);
+                }
+            }
+            for (sum, (x, y)) in sums.iter_mut().zip(rest.iter().zip(rest_with)) {
+                *sum = reduce(reduce(*sum) + product(*x, *y));
+            }
+        },
+    );
+    sums.into_iter().fold(0, |total, sum| reduce(total + reduce(sum)))
+}
+
 /// `x *= c`, all residues.
 pub fn scale_assign(x: &mut [u64], c: M61) {
     let c = c.0;
@@ -275,6 +303,9 @@ mod tests {
                 assert_eq!(got, want, "{m} {k} {n} {level:?}");
                 let mut got = a.clone();
                 with_level(level, || add_scaled(&mut got, M61(P - 5), &a));
+                let sum = a.iter().zip(a.iter().rev()).fold(0, |sum, (x, y)| (sum + wide(*x, *y)) % P);
+                let reversed: Vec<u64> = a.iter().rev().copied().collect();
+                assert_eq!(with_level(level, || inner_product(&a, &reversed)), sum);
                 assert!(got.iter().zip(&a).all(|(g, a)| *g == (a + wide(P - 5, *a)) % P));
             }
         }

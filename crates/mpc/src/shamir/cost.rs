@@ -2,10 +2,13 @@
 
 use super::boolean::{AT_ONCE, BITS};
 use super::convert::{digits, groups, upper_bits};
+use super::verify::PARTS;
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
 use crate::polynomial::{Binary, Code, Field, Prime, batches};
 use crate::share::plane_words;
 use crate::{Error, Origin, Recipients, Result, TruncMode};
+use privity_ring::Bilinear;
+use std::cell::Cell;
 
 /// The price list of shamir.
 pub struct ShamirCosts {
@@ -15,6 +18,8 @@ pub struct ShamirCosts {
     mode: TruncMode,
     /// Whether parties go on without others.
     surviving: bool,
+    /// Whether products are verified, and the length of the vectors that they come down to since the last verification.
+    owed: Option<Cell<Option<usize>>>,
 }
 
 impl ShamirCosts {
@@ -27,7 +32,12 @@ impl ShamirCosts {
             threshold,
             mode,
             surviving: false,
+            owed: None,
         }
+    }
+    /// The same for `2 threshold + 1` parties that verify what they multiply.
+    pub fn verified(threshold: usize) -> Self {
+        ShamirCosts { owed: Some(Cell::new(None)), ..Self::new(2 * threshold + 1, threshold, TruncMode::Fast) }
     }
     /// The same for parties that go on without those that are lost, as long as none is.
     pub fn surviving(parties: usize, threshold: usize, mode: TruncMode) -> Self {
@@ -52,10 +62,22 @@ impl ShamirCosts {
     }
     /// Spec 11.2: all tell all that all has arrived.
     fn acknowledge(&self, clock: &mut Clock) {
+        self.exchange(clock, 1);
+    }
+    /// All tell all.
+    fn exchange(&self, clock: &mut Clock, words: usize) {
         let all = self.numbers.parties();
         let pairs = all.iter().flat_map(|from| all.iter().filter(move |to| *to != from).map(move |to| (*from, *to)));
-        let posted: Vec<_> = pairs.map(|(from, to)| clock.send(from, to, 8)).collect();
+        let posted: Vec<_> = pairs.map(|(from, to)| clock.send(from, to, 8 * words as u64)).collect();
         posted.into_iter().for_each(|arrival| clock.recv(arrival));
+    }
+    /// Numbers that all deal.
+    fn random(&self, clock: &mut Clock) {
+        self.deal(clock, &self.numbers, self.numbers.parties(), 2);
+    }
+    fn public_coins(&self, clock: &mut Clock) {
+        self.random(clock);
+        self.exchange(clock, 2);
     }
     fn first(&self, count: usize) -> Vec<usize> {
         self.numbers.parties()[..count].to_vec()
@@ -170,6 +192,16 @@ impl Costs for ShamirCosts {
             clock.work(party, jobs.iter().map(|job| job.macs).sum());
         }
         self.reduce_numbers(clock, jobs.iter().map(|job| job.len).sum());
+        if let Some(owed) = &self.owed {
+            let length = |job: &ProductCost| match job.op {
+                Bilinear::Mul => job.len,
+                Bilinear::MatMul => job.macs as usize / job.len,
+            };
+            let more: Vec<usize> = jobs.iter().filter(|job| job.len > 0).map(length).collect();
+            if !more.is_empty() {
+                owed.set(Some(owed.get().unwrap_or(0) + more.iter().sum::<usize>()));
+            }
+        }
         if self.mode == TruncMode::Fast {
             self.divide(clock, &jobs.iter().map(|job| (job.len, job.shift)).collect::<Vec<_>>());
         }
@@ -211,8 +243,20 @@ impl Costs for ShamirCosts {
         let multiplied = jobs.iter().filter(|(_, terms)| terms.iter().any(|t| t.secret));
         self.reduce_numbers(clock, multiplied.map(|(len, _)| *len).sum());
     }
-    fn settle(&self, _: &mut Clock) {
-        // Passive: nothing is owed.
+    fn settle(&self, clock: &mut Clock) {
+        let Some(mut len) = self.owed.as_ref().and_then(Cell::take) else { return };
+        self.public_coins(clock);
+        while len > PARTS {
+            len = len.div_ceil(PARTS);
+            self.reduce_numbers(clock, 2 * PARTS - 2);
+            self.public_coins(clock);
+        }
+        self.random(clock);
+        self.reduce_numbers(clock, 1);
+        self.reduce_numbers(clock, 2 * len);
+        self.public_coins(clock);
+        self.exchange(clock, 3);
+        self.exchange(clock, 1);
     }
     fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
         let all = self.numbers.parties();
@@ -221,14 +265,17 @@ impl Costs for ShamirCosts {
             for (_, range) in batch {
                 for (teller, recipient) in all.iter().flat_map(|r| all.iter().map(move |t| (*t, *r))) {
                     let read = self.numbers.dealing(recipient).drawn.contains(&teller);
-                    let told = read || self.surviving && teller != recipient;
+                    let told = read || (self.surviving || self.owed.is_some()) && teller != recipient;
                     if to.contains(recipient) && told {
                         let arrival = clock.send(teller, recipient, 8 * range.len() as u64);
-                        posted.extend(read.then_some(arrival));
+                        posted.extend((read || self.owed.is_some()).then_some(arrival));
                     }
                 }
             }
             posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+        if self.owed.is_some() {
+            self.exchange(clock, 1);
         }
     }
     fn harmonics(&self, _: &mut Clock, _: usize, _: usize) -> Result<()> {

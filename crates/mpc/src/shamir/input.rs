@@ -1,6 +1,6 @@
 //! Sharing inputs and opening results. Spec 3.
 
-use super::{Dealers, Shamir};
+use super::{Dealers, Shamir, verify};
 use crate::polynomial::{Fault, Field, OPENING, Prime, Together, batches, weights};
 use crate::protocol::check_input;
 use crate::{Recipients, Result};
@@ -27,6 +27,9 @@ pub(super) fn open(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Op
     if p.survivors.is_some() {
         return open_surviving(p, x, to);
     }
+    if p.debt.is_some() {
+        return open_verified(p, x, to);
+    }
     let (me, step, code) = (p.party.me(), p.party.next_step(), p.numbers.clone());
     let words = mersenne::words(x.data());
     let recipients: Vec<usize> = code.parties().iter().copied().filter(|party| to.contains(*party)).collect();
@@ -51,8 +54,30 @@ pub(super) fn open(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Op
     Ok(to.contains(me).then(|| tensor(x.shape(), recombined(&known, told))))
 }
 
+/// Spec 16.6: all tell each recipient, which holds the shares against each other; then all tell all whether they were consistent.
+fn open_verified(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Option<Tensor<M61>>> {
+    let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
+    let words = mersenne::words(x.data());
+    let mut told = vec![words.to_vec(); n];
+    for batch in batches(words.len(), 1) {
+        for (tile, range) in &batch {
+            for recipient in (0..n).filter(|recipient| *recipient != me && to.contains(*recipient)) {
+                p.party.send(recipient, step, *tile, &words[range.clone()])?;
+            }
+        }
+        for (tile, range) in batch.into_iter().filter(|_| to.contains(me)) {
+            for teller in (0..n).filter(|teller| *teller != me) {
+                p.party.recv(teller, step, tile, &mut told[teller][range.clone()])?;
+            }
+        }
+    }
+    let opened = if to.contains(me) { verify::consistent(p.threshold, told) } else { Some(Vec::new()) };
+    verify::verdict(p, opened.is_some(), "consistency of opened shares")?;
+    Ok(opened.filter(|_| to.contains(me)).map(|opened| tensor(x.shape(), opened)))
+}
+
 /// The secrets, of the shares of more than `t` parties.
-fn recombined(parties: &[usize], shares: Vec<Vec<u64>>) -> Vec<u64> {
+pub(super) fn recombined(parties: &[usize], shares: Vec<Vec<u64>>) -> Vec<u64> {
     let points: Vec<M61> = parties.iter().map(|party| Prime.point(*party)).collect();
     let weights = weights(Prime, &points, Prime.zero());
     let mut sum = vec![0; shares[0].len()];

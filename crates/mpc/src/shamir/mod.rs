@@ -10,6 +10,7 @@ mod convert;
 pub mod cost;
 mod inject;
 mod input;
+mod verify;
 
 use crate::lanes::{self, Laned};
 pub use crate::polynomial::PolynomialBits;
@@ -39,6 +40,8 @@ pub struct Shamir {
     survivors: Option<Survivors>,
     /// The view of the last dealing: alike at all parties, also where it was agreed later that it counts.
     dealt_in: usize,
+    /// What is to be verified before the next opening, if it is.
+    debt: Option<verify::Debt>,
 }
 
 impl Shamir {
@@ -58,7 +61,17 @@ impl Shamir {
         let all: Vec<usize> = (0..n).collect();
         let numbers = Arc::new(Code::new(Prime, &all, threshold));
         let bits = Arc::new(Code::new(Binary::for_parties(n), &all, threshold));
-        Ok(Shamir { party, config, threshold, numbers, bits, lanes: Vec::new(), survivors: None, dealt_in: 0 })
+        Ok(Shamir {
+            party,
+            config,
+            threshold,
+            numbers,
+            bits,
+            lanes: Vec::new(),
+            survivors: None,
+            dealt_in: 0,
+            debt: None,
+        })
     }
     /// The same, and when parties are lost the others go on, as long as `2 threshold + 1` are left. Every exchange takes another round, in which
     /// all say that all has arrived, and openings are told by all. Parties may stop or be cut off at any moment, but follow the protocol. Spec 11.
@@ -75,6 +88,24 @@ impl Shamir {
         p.survivors = Some(Survivors::new(&p.party));
         Ok(p)
     }
+    /// Secure with abort against `t` of exactly `2 t + 1` parties that deviate as they like: products are verified before anything is opened.
+    /// Inputs, linear maps, products without division and openings only. Parties may abort apart from each other. Spec 16.
+    ///
+    /// # Errors
+    /// As [`Shamir::new`]; [`Error::Parameter`] for more parties: what one of them deals wrongly could then lie on no polynomial, and what
+    /// comes of it depend on secrets.
+    pub fn verified(party: Party, config: Config, threshold: usize) -> Result<Shamir> {
+        let mut p = Self::new(party, config, threshold)?;
+        if p.party.n() != 2 * threshold + 1 {
+            let problem = format!("verification is of exactly {} parties at threshold {threshold}", 2 * threshold + 1);
+            return Err(Error::Parameter { operation: "shamir", problem });
+        }
+        p.debt = Some(verify::Debt::default());
+        Ok(p)
+    }
+    fn verifiable(&self, operation: &'static str, possible: bool) -> Result<()> {
+        if self.debt.is_none() || possible { Ok(()) } else { Err(verify::unverified(operation)) }
+    }
     /// Parties that were lost on the way.
     pub fn lost(&self) -> Vec<usize> {
         let lost = |party: &usize| self.survivors.as_ref().is_some_and(|survivors| survivors.lost(*party));
@@ -89,7 +120,11 @@ impl Shamir {
     /// # Errors
     /// As [`Shamir::new`].
     pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Shamir> {
-        let start = if self.survivors.is_some() { Shamir::surviving } else { Shamir::new };
+        let start = match (&self.survivors, &self.debt) {
+            (Some(_), _) => Shamir::surviving,
+            (None, Some(_)) => Shamir::verified,
+            (None, None) => Shamir::new,
+        };
         let lane = |party| start(party, self.config, self.threshold);
         self.lanes = sessions.into_iter().map(lane).collect::<Result<_>>()?;
         Ok(self)
@@ -296,11 +331,16 @@ impl Protocol for Shamir {
         x.clone()
     }
     fn products(&mut self, jobs: &[Product<'_, Tensor<M61>>]) -> Result<Vec<Raw<Tensor<M61>>>> {
+        self.verifiable("a product that is divided", jobs.iter().all(|job| job.rescale == 0))?;
         let products = self.scope("product", |p| arithmetic::products(p, jobs))?;
+        if let Some(debt) = &mut self.debt {
+            debt.owe(jobs, &products);
+        }
         let shifts: Vec<u32> = jobs.iter().map(|job| job.rescale).collect();
         self.divided(products, &shifts)
     }
     fn rescale(&mut self, jobs: &[(&Tensor<M61>, u32)]) -> Result<Vec<Raw<Tensor<M61>>>> {
+        self.verifiable("a division", jobs.iter().all(|(_, shift)| *shift == 0))?;
         let shifts: Vec<u32> = jobs.iter().map(|(_, shift)| *shift).collect();
         self.divided(jobs.iter().map(|(x, _)| (*x).clone()).collect(), &shifts)
     }
@@ -310,13 +350,16 @@ impl Protocol for Shamir {
         _: u32,
         lifts: Vec<Raw<Tensor<M61>>>,
     ) -> Result<(Vec<PolynomialBits>, Vec<Tensor<M61>>)> {
+        self.verifiable("a comparison", xs.is_empty())?;
         let signs = self.scope("comparison", |p| boolean::signs(p, xs))?;
         Ok((signs, lifts.into_iter().map(|raw| raw.value).collect()))
     }
     fn a2b(&mut self, x: &Tensor<M61>, width: u32) -> Result<PolynomialBits> {
+        self.verifiable("bits of a value", false)?;
         self.scope("bits of", |p| convert::a2b(p, x, width))
     }
     fn and(&mut self, jobs: &[(&PolynomialBits, &PolynomialBits)]) -> Result<Vec<PolynomialBits>> {
+        self.verifiable("and", false)?;
         self.scope("and", |p| boolean::and(p, jobs))
     }
     fn not(&mut self, x: &PolynomialBits) -> PolynomialBits {
@@ -325,17 +368,25 @@ impl Protocol for Shamir {
         inverse
     }
     fn arm(&mut self, xs: &[&PolynomialBits]) -> Result<Vec<PolynomialBits>> {
+        self.verifiable("a selection", false)?;
         self.scope("select", |p| inject::arm(p, xs))
     }
     fn inject(&mut self, jobs: &[Inject<'_, Tensor<M61>, PolynomialBits>]) -> Result<Vec<Tensor<M61>>> {
+        self.verifiable("a selection", false)?;
         self.scope("select", |p| inject::inject(p, jobs))
     }
     fn refresh(&mut self, xs: &[&Tensor<M61>], origin: Origin) -> Result<Vec<Tensor<M61>>> {
+        self.verifiable("a refresh", false)?;
         if origin != Origin::Same {
             let problem = "shares of another protocol; they go on under rep3 or rep4".into();
             return Err(Error::Parameter { operation: "refresh", problem });
         }
         self.scope("refresh", |p| arithmetic::refresh(p, xs))
+    }
+    fn settle(&mut self) -> Result<()> {
+        self.scope("verification", verify::settle)?;
+        let owed = self.lanes.iter().any(|lane| lane.debt.is_some());
+        (0..if owed { self.lanes.len() } else { 0 }).try_for_each(|lane| self.lanes[lane].settle())
     }
     fn open(&mut self, x: &Tensor<M61>, to: Recipients) -> Result<Option<Tensor<M61>>> {
         self.party.not_in_a_lane("open")?;

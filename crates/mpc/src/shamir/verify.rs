@@ -1,0 +1,247 @@
+//! Verification of products before anything is opened. Spec 16.
+//!
+//! All products since the last verification become one inner product of two shared vectors and its claimed value, by public random
+//! coefficients; the vectors are shortened again and again (Goyal, Song); what is left of them is masked, opened and multiplied out.
+
+use super::input::recombined;
+use super::{Dealers, Shamir};
+use crate::polynomial::{Field, Prime, Together, weights};
+use crate::{Error, Product, Result};
+use privity_prim::Prg;
+use privity_ring::{Bilinear, M61, Tensor, mersenne};
+
+/// Parts that a vector is cut into at each step.
+pub(super) const PARTS: usize = 8;
+
+/// Products since the last verification, of shares as they were: clones share their elements.
+#[derive(Default)]
+pub(super) struct Debt(Vec<Claim>);
+
+struct Claim {
+    op: Bilinear,
+    x: Tensor<M61>,
+    y: Tensor<M61>,
+    z: Tensor<M61>,
+}
+
+impl Debt {
+    /// Spec 16.1: remembers products and what came of them.
+    pub(super) fn owe(&mut self, jobs: &[Product<'_, Tensor<M61>>], results: &[Tensor<M61>]) {
+        self.0.extend(jobs.iter().zip(results).filter(|(_, z)| !z.is_empty()).map(|(job, z)| Claim {
+            op: job.op,
+            x: job.x.clone(),
+            y: job.y.clone(),
+            z: z.clone(),
+        }));
+    }
+}
+
+/// Two shared vectors, and a shared number that is claimed to be their inner product.
+struct InnerProduct {
+    x: Vec<u64>,
+    y: Vec<u64>,
+    z: u64,
+}
+
+/// Spec 16.2 to 16.6: one verdict on all that is owed.
+pub(super) fn settle(p: &mut Shamir) -> Result<()> {
+    let Some(debt) = &mut p.debt else { return Ok(()) };
+    let claims = std::mem::take(&mut debt.0);
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let holds = check(p, &claims);
+    // A failed opening within the check is a verdict, too; the others must hear of it.
+    let holds = match holds {
+        Err(Error::Cheating { .. }) => Ok(false),
+        other => other,
+    }?;
+    verdict(p, holds, "verification of products")
+}
+
+fn check(p: &mut Shamir, claims: &[Claim]) -> Result<bool> {
+    let coins = public_coins(p)?;
+    let mut all = combined(claims, &Prg::new(coins));
+    while all.x.len() > PARTS {
+        all = shortened(p, all)?;
+    }
+    last(p, all)
+}
+
+/// Spec 16.2: with a coefficient for each product; of a matrix product, the outer product of two vectors of coefficients.
+fn combined(claims: &[Claim], coins: &Prg) -> InnerProduct {
+    let mut all = InnerProduct { x: Vec::new(), y: Vec::new(), z: 0 };
+    for (index, claim) in claims.iter().enumerate() {
+        let coefficients = |side: u64, len: usize| {
+            let mut words = vec![0; len];
+            coins.fill(2 * index as u64 + side, 0, &mut words);
+            // All ones count as zero here: public coefficients need not be uniform to the last bit.
+            mersenne::reduce_all(&mut words);
+            words
+        };
+        let z = mersenne::words(claim.z.data());
+        match claim.op {
+            Bilinear::Mul => {
+                let c = coefficients(0, z.len());
+                all.z = sum([all.z, mersenne::inner_product(&c, z)]);
+                let mut x = c;
+                mersenne::mul_assign(&mut x, mersenne::words(claim.x.data()));
+                all.x.extend(x);
+                all.y.extend_from_slice(mersenne::words(claim.y.data()));
+            }
+            Bilinear::MatMul => {
+                let (rows, columns) = (coefficients(0, claim.z.rows()), coefficients(1, claim.z.cols()));
+                let weigh = |m: &Tensor<M61>| -> Vec<u64> {
+                    let rows = mersenne::words(m.data()).chunks_exact(m.cols());
+                    rows.map(|row| mersenne::inner_product(row, &columns)).collect()
+                };
+                all.z = sum([all.z, mersenne::inner_product(&rows, &weigh(&claim.z))]);
+                all.y.extend(weigh(&claim.y));
+                let mut x = vec![0; claim.x.cols()];
+                for (c, row) in rows.iter().zip(mersenne::words(claim.x.data()).chunks_exact(claim.x.cols().max(1))) {
+                    mersenne::add_scaled(&mut x, M61::of_word(*c), row);
+                }
+                all.x.extend(x);
+            }
+        }
+    }
+    all
+}
+
+fn sum<const N: usize>(words: [u64; N]) -> u64 {
+    words.into_iter().fold(0, |sum, word| mersenne::reduce(sum + word))
+}
+
+/// Spec 16.3: the parts are values at 1, 2, .. of polynomials; their product, a polynomial of twice the degree, is claimed at as many points as
+/// fix it, the last claim being what is left of the sum; at a random point, a claim about a vector as long as a part remains.
+fn shortened(p: &mut Shamir, mut all: InnerProduct) -> Result<InnerProduct> {
+    let len = all.x.len().div_ceil(PARTS);
+    all.x.resize(PARTS * len, 0);
+    all.y.resize(PARTS * len, 0);
+    let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(len).collect(), all.y.chunks_exact(len).collect());
+    let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
+    Ok(InnerProduct { x: value_at(&x, at), y: value_at(&y, at), z: recombined_at(&claimed, at) })
+}
+
+/// Claims of the product polynomial at 1 to `2 k - 1` for `k` parts, and the random point at which they are to hold.
+fn claims_at_points(p: &mut Shamir, x: &[&[u64]], y: &[&[u64]], z: u64) -> Result<(M61, Vec<u64>)> {
+    let parts = x.len();
+    let beyond: Vec<M61> = (parts..2 * parts - 1).map(|point| Prime.point(point)).collect();
+    let local = || {
+        let within = x[..parts - 1].iter().zip(y).map(|(x, y)| mersenne::inner_product(x, y));
+        let after = beyond.iter().map(|at| mersenne::inner_product(&value_at(x, *at), &value_at(y, *at)));
+        within.chain(after).collect()
+    };
+    let mut claimed = p.reduce_numbers(2 * parts - 2, local)?;
+    let rest = claimed[..parts - 1].iter().fold(z, |rest, part| mersenne::reduce(rest + mersenne::P - part));
+    claimed.insert(parts - 1, rest);
+    let coins = public_coins(p)?;
+    let at = M61::of_word(u64::from_le_bytes(coins[..8].try_into().expect("eight bytes")));
+    Ok((at, claimed))
+}
+
+/// The polynomial whose values at 1, 2, .. are vectors, at a point.
+fn value_at(parts: &[&[u64]], at: M61) -> Vec<u64> {
+    let points: Vec<M61> = (0..parts.len()).map(|i| Prime.point(i)).collect();
+    let mut value = vec![0; parts[0].len()];
+    for (weight, part) in weights(Prime, &points, at).into_iter().zip(parts) {
+        mersenne::add_scaled(&mut value, weight, part);
+    }
+    value
+}
+
+fn recombined_at(values: &[u64], at: M61) -> u64 {
+    let values: Vec<[u64; 1]> = values.iter().map(|value| [*value]).collect();
+    value_at(&values.iter().map(|value| &value[..]).collect::<Vec<_>>(), at)[0]
+}
+
+/// Spec 16.4: the elements that are left and a random one besides are values of polynomials; at a random point all is opened: uniform numbers but
+/// for their product.
+fn last(p: &mut Shamir, mut all: InnerProduct) -> Result<bool> {
+    let masks = random(p, 2)?;
+    let own = masks[0..2].to_vec();
+    // The masks' product is claimed as any other; it is part of the sum.
+    let product = p.reduce_numbers(1, || vec![mersenne::inner_product(&own[..1], &own[1..])])?;
+    all.x.push(own[0]);
+    all.y.push(own[1]);
+    all.z = sum([all.z, product[0]]);
+    let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(1).collect(), all.y.chunks_exact(1).collect());
+    let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
+    let shares = [value_at(&x, at)[0], value_at(&y, at)[0], recombined_at(&claimed, at)];
+    let opened = open_to_all(p, &shares)?;
+    Ok(mersenne::inner_product(&opened[..1], &opened[1..2]) == opened[2])
+}
+
+/// Shared numbers that nobody knows, dealt by all: so what is opened of them waits for every honest party to have done all before, and whoever
+/// deviates cannot make its earlier messages depend on it.
+fn random(p: &mut Shamir, len: usize) -> Result<Vec<u64>> {
+    let mut own = vec![0; len];
+    for word in &mut own {
+        let fresh = privity_prim::fresh_secret().map_err(|_| Error::Randomness)?;
+        *word = mersenne::reduce(u64::from_le_bytes(fresh.expose()[..8].try_into().expect("eight bytes")));
+    }
+    let numbers = |p: &Shamir| p.numbers.clone();
+    let all = Dealers::First(p.party.n());
+    Ok(p.dealt_by(numbers, all, (len, Together::Added), |_| own.clone())?.remove(0))
+}
+
+/// Spec 16.5: public randomness, fixed before it is known: two shared numbers, opened.
+fn public_coins(p: &mut Shamir) -> Result<[u8; 16]> {
+    let shares = random(p, 2)?;
+    let opened = open_to_all(p, &shares)?;
+    let mut coins = [0; 16];
+    coins.chunks_exact_mut(8).zip(opened).for_each(|(coin, word)| coin.copy_from_slice(&word.to_le_bytes()));
+    Ok(coins)
+}
+
+/// A few numbers to all, every share told to everybody and held against all others.
+fn open_to_all(p: &mut Shamir, shares: &[u64]) -> Result<Vec<u64>> {
+    let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
+    for peer in (0..n).filter(|peer| *peer != me) {
+        p.party.send(peer, step, 0, shares)?;
+    }
+    let mut told = vec![shares.to_vec(); n];
+    for peer in (0..n).filter(|peer| *peer != me) {
+        p.party.recv(peer, step, 0, &mut told[peer])?;
+    }
+    consistent(p.threshold, told).ok_or(Error::Cheating { check: "consistency of opened shares" })
+}
+
+/// Spec 16.6: the secrets, if all parties' shares are of one polynomial of degree `t`.
+pub(super) fn consistent(t: usize, mut told: Vec<Vec<u64>>) -> Option<Vec<u64>> {
+    told.iter_mut().for_each(|share| Prime.received(share));
+    let first: Vec<usize> = (0..=t).collect();
+    let points: Vec<M61> = first.iter().map(|party| Prime.point(*party)).collect();
+    let mut same = true;
+    for (party, share) in told.iter().enumerate().skip(t + 1) {
+        let mut wanted = vec![0; share.len()];
+        for (weight, known) in weights(Prime, &points, Prime.point(party)).into_iter().zip(&told) {
+            mersenne::add_scaled(&mut wanted, weight, known);
+        }
+        same &= wanted == *share;
+    }
+    told.truncate(t + 1);
+    same.then(|| recombined(&first, told))
+}
+
+/// Spec 16.6: all tell all whether all holds; it does if all say so.
+pub(super) fn verdict(p: &mut Shamir, holds: bool, check: &'static str) -> Result<()> {
+    let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
+    for peer in (0..n).filter(|peer| *peer != me) {
+        p.party.send(peer, step, 0, &[holds.into()])?;
+    }
+    let mut all = holds;
+    for peer in (0..n).filter(|peer| *peer != me) {
+        let mut theirs = [0];
+        p.party.recv(peer, step, 0, &mut theirs)?;
+        all &= theirs == [1];
+    }
+    if all { Ok(()) } else { Err(Error::Cheating { check }) }
+}
+
+/// What there is no verification of.
+pub(super) fn unverified(operation: &'static str) -> Error {
+    let problem = "is not verified under shamir: inputs, linear maps, products without division and openings are; \
+                   use rep4, or shamir without verification";
+    Error::Parameter { operation, problem: problem.into() }
+}

@@ -40,6 +40,8 @@ pub enum Adversary {
     AllButOne,
     /// So many of the parties are curious together as `--threshold` says, fewer than half: `shamir`, see `--parties`.
     Minority,
+    /// So many of `2 threshold + 1` parties deviate as they like: `shamir`, verified. Products without division only: W1 and W8.
+    MinorityActive,
 }
 
 impl Adversary {
@@ -48,7 +50,7 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
-            Adversary::Minority => "shamir",
+            Adversary::Minority | Adversary::MinorityActive => "shamir",
         }
     }
 }
@@ -61,6 +63,7 @@ impl Args {
             Adversary::Active => 4,
             Adversary::AllButOne => usize::from(self.parties) + 1,
             Adversary::Minority => self.parties.max(3).into(),
+            Adversary::MinorityActive => usize::from(self.parties.max(3)) | 1,
         }
     }
     /// How many parties `shamir` lets be corrupt: as many as it can, unless fewer are asked for.

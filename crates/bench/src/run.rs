@@ -155,6 +155,10 @@ fn party(
             let mut p = Shamir::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
             (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
+        Adversary::MinorityActive => {
+            let mut p = Shamir::verified(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep4::party, what, runs, MAX_SECONDS)?, p.into_parties())
@@ -307,6 +311,10 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
         }
         Adversary::Minority => {
             let costs = ShamirCosts::new(args.processes(), args.corrupt(), config.mode);
+            steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
+        }
+        Adversary::MinorityActive => {
+            let costs = ShamirCosts::verified(args.corrupt());
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::Active => {

@@ -122,6 +122,10 @@ pub fn step<P: Protocol>(p: &mut P, work: Work, state: &mut State<P::A>) -> Resu
     match (work, state) {
         (Work::W1, State::Pair(x, y)) => {
             p.products(&[Product::mul(x, y, 0)])?;
+            // Where verification is not part of each product, it is part of the work.
+            if p.verifies_late() {
+                p.settle()?;
+            }
         }
         (Work::W8, State::Pair(x, y)) => {
             let product = p.products(&[Product::mul(x, y, 0)])?;

@@ -240,6 +240,10 @@ pub trait Costs {
     fn arm(&self, clock: &mut Clock, lens: &[usize]);
     /// Injections of `(len, terms)`.
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]);
+    /// See [`crate::Protocol::verifies_late`].
+    fn verifies_late(&self) -> bool {
+        false
+    }
     /// Verification of all since the last opening, if anything was done.
     fn settle(&self, clock: &mut Clock);
     /// Opening of `len` elements, verification apart.

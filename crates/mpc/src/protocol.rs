@@ -256,6 +256,10 @@ pub trait Protocol {
     /// Sharings of the same values under this session's keys, of shares that were kept in an earlier one. Where the protocol
     /// verifies, parties that must hold the same compare what they kept. No exchange at the online pair, but when a party joins.
     fn refresh(&mut self, xs: &[&Self::A], origin: Origin) -> Result<Vec<Self::A>>;
+    /// Whether products are verified all together in [`Protocol::settle`], and hardly anything is done for it before.
+    fn verifies_late(&self) -> bool {
+        false
+    }
     /// Pays the verification debt. Nothing to pay in passive protocols.
     fn settle(&mut self) -> Result<()> {
         Ok(())

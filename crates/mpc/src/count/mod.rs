@@ -195,6 +195,9 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("refresh", |c, clock| c.refresh(clock, &lens, origin));
         Ok(xs.iter().map(|x| (*x).clone()).collect())
     }
+    fn verifies_late(&self) -> bool {
+        self.costs.verifies_late()
+    }
     fn settle(&mut self) -> Result<()> {
         let owed = std::mem::take(&mut self.owed);
         self.clock.enter("verification");

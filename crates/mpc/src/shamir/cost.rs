@@ -243,6 +243,9 @@ impl Costs for ShamirCosts {
         let multiplied = jobs.iter().filter(|(_, terms)| terms.iter().any(|t| t.secret));
         self.reduce_numbers(clock, multiplied.map(|(len, _)| *len).sum());
     }
+    fn verifies_late(&self) -> bool {
+        self.owed.is_some()
+    }
     fn settle(&self, clock: &mut Clock) {
         let Some(mut len) = self.owed.as_ref().and_then(Cell::take) else { return };
         self.public_coins(clock);

@@ -383,6 +383,9 @@ impl Protocol for Shamir {
         }
         self.scope("refresh", |p| arithmetic::refresh(p, xs))
     }
+    fn verifies_late(&self) -> bool {
+        self.debt.is_some()
+    }
     fn settle(&mut self) -> Result<()> {
         self.scope("verification", verify::settle)?;
         let owed = self.lanes.iter().any(|lane| lane.debt.is_some());

@@ -7,6 +7,7 @@ mod commands;
 mod compare;
 mod demo;
 mod error;
+mod key;
 mod scenario;
 mod share;
 mod show;

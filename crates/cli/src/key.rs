@@ -120,7 +120,7 @@ pub fn run(key: &Key) -> Result<(), CliError> {
 }
 
 /// All of a small file; of a longer one just so much that it is seen to be none.
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     let read = File::open(path).and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes));
     let failed =
@@ -128,7 +128,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     read.map(|_| bytes).map_err(failed)
 }
 
-fn read_all(paths: &[PathBuf]) -> Result<Vec<Zeroizing<Vec<u8>>>, CliError> {
+/// Several.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Zeroizing<Vec<u8>>>, CliError> {
     paths.iter().map(|path| read(path)).collect()
 }
 
@@ -137,7 +138,7 @@ fn share(path: &Path) -> Result<KeyShare, CliError> {
 }
 
 /// Writes secret files that only their owner can read, all or none, over no other.
-fn write(folder: &Path, files: &[(String, Zeroizing<Vec<u8>>)]) -> Result<Vec<PathBuf>, CliError> {
+pub fn write(folder: &Path, files: &[(String, Zeroizing<Vec<u8>>)]) -> Result<Vec<PathBuf>, CliError> {
     let writing = CliError::system("writing a share");
     std::fs::create_dir_all(folder).map_err(&writing)?;
     let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.join(name)).collect();

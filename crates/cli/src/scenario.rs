@@ -247,5 +247,6 @@ fn job(
         keep: false,
         continues: None,
         distillation: None,
+        checkpoint: None,
     }
 }

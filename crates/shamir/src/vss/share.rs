@@ -46,8 +46,10 @@ impl Sharing {
         let encoded = self.write(Writer::new(0, self.length())).finish();
         blake3::derive_key("privity 2026-11 fingerprint of a verifiable sharing", &encoded)
     }
+    /// Bytes before the commitments: generation, threshold, number of holders.
+    const HEAD: usize = 4 + 2;
     pub(super) fn length(&self) -> usize {
-        4 + 2 + 32 * self.commitments.len()
+        Sharing::HEAD + 32 * self.commitments.len()
     }
     pub(super) fn write(&self, writer: Writer) -> Writer {
         let Committee { threshold, holders } = self.committee;
@@ -94,6 +96,10 @@ impl KeyShare {
     /// Whose it is, from 1.
     pub fn holder(&self) -> usize {
         self.holder.into()
+    }
+    /// Bytes of an encoded share.
+    pub fn encoded_len(committee: Committee) -> usize {
+        super::wire::HEAD + Sharing::HEAD + 32 * committee.threshold() + 1 + 64
     }
     /// Spec 3.1. The holder keeps it secret.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {

@@ -8,6 +8,9 @@ use curve25519_dalek::scalar::Scalar;
 
 const MAGIC: &[u8; 14] = b"privity vss 1\n";
 
+/// Bytes of the head: what this is, and of which kind.
+pub(super) const HEAD: usize = MAGIC.len() + 1;
+
 pub(super) fn flawed<T>(flaw: &'static str) -> Result<T> {
     Err(Error::Flawed { flaw })
 }
@@ -77,7 +80,7 @@ pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
     pub fn new(kind: u8, length: usize) -> Self {
-        let mut bytes = Vec::with_capacity(MAGIC.len() + 1 + length);
+        let mut bytes = Vec::with_capacity(HEAD + length);
         bytes.extend_from_slice(MAGIC);
         bytes.push(kind);
         Writer(bytes)

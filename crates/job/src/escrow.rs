@@ -359,7 +359,7 @@ mod tests {
             let _ = link.send(peer, FINGERPRINTS, 0, &fingerprints.concat());
         }
         for peer in 1..4 {
-            let _ = link.recv(peer, FINGERPRINTS, &mut vec![0; 4 * 32]);
+            let _ = link.recv(peer, FINGERPRINTS, &mut [0; 4 * 32]);
         }
     }
 

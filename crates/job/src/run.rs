@@ -275,13 +275,11 @@ fn attempt(
         link.abort(&AbortCause { about: me, reason: error.to_string() });
         return Err(error);
     }
-    if let Some(store) = &mut store {
-        if let Err(error) = store.escrow(&mut link, job) {
-            if escrow::is_news(&error) {
-                link.abort(&AbortCause { about: me, reason: error.to_string() });
-            }
-            return Err(error.named(&names));
+    if let Some(Err(error)) = store.as_mut().map(|store| store.escrow(&mut link, job)) {
+        if escrow::is_news(&error) {
+            link.abort(&AbortCause { about: me, reason: error.to_string() });
         }
+        return Err(error.named(&names));
     }
     let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
     desk.session(hex(&session), &security);

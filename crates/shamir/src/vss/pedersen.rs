@@ -139,7 +139,7 @@ mod tests {
             let difference = wanted - dealt.0[0].value;
             let mut points = vec![(Scalar::ZERO, difference)];
             points.extend(seen.iter().map(|x| (Scalar::from(*x), Scalar::ZERO)));
-            // Its coefficients, by its values at 0, 1, .., degree: solved by the product of (x - place) over the seen places.
+            // Its coefficients: the product of (x - place) over all seen places, scaled.
             let mut added = vec![Scalar::ONE];
             for x in &seen {
                 added.push(Scalar::ZERO);

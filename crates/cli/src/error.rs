@@ -40,6 +40,14 @@ pub enum CliError {
     /// Shares of a file.
     #[error(transparent)]
     Share(#[from] privity_shamir::Error),
+    /// A share of a key, or a part of one, by its file.
+    #[error("{}: {problem}", .file.display())]
+    KeyShare {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: privity_shamir::Error,
+    },
     /// Choices that do not go together.
     #[error("{0}")]
     Choice(&'static str),
@@ -97,11 +105,15 @@ impl CliError {
             CliError::Party { code, .. } => *code,
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
-            CliError::Share(privity_shamir::Error::Parameters { .. }) => exit::CONFIG,
+            CliError::Share(privity_shamir::Error::Parameters { .. } | privity_shamir::Error::Committee { .. }) => {
+                exit::CONFIG
+            }
             CliError::Yao(error) if error.is_cheating() => exit::CHEATING,
             CliError::Yao(privity_yao::YaoError::Input { .. }) => exit::DATA,
             CliError::Yao(_) => exit::NETWORK,
-            CliError::Share(_) | CliError::Circuit { .. } | CliError::Input { .. } => exit::DATA,
+            CliError::Share(_) | CliError::KeyShare { .. } | CliError::Circuit { .. } | CliError::Input { .. } => {
+                exit::DATA
+            }
             CliError::Net(privity_net::NetError::Io { .. }) | CliError::System { .. } => exit::OUTPUT,
             CliError::Net(_) | CliError::Bench(_) => exit::NETWORK,
         }

@@ -1,12 +1,14 @@
 //! The `privity` command.
 #![forbid(unsafe_code)]
 
+mod checkpoint;
 mod children;
 mod circuit;
 mod commands;
 mod compare;
 mod demo;
 mod error;
+mod key;
 mod scenario;
 mod share;
 mod show;
@@ -35,6 +37,9 @@ enum Command {
     Plan(commands::PlanArgs),
     /// Run one party of a job.
     Run(commands::RunArgs),
+    /// Have a party's checkpoints read again after it lost its identity, where the job has their keys in escrow.
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
     /// Make identities.
     #[command(subcommand)]
     Keys(commands::Keys),
@@ -74,6 +79,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Demo(args) => demo::run(&args, &own()?),
         Command::Plan(args) => commands::plan(&args),
         Command::Run(args) => commands::run(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
         Command::Share(args) => share::run(&args),

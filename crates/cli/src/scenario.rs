@@ -251,5 +251,6 @@ fn job(
         keep: false,
         continues: None,
         distillation: None,
+        checkpoint: None,
     }
 }

@@ -16,6 +16,9 @@ pub enum Share {
     Split(SplitArgs),
     /// Put a file together from enough of its shares. Altered shares are told by name and left out.
     Combine(CombineArgs),
+    /// Keys in shares that every holder can check alone, renew with the others, and hand over to other holders.
+    #[command(subcommand)]
+    Key(crate::key::Key),
 }
 
 /// Arguments of `privity share split`.
@@ -50,6 +53,7 @@ pub fn run(share: &Share) -> Result<(), CliError> {
     match share {
         Share::Split(args) => split_file(args),
         Share::Combine(args) => combine_files(args),
+        Share::Key(key) => crate::key::run(key),
     }
 }
 
@@ -85,7 +89,8 @@ fn split_file(args: &SplitArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn keep(file: NamedTempFile, path: &Path) -> Result<(), CliError> {
+/// A file that is complete gets its name, unless there is one of that name.
+pub fn keep(file: NamedTempFile, path: &Path) -> Result<(), CliError> {
     file.as_file().sync_all().map_err(CliError::system("writing a file"))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),

@@ -18,6 +18,7 @@ pub fn plan(plan: &Plan) {
     println!("plan of `{}`, digest {}", plan.job, plan.digest);
     println!("{}", plan.guarantee);
     println!("{}", plan.on_loss);
+    plan.escrow.iter().for_each(|escrow| println!("{escrow}"));
     println!(
         "{} in all, {} rounds, {} frames; about {:.1} s at {} ms round trip and {} Mbit/s; ranges {:?}",
         bytes(plan.bytes),

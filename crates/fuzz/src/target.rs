@@ -23,6 +23,7 @@ pub const ALL: &[Target] = &[
     Target { name: "circuit", entry: privity_circuit::bristol::fuzz },
     Target { name: "transfer", entry: privity_ot::fuzz },
     Target { name: "share", entry: privity_shamir::file::fuzz },
+    Target { name: "key-share", entry: privity_shamir::vss::fuzz },
 ];
 
 fn csv(bytes: &[u8]) {

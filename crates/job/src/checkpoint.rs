@@ -3,8 +3,9 @@
 //! A party writes the checkpoint of an epoch before it takes part in the next, and the opening at the end of an epoch needs
 //! everybody: so when one party has epoch `e + 1`, all have written `e`. Each keeps its last two, so there is a common one.
 
+use crate::escrow::{self, Vault, cipher};
 use crate::{ConfigError, Job, JobError, write};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use privity_mpc::{Origin, Share, rep3};
 use privity_net::{Link, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Folder of checkpoints in a party's output directory.
-const FOLDER: &str = "checkpoints";
+pub(crate) const FOLDER: &str = "checkpoints";
 /// Checkpoints kept.
 const KEPT: usize = 2;
 /// The party that joins three, in the order of participants.
@@ -47,12 +48,18 @@ struct Header {
     shapes: Vec<Vec<usize>>,
     /// Tensors of a share.
     parts: usize,
+    /// Whether it is encrypted under the session's key, which is in escrow, and not under that of the identity.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    escrow: bool,
 }
 
 /// One party's checkpoints of a job.
 pub struct Store {
     folder: PathBuf,
     key: LessSafeKey,
+    vault: Vault,
+    /// The key of this session's checkpoints, if keys are in escrow.
+    session_key: Option<LessSafeKey>,
     job: String,
     /// Digest of the job that this one goes on from, and under what its checkpoints were kept.
     before: Option<(String, Origin)>,
@@ -90,10 +97,11 @@ impl Store {
     /// # Errors
     /// Unless `resume` is asked for: checkpoints of this job are there already.
     pub(crate) fn open(job: &Job, me: usize, key: [u8; 32], out: &Path, resume: bool) -> Result<Store, JobError> {
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| JobError::Internal("a key of 32 bytes".into()))?;
         let store = Store {
             folder: out.join(FOLDER),
-            key: LessSafeKey::new(key),
+            key: cipher(&key)?,
+            vault: Vault::new(out.join(FOLDER), &key, &job.names()[me])?,
+            session_key: None,
             job: job.digest_hex(),
             before: job.goes_on_from(),
             all: job.file().training.epochs,
@@ -113,6 +121,19 @@ impl Store {
             true => Ok(store),
             false => Err(ConfigError::Unfinished { folder: store.folder }.into()),
         }
+    }
+
+    /// Deals and takes shares of the keys of this session's checkpoints, if the job has them in escrow.
+    ///
+    /// # Errors
+    /// The network; a dealer that deviates; a share that cannot be kept.
+    pub(crate) fn escrow(&mut self, link: &mut dyn Link, job: &Job) -> Result<(), JobError> {
+        let Some(checkpoint) = job.file().checkpoint else { return Ok(()) };
+        let committee = escrow::committee(checkpoint.escrow.threshold, link.n());
+        let committee = committee.map_err(|e| JobError::Internal(e.to_string()))?;
+        escrow::exchange(link, &job.names(), committee, &self.session, &self.vault)?;
+        self.session_key = Some(self.vault.key_of(&self.session)?);
+        Ok(())
     }
 
     /// Removes what a process that was killed while writing left behind.
@@ -148,7 +169,8 @@ impl Store {
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(|| refused("it is cut off"))?;
         let nonce = Nonce::from(nonce);
         let mut content = sealed.to_vec();
-        let opened = self.key.open_in_place(nonce, Aad::from(line), &mut content);
+        let escrowed = header.escrow.then(|| self.vault.key_of(&header.session)).transpose()?;
+        let opened = escrowed.as_ref().unwrap_or(&self.key).open_in_place(nonce, Aad::from(line), &mut content);
         let length = opened.map_err(|_| refused("it was altered, or belongs to another identity"))?.len();
         content.truncate(length);
         Ok((header, content))
@@ -270,6 +292,7 @@ impl Store {
             losses: words[1..].iter().map(|word| f64::from_bits(*word)).collect(),
             shapes: Vec::new(),
             parts: 0,
+            escrow: false,
         })
     }
 
@@ -302,6 +325,7 @@ impl Store {
             losses: self.losses.borrow().clone(),
             shapes: kept.shares.iter().map(|share| share.shape().extents().to_vec()).collect(),
             parts: kept.shares.first().map_or(0, |share| share.parts().len()),
+            escrow: self.session_key.is_some(),
         };
         let internal = |what: &str| JobError::Internal(what.into());
         let mut file = serde_json::to_vec(&header).map_err(|e| JobError::Internal(e.to_string()))?;
@@ -309,16 +333,24 @@ impl Store {
         let mut content: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         let mut nonce = [0; NONCE_LEN];
         aws_lc_rs::rand::fill(&mut nonce).map_err(|_| internal("no randomness for a checkpoint"))?;
-        let sealed = self.key.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(&file), &mut content);
+        let key = self.session_key.as_ref().unwrap_or(&self.key);
+        let sealed = key.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(&file), &mut content);
         sealed.map_err(|_| internal("a checkpoint is too long to encrypt"))?;
         file.push(b'\n');
         file.extend(nonce);
         file.extend(content);
         write::reserve(&self.folder, 0)?;
         write::atomically(&self.folder, &format!("epoch-{:06}.ckpt", kept.epochs), &file)?;
-        for (_, old) in self.list().into_iter().skip(KEPT) {
+        let mut all = self.list();
+        for (_, old) in all.drain(KEPT.min(all.len())..) {
             // One too many does no harm.
             let _ = std::fs::remove_file(old);
+        }
+        // Whoever has an earlier checkpoint of another party's has this epoch's, too: docs/protocols/escrow.md, 3.2.
+        if all.len() == KEPT {
+            let sessions: Vec<&str> =
+                all.iter().map(|(header, _)| &header.session[..]).chain([&self.session[..]]).collect();
+            self.vault.forget_all_but(&sessions);
         }
         Ok(())
     }
@@ -359,6 +391,16 @@ fn parse(bytes: &[u8]) -> Option<(Header, &[u8], &[u8])> {
     let end = bytes.iter().position(|b| *b == b'\n')?;
     let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
     Some((serde_json::from_slice(line).ok()?, line, rest))
+}
+
+/// The session of a party's checkpoint that a key opens.
+pub(crate) fn opens(file: &[u8], party: &str, key: &LessSafeKey) -> Option<String> {
+    let (header, line, rest) = parse(file)?;
+    let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+    let mut content = zeroize::Zeroizing::new(sealed.to_vec());
+    let ours = header.escrow && header.party == party;
+    let opened = ours && key.open_in_place(Nonce::from(nonce), Aad::from(line), &mut content).is_ok();
+    opened.then_some(header.session)
 }
 
 /// What a fuzzer feeds: a checkpoint whose content is taken as it stands, and an agreement's message.

@@ -233,6 +233,7 @@ fn alternative(job: &Job, row: &Row, machine: Speeds) -> Option<Alternative> {
         threshold: None,
         protection: None,
         distillation: None,
+        checkpoint: None,
         ..file.clone()
     };
     let price = Job::new(other, Path::new("")).map_err(|e| e.to_string()).and_then(|job| {

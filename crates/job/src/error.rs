@@ -96,6 +96,14 @@ pub enum ConfigError {
         "the parties have no checkpoint of this job in common; start all of them without --resume, in other --out directories"
     )]
     NothingCommon,
+    /// Shares from which no checkpoint can be read again.
+    #[error("no checkpoint in {} can be read again: {problem}", .folder.display())]
+    Recover {
+        /// Where the checkpoints are.
+        folder: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// Jobs that keep nothing cannot be resumed.
     #[error("the job says on_loss = \"abort\": nothing is kept to go on from; start it without --resume")]
     KeepsNothing,
@@ -229,6 +237,14 @@ pub enum JobError {
     /// A check of the protocol failed: nothing of what it covers was opened to anybody.
     #[error("{0}")]
     Cheating(ProtocolError),
+    /// What a party dealt of the key of its checkpoints does not fit. Nothing was computed in this session.
+    #[error("the share of `{dealer}`'s checkpoint key: {problem}; find out who deviated or is faulty before you go on")]
+    Escrow {
+        /// Who dealt it.
+        dealer: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A peer was lost, and all that was verified until then is kept.
     #[error("{source}; {}paused after {epochs} epochs: when that is mended, start every party again with --resume",
         .alone.as_ref().map(|why| format!("not gone on without a party, as {why}; ")).unwrap_or_default())]
@@ -295,7 +311,7 @@ impl JobError {
                 exit::RANGE
             }
             JobError::Output { .. } => exit::OUTPUT,
-            JobError::Cheating(_) => exit::CHEATING,
+            JobError::Cheating(_) | JobError::Escrow { .. } => exit::CHEATING,
             JobError::Paused { source, .. } | JobError::Continued { source, .. } => source.exit_code(),
             JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,
         }

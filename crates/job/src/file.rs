@@ -29,6 +29,9 @@
 //! every = 2                         # epochs
 //! questions = "public.csv"
 //! privacy = { voting = { teachers = 300, epsilon = 8.0, delta = 1e-6 } }
+//!
+//! [checkpoint]                      # a party that lost its identity reads its checkpoints again: docs/protocols/escrow.md
+//! escrow = { threshold = 2 }        # if so many others give its shares back
 //! ```
 
 use crate::choice::Adversary;
@@ -101,6 +104,37 @@ pub struct JobFile {
     /// Public models made of the secret one while it is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distillation: Option<Distillation>,
+    /// Who can help a party to read its checkpoints again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointSection>,
+}
+
+/// How checkpoints are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSection {
+    /// The key of each party's checkpoints is shared among the others.
+    pub escrow: Escrow,
+}
+
+/// Keys of checkpoints in shares: docs/protocols/escrow.md. So many others together can read the checkpoints of a party if they get at
+/// the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escrow {
+    /// Other parties that are enough, at least 2.
+    pub threshold: usize,
+}
+
+impl Escrow {
+    /// What it means, in plain words.
+    pub fn meaning(self) -> String {
+        format!(
+            "keys of checkpoints are in escrow: any {} other parties together can give a party back the key of its checkpoints, and can read \
+             its shares at the end of an epoch if they get at its files",
+            self.threshold
+        )
+    }
 }
 
 /// What a job must be protected against, at least.

@@ -64,6 +64,7 @@ impl Job {
         check_admits(&file, protocol)?;
         check_refits(&file)?;
         check_participants(&file, protocol)?;
+        check_checkpoint(&file)?;
         check_sections(&file, &schema, protocol)?;
         check_outputs(&file, protocol)?;
         check_threshold(&file, protocol)?;
@@ -158,7 +159,7 @@ impl Job {
         if let Some(names) = &mut file.outputs.metrics {
             names.retain(stay);
         }
-        (file.admits, file.refits) = (None, None);
+        (file.admits, file.refits, file.checkpoint) = (None, None, None);
         file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
         Job::new(file, Path::new(""))
     }
@@ -379,6 +380,26 @@ fn check_refits(file: &JobFile) -> Result<(), ConfigError> {
         false => {
             let remedy = "give the digest that `privity plan` prints for the job that is done, and neither [continues] nor [admits]";
             Err(ConfigError::field("refits", "does not name a job that is done, or not alone", remedy))
+        }
+    }
+}
+
+fn check_checkpoint(file: &JobFile) -> Result<(), ConfigError> {
+    let Some(escrow) = file.checkpoint.as_ref().map(|checkpoint| checkpoint.escrow) else { return Ok(()) };
+    if file.on_loss != OnLoss::Pause {
+        return Err(ConfigError::field(
+            "checkpoint.escrow",
+            "is for checkpoints that are waited for",
+            "set on_loss = \"pause\"",
+        ));
+    }
+    let others = file.participants.len() - 1;
+    match crate::escrow::committee(escrow.threshold, file.participants.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let problem = format!("asks for {} of {others} other parties", escrow.threshold);
+            let remedy = format!("give a number from 2 to {others}, or leave it out");
+            Err(ConfigError::field("checkpoint.escrow.threshold", problem, remedy))
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod choice;
 pub mod distil;
 mod error;
+pub mod escrow;
 pub mod export;
 pub mod file;
 mod job;

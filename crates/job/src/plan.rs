@@ -27,6 +27,9 @@ pub struct Plan {
     pub guarantee: &'static str,
     /// What happens when a party is lost, in words.
     pub on_loss: &'static str,
+    /// Who else can read checkpoints, in words, if their keys are in escrow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<String>,
     /// Fan-in of comparisons: 2 or 4.
     pub radix: u32,
     /// The parties, in the order of their roles.
@@ -127,6 +130,7 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
         job: file.name.clone(),
         digest: job.digest_hex(),
         on_loss: job.file().on_loss.meaning(),
+        escrow: job.file().checkpoint.map(|checkpoint| checkpoint.escrow.meaning()),
         protocol: job.protocol().name(),
         withstands: choice::row(job.protocol()).withstands,
         guarantee: job.protocol().guarantee(),

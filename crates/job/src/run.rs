@@ -7,7 +7,7 @@ use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Keepers, Measured};
 use crate::publish::{self, Desk, Release};
 use crate::release::Publisher;
-use crate::{ConfigError, Job, JobError, ModelFile, loss, prepare, write};
+use crate::{ConfigError, Job, JobError, ModelFile, escrow, loss, prepare, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_net::identity::Identity;
@@ -274,6 +274,12 @@ fn attempt(
         link.abort(&AbortCause { about: me, reason: error.to_string() });
         return Err(error);
     }
+    if let Some(Err(error)) = store.as_mut().map(|store| store.escrow(&mut link, job)) {
+        if escrow::is_news(&error) {
+            link.abort(&AbortCause { about: me, reason: error.to_string() });
+        }
+        return Err(error.named(&names));
+    }
     let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
     desk.session(hex(&session), &security);
     let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
@@ -339,7 +345,7 @@ pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*bytes).to_hex().to_string()
 }
 
-fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
+pub(crate) fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
     let identity =
         Identity::load(folder).map_err(|e| ConfigError::Read { file: folder.into(), problem: e.to_string() })?;
     let participant = &job.file().participants[me];

@@ -209,6 +209,28 @@ fn a_job_that_refits_names_one_that_is_done() {
 }
 
 #[test]
+fn keys_of_checkpoints_are_in_escrow_with_some_of_the_others() {
+    let with = |head: &str, threshold: usize| {
+        let text = format!("{}\n[checkpoint]\nescrow = {{ threshold = {threshold} }}\n", common::JOB);
+        text.replacen("name = \"small\"", &format!("name = \"small\"\n{head}"), 1)
+    };
+    let plain = common::parse(common::JOB).expect("a sound job");
+    let job = common::parse(&with("", 2)).expect("a sound job");
+    assert_ne!(job.digest(), plain.digest());
+    let written = common::parse(&job.file().to_toml().expect("writable")).expect("a sound job");
+    assert_eq!(written.digest(), job.digest());
+    let refused = |text: String, key: &str| {
+        let error = common::parse(&text).expect_err(key).to_string();
+        assert!(error.contains(key), "{error}");
+    };
+    for threshold in [0, 1, 3, 300] {
+        refused(with("", threshold), "`checkpoint.escrow.threshold`");
+    }
+    refused(with("on_loss = \"abort\"", 2), "`checkpoint.escrow`");
+    refused(format!("{}\n[checkpoint]\n", common::JOB), "escrow");
+}
+
+#[test]
 fn a_fourth_joins_a_job_of_three_by_an_amendment() {
     let admits = |job: &str, text: String| {
         text.replacen("\n[[participants]]", &format!("\n[admits]\njob = \"{job}\"\n\n[[participants]]"), 1)

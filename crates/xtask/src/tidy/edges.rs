@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mpc-test", &["ring", "prim", "circuit", "net", "mpc"]),
     ("nn", &["ring", "mpc"]),
     ("data", &["ring", "mpc", "nn"]),
-    ("job", &["ring", "prim", "net", "mpc", "nn", "data"]),
+    ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),

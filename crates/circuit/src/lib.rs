@@ -1,5 +1,5 @@
 //! Boolean circuits: as data for protocols to walk ([`comparator`]), as lists of gates ([`boolean`]) read from and written to files
-//! ([`bristol`]) or generated ([`build`], [`arithmetic`], [`aes`], [`sha256`]).
+//! ([`bristol`]) or generated ([`build`], [`arithmetic`], [`aes`], [`sha256`], [`shares`]).
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod bristol;
 pub mod build;
 pub mod comparator;
 pub mod sha256;
+pub mod shares;
 
 pub use boolean::{Circuit, Gate, Wire};
 pub use build::{Bit, Builder};

@@ -22,6 +22,9 @@ pub fn evaluate<E>(
     mut source: impl FnMut(&mut [Label]) -> Result<(), E>,
 ) -> Result<Vec<Label>, E> {
     assert_eq!(inputs.len(), schedule.input_bits() * instances, "an active label for each input bit of each instance");
+    if instances == 0 {
+        return Ok(Vec::new());
+    }
     let (hash, mut index) = (GateHash::new(start), 2 * index);
     let mut labels = vec![0u128; schedule.slots * instances];
     labels[..inputs.len()].copy_from_slice(inputs);

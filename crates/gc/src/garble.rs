@@ -90,6 +90,9 @@ impl Garbler {
         mut sink: impl FnMut(&[Label]) -> Result<(), E>,
     ) -> Result<Zeroizing<Vec<Label>>, E> {
         let Begun { inputs, instances } = begun;
+        if instances == 0 {
+            return Ok(Zeroizing::new(Vec::new()));
+        }
         let mut labels = Zeroizing::new(vec![0u128; schedule.slots * instances]);
         labels[..inputs.len()].copy_from_slice(&inputs);
         let mut work = Work::default();

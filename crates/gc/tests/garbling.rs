@@ -113,3 +113,14 @@ fn a_made_up_label_opens_nothing() {
     assert_eq!(fits, 0, "no output above the lowest has one of its two labels");
     assert_eq!(format!("{garbler:?}"), format!("Garbler at gate {}", schedule.ands()));
 }
+
+#[test]
+fn no_instances_are_garbled_to_nothing() {
+    let circuit = privity_circuit::arithmetic::named("mul", 8).expect("a circuit");
+    let schedule = Schedule::new(&circuit);
+    let mut garbler = Garbler::new().expect("randomness");
+    let garbling = garbler.garble(&schedule, 0, |_| Err("tables of nothing")).expect("nothing fails");
+    assert!(garbling.inputs.is_empty() && garbling.outputs.is_empty());
+    let evaluated = privity_gc::evaluate(&schedule, garbler.start(), 0, &[], 0, |_| Err("tables of nothing"));
+    assert_eq!(evaluated, Ok(Vec::new()));
+}

@@ -14,7 +14,7 @@ use privity_mpc::{
 };
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
-use privity_ring::{Shape, Tensor};
+use privity_ring::{M61, Ring, Shape, Tensor};
 
 struct Products(usize, usize, usize);
 impl Program for Products {
@@ -503,4 +503,22 @@ fn go_on_counted<C: Costs>(count: &mut Count<C>, nothing: &Tensor<privity_ring::
     let fresh = count.refresh(&[nothing, nothing], origin).expect("counted");
     let z = count.products(&[Product::mul(&fresh[0], &fresh[1], 0)]).expect("counted").remove(0);
     count.open(z.low_bits(), Recipients::ALL).expect("counted");
+}
+
+/// As many parties as there can be: points, weights and the largest binary field.
+#[test]
+fn thirty_one_parties_multiply_and_compare() {
+    let config = Config::default();
+    let values =
+        Tensor::new(Shape::vector(3), vec![5, 70_000, 3u64.wrapping_neg()].into_iter().map(M61::from_u64).collect());
+    let ends = World::shamir(config, 31, 15).run(|p| {
+        let x = p.input(30, values.shape(), (p.me() == 30).then_some(&values)).expect("shared");
+        let product = p.products(&[Product::mul(&x, &x, 0)]).expect("a product").remove(0);
+        let signs = p.signs(&[&x], 32, Vec::new()).expect("signs").0;
+        let signs = p.b2a(&signs[0]).expect("numbers");
+        let both = p.products(&[Product::mul(product.low_bits(), &signs, 0)]).expect("a product").remove(0);
+        let opened = p.open(both.low_bits(), Recipients::ALL).expect("opens").expect("to all");
+        opened.data().iter().map(|v| v.to_u64()).collect::<Vec<_>>()
+    });
+    assert!(ends.iter().all(|opened| *opened == [0, 0, 9]), "{ends:?}");
 }

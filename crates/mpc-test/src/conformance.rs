@@ -3,6 +3,7 @@
 use crate::{Shared, World};
 use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
+use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
@@ -26,6 +27,10 @@ pub trait Program: Sync {
     }
     /// Whether actively secure protocols support it.
     fn active(&self) -> bool {
+        true
+    }
+    /// Whether protocols of transfers support it.
+    fn transferred(&self) -> bool {
         true
     }
     /// Whether exact truncation supports it.
@@ -58,6 +63,10 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 /// Numbers of parties that `additive` is tried with, the dealer not counted.
 const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
 
+/// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
+/// 6000 products on it already works in several exchanges.
+const TRANSFERRED: usize = 250_000;
+
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.
 ///
@@ -75,6 +84,9 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
     }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
+    }
+    if program.transferred() && program.shapes().iter().map(Shape::len).sum::<usize>() <= TRANSFERRED {
+        case.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Adversary {
     Active,
     /// All parties but one are curious together, a dealer without data colludes with none of them: `additive`, see `--parties`.
     AllButOne,
+    /// Either of two parties is curious, and there is nobody else: `gmw`.
+    OneOfTwo,
 }
 
 impl Adversary {
@@ -46,6 +48,7 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
+            Adversary::OneOfTwo => "gmw",
         }
     }
 }
@@ -57,6 +60,7 @@ impl Args {
             Adversary::Passive => 3,
             Adversary::Active => 4,
             Adversary::AllButOne => usize::from(self.parties) + 1,
+            Adversary::OneOfTwo => 2,
         }
     }
 }

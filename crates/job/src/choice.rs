@@ -60,6 +60,14 @@ pub const TABLE: &[Row] = &[
         adversary: Adversary::Passive,
         colluding: |owners| owners - 1,
     },
+    Row {
+        protocol: ProtocolName::Gmw,
+        takes: "two owners and nobody else",
+        withstands: "one that is curious",
+        runs: |owners, rowless| owners == 2 && rowless == 0,
+        adversary: Adversary::Passive,
+        colluding: |_| 1,
+    },
 ];
 
 impl Row {

@@ -5,16 +5,18 @@ use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
+use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{ArithmeticShare, Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
-use privity_mpc::{Config, Party};
-use privity_nn::{Keeper, Observer};
+use privity_mpc::{Config, Party, Share};
+use privity_nn::{Keeper, Kept, Observer, TrainError};
+use privity_ring::Tensor;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 3] = ["rep3", "rep4", "additive"];
+pub const NAMES: [&str; 4] = ["rep3", "rep4", "additive", "gmw"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum ProtocolName {
     Rep4,
     /// Two to seven parties, all but one of them curious together, and a dealer without rows, listed first, who colludes with nobody.
     Additive,
+    /// Two parties and nobody else, either of them curious, none of them lying.
+    Gmw,
 }
 
 impl ProtocolName {
@@ -37,6 +41,7 @@ impl ProtocolName {
             "rep3" => Ok(ProtocolName::Rep3),
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
+            "gmw" => Ok(ProtocolName::Gmw),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -49,6 +54,7 @@ impl ProtocolName {
             ProtocolName::Rep3 => "rep3",
             ProtocolName::Rep4 => "rep4",
             ProtocolName::Additive => "additive",
+            ProtocolName::Gmw => "gmw",
         }
     }
     /// How many parties it takes, a helper or dealer included.
@@ -57,12 +63,13 @@ impl ProtocolName {
             ProtocolName::Rep3 => 3..=3,
             ProtocolName::Rep4 => 4..=4,
             ProtocolName::Additive => 3..=8,
+            ProtocolName::Gmw => 2..=2,
         }
     }
     /// The party that may or must be without rows, of so many; and whether it must.
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
-            ProtocolName::Rep3 => None,
+            ProtocolName::Rep3 | ProtocolName::Gmw => None,
             ProtocolName::Rep4 => Some((parties - 1, false)),
             ProtocolName::Additive => Some((0, true)),
         }
@@ -70,7 +77,7 @@ impl ProtocolName {
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Additive => "passive",
+            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw => "passive",
             ProtocolName::Rep4 => "active",
         }
     }
@@ -90,6 +97,10 @@ impl ProtocolName {
                 "additive: inputs stay hidden from all parties but one together, as long as they follow the protocol and the dealer, \
                  listed first, does too and colludes with nobody: the dealer must be another organisation than all parties; it has \
                  no rows and sees no value but what is opened to all; with any party's help it could read everything"
+            }
+            ProtocolName::Gmw => {
+                "gmw: two parties and nobody else; inputs stay hidden from the other party as long as both follow the protocol; one that \
+                 deviates is not covered: it can falsify the results and may learn more than it should"
             }
         }
     }
@@ -131,10 +142,13 @@ pub fn execute(
     let first = sessions.remove(0);
     macro_rules! run {
         ($start:expr) => {
+            run!($start, keeper)
+        };
+        ($start:expr, $keeper:expr) => {
             match $start(first, job.config()).and_then(|p| p.with_lanes(sessions)) {
                 Err(error) => (Err(error.into()), Measured::of(None), Vec::new()),
                 Ok(mut p) => {
-                    let outcome = program::run(&mut p, job, inputs, observer, keeper, publisher);
+                    let outcome = program::run(&mut p, job, inputs, observer, $keeper, publisher);
                     let parties = p.into_parties();
                     (outcome, Measured::of(parties.first()), parties)
                 }
@@ -145,6 +159,35 @@ pub fn execute(
         ProtocolName::Rep3 => run!(Rep3::new),
         ProtocolName::Rep4 => run!(Rep4::new),
         ProtocolName::Additive => run!(Rep3::additive),
+        ProtocolName::Gmw => {
+            let keeper = &mut Single(keeper);
+            run!(Gmw::new, keeper)
+        }
+    }
+}
+
+/// Keeps shares of one component as those of two, the second zero.
+struct Single<'a>(&'a mut dyn Keeper<ArithmeticShare>);
+
+impl Keeper<Tensor<u64>> for Single<'_> {
+    fn restore(&mut self) -> Result<Option<Kept<Tensor<u64>>>, TrainError> {
+        let Some(kept) = self.0.restore()? else { return Ok(None) };
+        let shares = kept.shares.iter().map(|share| share.parts()[0].clone()).collect();
+        Ok(Some(Kept { shares, epochs: kept.epochs, steps: kept.steps, origin: kept.origin }))
+    }
+    fn keeps(&self) -> bool {
+        self.0.keeps()
+    }
+    fn keeps_last(&self) -> bool {
+        self.0.keeps_last()
+    }
+    fn keep(&mut self, kept: Kept<Tensor<u64>>) -> Result<(), TrainError> {
+        let pair = |share: Tensor<u64>| {
+            let zero = Tensor::zeros(share.shape());
+            ArithmeticShare::from_parts(vec![share, zero]).expect("two components of one shape")
+        };
+        let shares = kept.shares.into_iter().map(pair).collect();
+        self.0.keep(Kept { shares, epochs: kept.epochs, steps: kept.steps, origin: kept.origin })
     }
 }
 
@@ -157,6 +200,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         ProtocolName::Rep3 => count(job, Rep3Costs::new(job.config().radix), speeds),
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
         ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
+        ProtocolName::Gmw => count(job, GmwCosts, speeds),
     }
 }
 
@@ -182,6 +226,7 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Rep3 => seconds(&Rep3Costs::new(config.radix)),
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
+        ProtocolName::Gmw => seconds(&GmwCosts),
     }
 }
 

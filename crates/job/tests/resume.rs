@@ -172,6 +172,11 @@ fn three_parties_killed_anywhere_end_with_the_same_model() {
 }
 
 #[test]
+fn two_parties_without_a_dealer_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::alone().replace("{ mlp = { hidden = [5] } }", "\"logistic\""), 6);
+}
+
+#[test]
 fn four_parties_killed_anywhere_end_with_the_same_model() {
     killed_anywhere(&common::active(), 12);
 }

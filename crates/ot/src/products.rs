@@ -238,7 +238,14 @@ fn pads(keys: impl Iterator<Item = u128>) -> [u64; WORD] {
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn send_comparison(pairs: &[Pair], r: &[u64], bits: usize, message: &mut [u64], less: &mut [u64], equal: &mut [u64]) {
+pub fn send_comparison(
+    pairs: &[Pair],
+    r: &[u64],
+    bits: usize,
+    message: &mut [u64],
+    less: &mut [u64],
+    equal: &mut [u64],
+) {
     let n = less.len();
     assert!((1..=TABLE_BITS).contains(&bits) && pairs.len() == WORD * bits * n, "transfers for one to four planes");
     let kinds = 1 + usize::from(!equal.is_empty());

@@ -23,8 +23,14 @@ pub struct Count<C> {
 impl<C: Costs> Count<C> {
     /// A counter at zero.
     pub fn new(config: Config, costs: C, speeds: crate::cost::Speeds) -> Self {
-        let mut count =
-            Count { config, clock: Clock::new(costs.parties(), speeds), costs, lane: 0, lanes: 0, owed: BTreeSet::new() };
+        let mut count = Count {
+            config,
+            clock: Clock::new(costs.parties(), speeds),
+            costs,
+            lane: 0,
+            lanes: 0,
+            owed: BTreeSet::new(),
+        };
         count.set_up_lanes(1);
         count
     }

@@ -179,7 +179,8 @@ pub(super) fn truncate(p: &Gmw, x: Tensor<u64>, shift: u32) -> Truncated {
 pub(super) fn round_exactly(p: &mut Gmw, raw: Vec<Truncated>) -> Result<Vec<Raw<Tensor<u64>>>> {
     let shifts: Vec<u32> = raw.iter().map(|t| t.shift).collect();
     let lows = raw.iter().filter(|t| t.shift > 0);
-    let lows = lows.map(|t| boolean::Operand::low(Planes::from_values(&t.wide, t.shift as usize), t.shift as usize)).collect();
+    let lows =
+        lows.map(|t| boolean::Operand::low(Planes::from_values(&t.wide, t.shift as usize), t.shift as usize)).collect();
     let values = raw.into_iter().map(Truncated::into_raw).collect();
     let (carries, values) = boolean::compare(p, lows, values)?;
     let shifted = values.iter().zip(&shifts).filter(|(_, shift)| **shift > 0);

@@ -91,7 +91,8 @@ pub(super) fn signs(
 ) -> Result<(Vec<Planes>, Vec<Tensor<u64>>)> {
     assert!((2..=48).contains(&width), "comparisons read 2 to 48 bits, asked for {width}");
     let width = width as usize;
-    let operand = |x: &&Tensor<u64>| Operand { planes: Planes::from_values(x.data(), width), bits: width - 1, sign: true };
+    let operand =
+        |x: &&Tensor<u64>| Operand { planes: Planes::from_values(x.data(), width), bits: width - 1, sign: true };
     compare(p, xs.iter().map(operand).collect(), lifts)
 }
 
@@ -110,7 +111,13 @@ struct Leaf {
 }
 
 impl Leaf {
-    fn new(me: usize, (operand, o): (usize, &Operand), circuit: &Comparator, block: usize, words: Range<usize>) -> Self {
+    fn new(
+        me: usize,
+        (operand, o): (usize, &Operand),
+        circuit: &Comparator,
+        block: usize,
+        words: Range<usize>,
+    ) -> Self {
         let b = &circuit.blocks[block];
         // Spec 7.2: `[x0 + x1 >= 2^k] = [~x0 < x1] = [~x1 < x0]`, so that parties take turns.
         let chooser = block % 2;
@@ -210,7 +217,8 @@ pub(super) fn compare(
         match unit {
             First::Lift(lift) => lift.merge(&mut values),
             First::Leaf(leaf) => {
-                let (block, n) = (&circuits[leaf.operand].blocks[leaf.block], plane_words(operands[leaf.operand].planes.len()));
+                let (block, n) =
+                    (&circuits[leaf.operand].blocks[leaf.block], plane_words(operands[leaf.operand].planes.len()));
                 let mut place = |node: usize, from: &[u64]| {
                     nodes[leaf.operand][node * n..][leaf.words.clone()].copy_from_slice(from);
                 };

@@ -2,10 +2,10 @@
 
 use super::cost::Size;
 use super::{Gmw, Unit, boolean};
+use crate::Result;
 use crate::masked::{for_lanes, lane, shift_up, subtract};
 use crate::protocol::Pending;
 use crate::share::{Planes, plane_words};
-use crate::Result;
 use privity_ot::products::{Pair, WORD, receive_words, send_words};
 use privity_ring::{Tensor, simd::vectorise};
 use std::ops::Range;

@@ -107,9 +107,9 @@ pub(super) fn cuts(elements: usize, width: usize) -> impl Iterator<Item = Cut> {
 /// Pieces of words of each job: the job and which words.
 pub(super) fn pieces(sizes: impl Iterator<Item = usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
     const EACH: usize = PART / CHOICE_WORDS;
-    sizes.enumerate().flat_map(|(job, words)| {
-        (0..words).step_by(EACH).map(move |from| (job, from..words.min(from + EACH)))
-    })
+    sizes
+        .enumerate()
+        .flat_map(|(job, words)| (0..words).step_by(EACH).map(move |from| (job, from..words.min(from + EACH))))
 }
 
 /// Products of a level that have a factor in common.

@@ -51,7 +51,11 @@ pub(super) fn refresh(p: &mut Gmw, xs: &[&Tensor<u64>]) -> Result<Vec<Tensor<u64
             let mask = &mut mask[..range.len()];
             p.mask(step, MASK, number, mask);
             let share = &mut fresh.data_mut()[range];
-            if p.me() == 0 { add_assign(share, mask) } else { sub_assign(share, mask) }
+            if p.me() == 0 {
+                add_assign(share, mask)
+            } else {
+                sub_assign(share, mask)
+            }
             number += 1;
         }
         done.push(fresh);

@@ -83,14 +83,7 @@ impl Gmw {
         party.enter("transfers set up");
         let (sender, receiver) = set_up(&mut party)?;
         party.leave();
-        Ok(Gmw {
-            party,
-            config,
-            sender: Some(sender),
-            receiver,
-            comparators: BTreeMap::new(),
-            lanes: Vec::new(),
-        })
+        Ok(Gmw { party, config, sender: Some(sender), receiver, comparators: BTreeMap::new(), lanes: Vec::new() })
     }
     /// The session: statistics, control messages.
     pub fn party(&mut self) -> &mut Party {

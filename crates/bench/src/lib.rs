@@ -42,6 +42,8 @@ pub enum Adversary {
     Minority,
     /// So many of `2 threshold + 1` parties deviate as they like: `shamir`, verified. Products without division only: W1 and W8.
     MinorityActive,
+    /// Either of two parties is curious, and there is nobody else: `gmw`.
+    OneOfTwo,
 }
 
 impl Adversary {
@@ -51,6 +53,7 @@ impl Adversary {
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
             Adversary::Minority | Adversary::MinorityActive => "shamir",
+            Adversary::OneOfTwo => "gmw",
         }
     }
 }
@@ -64,6 +67,7 @@ impl Args {
             Adversary::AllButOne => usize::from(self.parties) + 1,
             Adversary::Minority => self.parties.max(3).into(),
             Adversary::MinorityActive => usize::from(self.parties.max(3)) | 1,
+            Adversary::OneOfTwo => 2,
         }
     }
     /// How many parties `shamir` lets be corrupt: as many as it can, unless fewer are asked for.

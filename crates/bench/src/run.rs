@@ -5,6 +5,7 @@ use crate::works::Work;
 use crate::{Adversary, Args, Line, LinkKind, RadixKind, plain};
 use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
+use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::{Shamir, cost::ShamirCosts};
@@ -158,6 +159,10 @@ fn party(
         Adversary::MinorityActive => {
             let mut p = Shamir::verified(party, config(args), args.corrupt())?.with_lanes(sessions)?;
             (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
+        Adversary::OneOfTwo => {
+            let mut p = Gmw::new(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, Gmw::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
@@ -317,6 +322,7 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
             let costs = ShamirCosts::verified(args.corrupt());
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
+        Adversary::OneOfTwo => steady_price(Count::new(config, GmwCosts, speeds), work, size, args.lanes.into()),
         Adversary::Active => {
             steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size, args.lanes.into())
         }

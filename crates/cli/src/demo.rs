@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     epochs: Option<u32>,
     /// What the parties are protected against: one of three that is curious; one of four, the fourth a helper without rows, that deviates
-    /// as it likes; or all but one, curious together, with a dealer without rows.
+    /// as it likes; all but one, curious together, with a dealer without rows; or either of two, with nobody else (breast cancer).
     #[arg(long, value_enum, default_value = "passive")]
     adversary: Adversary,
     /// Round exactly: results equal the plaintext twin's bit for bit.

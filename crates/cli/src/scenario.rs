@@ -51,6 +51,8 @@ pub enum Adversary {
     AllButOne,
     /// Fewer than half of the parties, curious together: `shamir`. Of three that is one.
     Minority,
+    /// Either of two parties, curious, and nobody else: `gmw`. Breast cancer only, by the first two hospitals.
+    OneOfTwo,
 }
 
 /// Choices of the user.
@@ -114,7 +116,10 @@ fn breast_cancer_case(choice: Choice) -> Result<Scenario, CliError> {
     if choice.rows.is_some() {
         return Err(CliError::Choice("--rows is for cases that are generated; there are 569 records of breast cancer"));
     }
-    let tables = breast_cancer::hospitals(SEED)?.to_vec();
+    let mut tables = breast_cancer::hospitals(SEED)?.to_vec();
+    if choice.adversary == Adversary::OneOfTwo {
+        tables.truncate(2);
+    }
     let schema = breast_cancer::schema().map_err(privity_data::DataError::from)?;
     let sizes = tables.iter().map(|t| (t.rows() - t.rows() / 4, t.rows() / 4)).collect::<Vec<_>>();
     let training = TrainSpec {
@@ -141,6 +146,11 @@ const FRAUD_ROWS: usize = 20_000;
 const FRAUD_VISITS: usize = 300_000;
 
 fn fraud_case(choice: Choice) -> Result<Scenario, CliError> {
+    if choice.adversary == Adversary::OneOfTwo {
+        return Err(CliError::Choice(
+            "--adversary one-of-two is for breast-cancer: the payments are those of three banks",
+        ));
+    }
     let banks = fraud::generate(choice.rows.unwrap_or(FRAUD_ROWS), SEED)?;
     let tables = banks.map(|bank| bank.table).to_vec();
     let schema = fraud::schema().map_err(privity_data::DataError::from)?;
@@ -202,7 +212,7 @@ fn distillation(distil: Distil, names: [&str; 3], rows: usize) -> Distillation {
     }
 }
 
-/// The job file of a case; `sizes` are training and test rows of each party.
+/// The job file of a case; `sizes` are training and test rows of each party, of as many as there are sizes.
 fn job(
     choice: Choice,
     name: &str,
@@ -231,6 +241,7 @@ fn job(
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
             Adversary::Minority => "shamir",
+            Adversary::OneOfTwo => "gmw",
         }
         .into(),
         participants: parties.map(participant).collect(),

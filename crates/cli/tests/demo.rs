@@ -29,6 +29,19 @@ fn a_helper_joins_where_a_party_may_deviate() {
 }
 
 #[test]
+fn two_owners_train_without_anybody_else() {
+    let summary = demo("breast-cancer", &["--epochs", "1", "--adversary", "one-of-two"]);
+    assert_eq!(summary["protocol"], "gmw");
+    assert_eq!(summary["parties"].as_array().map(Vec::len), Some(2));
+    assert_eq!(summary["bytes_sent"], summary["bytes_planned"]);
+    assert_eq!(summary["rounds"], summary["rounds_planned"]);
+    let auc = |of: &str| summary[of]["auc"].as_f64().expect("a number");
+    assert!(auc("secure") > 0.95 && (auc("secure") - auc("twin")).abs() < 1e-3, "{summary}");
+    let refused = Command::new(cargo_bin("privity")).args(["demo", "fraud", "--adversary", "one-of-two"]).output();
+    assert_eq!(refused.expect("the program starts").status.code(), Some(2));
+}
+
+#[test]
 fn exact_mode_equals_the_twin() {
     let summary = demo("breast-cancer", &["--epochs", "2", "--exact", "--model", "mlp"]);
     assert_eq!(summary["secure"], summary["twin"]);

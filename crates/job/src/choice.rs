@@ -69,6 +69,14 @@ pub const TABLE: &[Row] = &[
         // A helper counts as a party: with one more, no fewer may collude.
         colluding: |owners| owners.saturating_sub(1) / 2,
     },
+    Row {
+        protocol: ProtocolName::Gmw,
+        takes: "two owners and nobody else",
+        withstands: "one that is curious",
+        runs: |owners, rowless| owners == 2 && rowless == 0,
+        adversary: Adversary::Passive,
+        colluding: |_| 1,
+    },
 ];
 
 impl Row {

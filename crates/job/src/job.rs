@@ -489,8 +489,9 @@ fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Re
         let problem = "is fourier, which needs fast truncation";
         return Err(ConfigError::field("model.sigmoid", problem, "use piecewise, or truncation = \"fast\""));
     }
-    if protocol == ProtocolName::Rep4 && file.model.sigmoid == Sigmoid::Fourier {
-        return Err(ConfigError::field("model.sigmoid", "is fourier, which rep4 does not have", "use piecewise"));
+    if matches!(protocol, ProtocolName::Rep4 | ProtocolName::Gmw) && file.model.sigmoid == Sigmoid::Fourier {
+        let problem = format!("is fourier, which {} does not have", protocol.name());
+        return Err(ConfigError::field("model.sigmoid", problem, "use piecewise"));
     }
     if file.model.kind == ModelKind::Linear
         && file.outputs.predictions == Predictions::Nobody
@@ -538,6 +539,10 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
             let problem = "takes noise of every party, and the dealer of additive has no inputs";
             return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
         }
+    }
+    if protocol == ProtocolName::Gmw && file.distillation.is_some() {
+        let problem = "is not there under gmw";
+        return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
+use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{ArithmeticShare, Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
@@ -17,7 +18,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 4] = ["rep3", "rep4", "additive", "shamir"];
+pub const NAMES: [&str; 5] = ["rep3", "rep4", "additive", "gmw", "shamir"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum ProtocolName {
     Additive,
     /// Three to thirty-one parties, fewer than half of them curious together.
     Shamir,
+    /// Two parties and nobody else, either of them curious, none of them lying.
+    Gmw,
 }
 
 impl ProtocolName {
@@ -43,6 +46,7 @@ impl ProtocolName {
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
             "shamir" => Ok(ProtocolName::Shamir),
+            "gmw" => Ok(ProtocolName::Gmw),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -56,6 +60,7 @@ impl ProtocolName {
             ProtocolName::Rep4 => "rep4",
             ProtocolName::Additive => "additive",
             ProtocolName::Shamir => "shamir",
+            ProtocolName::Gmw => "gmw",
         }
     }
     /// How many parties it takes, a helper or dealer included.
@@ -65,12 +70,13 @@ impl ProtocolName {
             ProtocolName::Rep4 => 4..=4,
             ProtocolName::Additive => 3..=8,
             ProtocolName::Shamir => 3..=31,
+            ProtocolName::Gmw => 2..=2,
         }
     }
     /// The party that may or must be without rows, of so many; and whether it must.
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
-            ProtocolName::Rep3 => None,
+            ProtocolName::Rep3 | ProtocolName::Gmw => None,
             ProtocolName::Rep4 | ProtocolName::Shamir => Some((parties - 1, false)),
             ProtocolName::Additive => Some((0, true)),
         }
@@ -78,7 +84,7 @@ impl ProtocolName {
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Shamir => "passive",
+            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw | ProtocolName::Shamir => "passive",
             ProtocolName::Rep4 => "active",
         }
     }
@@ -102,6 +108,10 @@ impl ProtocolName {
             ProtocolName::Shamir => {
                 "shamir: inputs stay hidden from as many parties together as the threshold says, fewer than half of them, as long as \
                  they follow the protocol; one more could read everything, and one that deviates is not covered"
+            }
+            ProtocolName::Gmw => {
+                "gmw: two parties and nobody else; inputs stay hidden from the other party as long as both follow the protocol; one that \
+                 deviates is not covered: it can falsify the results and may learn more than it should"
             }
         }
     }
@@ -129,9 +139,9 @@ pub struct Measured {
 }
 
 /// Keeps the shares of any protocol.
-pub trait Keepers: Keeper<ArithmeticShare> + Keeper<Tensor<M61>> {}
+pub trait Keepers: Keeper<ArithmeticShare> + Keeper<Tensor<u64>> + Keeper<Tensor<M61>> {}
 
-impl<K: Keeper<ArithmeticShare> + Keeper<Tensor<M61>>> Keepers for K {}
+impl<K: Keeper<ArithmeticShare> + Keeper<Tensor<u64>> + Keeper<Tensor<M61>>> Keepers for K {}
 
 /// Runs the program of a job over a session, and over more of them, as many as its lanes. They come back whatever happened, for their
 /// orderly end.
@@ -168,6 +178,7 @@ pub fn execute(
         ProtocolName::Rep3 => run!(Rep3::new, inputs),
         ProtocolName::Rep4 => run!(Rep4::new, inputs),
         ProtocolName::Additive => run!(Rep3::additive, inputs),
+        ProtocolName::Gmw => run!(Gmw::new, inputs),
         ProtocolName::Shamir => {
             let start = if survives(job) { Shamir::surviving } else { Shamir::new };
             run!(|party, config| start(party, config, job.threshold()), inputs.over::<M61>(), Shamir::lost)
@@ -193,6 +204,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
             let costs = if survives(job) { ShamirCosts::surviving } else { ShamirCosts::new };
             count(job, costs(job.names().len(), job.threshold(), job.config().mode), speeds)
         }
+        ProtocolName::Gmw => count(job, GmwCosts, speeds),
     }
 }
 
@@ -220,6 +232,7 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
         // The same for all fan-ins.
         ProtocolName::Shamir => 0.0,
+        ProtocolName::Gmw => seconds(&GmwCosts),
     }
 }
 

@@ -250,9 +250,9 @@ fn a_release_is_not_repeated_after_a_resumption() {
         }
     }
     // The job is of rep3: nothing is kept of others.
-    impl Keeper<privity_ring::Tensor<privity_ring::M61>> for Disk {
-        fn keep(&mut self, _: Kept<privity_ring::Tensor<privity_ring::M61>>) -> Result<(), TrainError> {
-            Err(TrainError::Keeping { problem: "shares of shamir".into() })
+    impl<R: privity_ring::Ring> Keeper<privity_ring::Tensor<R>> for Disk {
+        fn keep(&mut self, _: Kept<privity_ring::Tensor<R>>) -> Result<(), TrainError> {
+            Err(TrainError::Keeping { problem: "shares of another protocol".into() })
         }
     }
     let site = Site::new();

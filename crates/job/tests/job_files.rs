@@ -125,6 +125,17 @@ fn the_template_of_two_parties_and_a_dealer_is_sound() {
 }
 
 #[test]
+fn two_owners_need_nobody_else() {
+    let job = common::parse(&common::alone()).expect("a sound job");
+    assert_eq!((job.owners(), job.rows().len(), job.protocol().name()), (2, 2, "gmw"));
+    assert!(job.protocol().guarantee().contains("as long as both follow"));
+    refused(common::dealt(2).replacen("additive", "gmw", 1), "2");
+    refused(common::alone().replacen("[data]", "[protection]\nadversary = \"active\"\n[data]", 1), "asks for more");
+    let fourier = "sigmoid = \"fourier\"\nkind =";
+    refused(common::alone().replacen("kind =", fourier, 1), "which gmw does not have");
+}
+
+#[test]
 fn a_dealer_is_none_of_the_parties() {
     let job = common::parse(&common::dealt(2)).expect("a sound job");
     assert_eq!((job.owners(), job.rows().len(), job.owner_names()), (2, 3, vec!["north".into(), "east".into()]));
@@ -282,6 +293,7 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
         "the helper becomes the dealer"
     );
     assert_eq!(chosen(common::dealt(3), active), ("rep4", Some(3)), "the dealer becomes the helper");
+    assert_eq!(chosen(common::alone(), ""), ("gmw", None));
     let error = auto(common::JOB.into(), active).expect_err("three owners alone").to_string();
     assert!(
         error.contains("3 owners, 0 without rows, 1 of them may deviate")

@@ -74,6 +74,7 @@ impl Link for Mortal {
 struct Disk {
     kept: Vec<Kept<ArithmeticShare>>,
     numbers: Vec<Kept<Tensor<M61>>>,
+    words: Vec<Kept<Tensor<u64>>>,
     restore: Option<usize>,
 }
 
@@ -86,6 +87,11 @@ impl Shelved for ArithmeticShare {
         &mut disk.kept
     }
 }
+impl Shelved for Tensor<u64> {
+    fn shelf(disk: &mut Disk) -> &mut Vec<Kept<Self>> {
+        &mut disk.words
+    }
+}
 impl Shelved for Tensor<M61> {
     fn shelf(disk: &mut Disk) -> &mut Vec<Kept<Self>> {
         &mut disk.numbers
@@ -94,7 +100,9 @@ impl Shelved for Tensor<M61> {
 
 impl Disk {
     fn epochs(&self) -> Vec<usize> {
-        self.kept.iter().map(|kept| kept.epochs).chain(self.numbers.iter().map(|kept| kept.epochs)).collect()
+        let masked = self.kept.iter().map(|kept| kept.epochs);
+        let numbers = self.numbers.iter().map(|kept| kept.epochs);
+        masked.chain(numbers).chain(self.words.iter().map(|kept| kept.epochs)).collect()
     }
 }
 
@@ -191,6 +199,11 @@ fn killed_anywhere(text: &str, points: u64) {
 #[test]
 fn three_parties_killed_anywhere_end_with_the_same_model() {
     killed_anywhere(common::JOB, 20);
+}
+
+#[test]
+fn two_parties_without_a_dealer_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::alone().replace("{ mlp = { hidden = [5] } }", "\"logistic\""), 6);
 }
 
 #[test]

@@ -151,6 +151,34 @@ fn two_or_three_parties_and_a_dealer_do_as_planned_and_as_the_twin() {
     }
 }
 
+/// The shipped table at two owners without a dealer: by plan and as the twin, in lanes as well.
+#[test]
+fn two_owners_alone_do_as_planned_and_as_the_twin() {
+    for (from, to) in [("\"fast\"", "\"exact\""), ("\"fast\"", "\"fast\""), ("[training]", "[training]\nlanes = 2")] {
+        let text = common::alone().replacen(from, to, 1).replace("{ mlp = { hidden = [5] } }", "\"logistic\"");
+        let job = common::parse(&text).expect("a sound job");
+        let plan = plan::plan(&job).expect("a plan");
+        let done = finished(&job);
+        for (party, done) in plan.parties.iter().zip(&done) {
+            assert_eq!(done.measured.bytes_sent, party.bytes_sent, "{to}: bytes of {}", party.name);
+            assert_eq!(done.measured.rounds, party.rounds, "{to}: rounds of {}", party.name);
+        }
+        let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+        let (got, want) = (&done[1].outcome, &twin);
+        if text.contains("\"exact\"") {
+            assert_eq!((&got.model, &got.classification), (&want.model, &want.classification));
+        } else {
+            let weights = |model: &Option<OpenModel>| -> Vec<f64> {
+                model.iter().flat_map(|m| &m.layers).flat_map(|layer| layer.weights.concat()).collect()
+            };
+            let pairs = weights(&got.model).into_iter().zip(weights(&want.model));
+            let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(off < 1e-2 && got.model.is_some(), "weights differ by {off}");
+        }
+        assert!(done[0].outcome.model.is_none(), "only east is to learn the model");
+    }
+}
+
 #[test]
 fn four_parties_do_as_planned_and_as_the_twin() {
     for mode in ["fast", "exact"] {

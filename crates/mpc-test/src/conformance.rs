@@ -3,6 +3,7 @@
 use crate::{Shared, World};
 use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
+use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
@@ -32,6 +33,10 @@ pub trait Program: Sync {
     /// Whether sharings by polynomials support it: no sine series, magnitudes below 2^59 before a division, memory for a few hundred bits of each
     /// element at every party.
     fn polynomial(&self) -> bool {
+        true
+    }
+    /// Whether protocols of transfers support it.
+    fn transferred(&self) -> bool {
         true
     }
     /// Whether exact truncation supports it.
@@ -66,6 +71,10 @@ const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
 /// Parties and corrupt ones that `shamir` is tried with.
 const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7, 2)];
 
+/// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
+/// 6000 products on it already works in several exchanges.
+const TRANSFERRED: usize = 250_000;
+
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.
 ///
@@ -88,6 +97,9 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
     }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
+    }
+    if program.transferred() && program.shapes().iter().map(Shape::len).sum::<usize>() <= TRANSFERRED {
+        case.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);
     }
 }
 

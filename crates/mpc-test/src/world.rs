@@ -1,5 +1,6 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
+use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
 use privity_mpc::shamir::Shamir;
@@ -59,6 +60,17 @@ impl Shared for Rep4 {
     fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
         let first = sessions.remove(0);
         Rep4::new(first, config)?.with_lanes(sessions)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
+impl Shared for Gmw {
+    const PARTIES: usize = 2;
+    fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
+        let first = sessions.remove(0);
+        Gmw::new(first, config)?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()

@@ -195,6 +195,8 @@ pub struct ProductCost {
     pub op: Bilinear,
     /// Elements of the result.
     pub len: usize,
+    /// Its rows, if it is a matrix.
+    pub rows: usize,
     /// Multiply-adds of one plain evaluation.
     pub macs: u64,
     /// Bits shifted; 0 for a ring product.
@@ -220,6 +222,8 @@ pub trait Costs {
     fn first_owner(&self) -> usize {
         0
     }
+    /// What is sent before the first operation, in each lane.
+    fn set_up(&self, _: &mut Clock) {}
     /// An input of `len` elements.
     fn input(&self, clock: &mut Clock, owner: usize, len: usize);
     /// Products in one call. With `exact`, rounding included.

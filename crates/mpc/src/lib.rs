@@ -1,5 +1,5 @@
 //! Shares and protocols. A program is written once, generic in [`Protocol`]; [`plain`] gives it its meaning, [`count`]
-//! its price, [`rep3`] and [`rep4`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
+//! its price, [`rep3`], [`rep4`] and [`gmw`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod buffer;
 pub mod cost;
 pub mod count;
 pub mod error;
+pub mod gmw;
 mod lanes;
 mod masked;
 pub mod ops;

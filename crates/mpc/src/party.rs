@@ -258,7 +258,11 @@ impl Party {
 
     /// Queues words for a peer.
     pub fn send(&mut self, to: usize, step: u64, tile: usize, words: &[u64]) -> Result<()> {
-        let payload: &[u8] = bytemuck::cast_slice(words);
+        self.send_bytes(to, step, tile, bytemuck::cast_slice(words))
+    }
+
+    /// Queues bytes for a peer.
+    pub(crate) fn send_bytes(&mut self, to: usize, step: u64, tile: usize, payload: &[u8]) -> Result<()> {
         let tag = Tag { epoch: self.epoch, step, tile: tile as u32 };
         self.link.send(to, tag, self.clock, payload)?;
         self.sent[to] += payload.len() as u64;
@@ -270,8 +274,13 @@ impl Party {
 
     /// Waits for words of a peer.
     pub fn recv(&mut self, from: usize, step: u64, tile: usize, words: &mut [u64]) -> Result<()> {
+        self.recv_bytes(from, step, tile, bytemuck::cast_slice_mut(words))
+    }
+
+    /// Waits for bytes of a peer.
+    pub(crate) fn recv_bytes(&mut self, from: usize, step: u64, tile: usize, bytes: &mut [u8]) -> Result<()> {
         let tag = Tag { epoch: self.epoch, step, tile: tile as u32 };
-        let depth = self.link.recv(from, tag, bytemuck::cast_slice_mut(words))?;
+        let depth = self.link.recv(from, tag, bytes)?;
         self.arrived(depth);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::count::Count;
+use privity_mpc::gmw::Gmw;
 use privity_mpc::ops::fourier::Series;
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
 use privity_mpc::plain::Plain;
@@ -194,6 +195,9 @@ impl Program for Operation {
     }
     fn polynomial(&self) -> bool {
         !matches!(self.0, Op::Fourier | Op::Harmonics) && self.1 < 100_000
+    }
+    fn transferred(&self) -> bool {
+        !matches!(self.0, Op::Fourier | Op::Harmonics)
     }
 }
 
@@ -414,6 +418,24 @@ fn sine_series_are_refused_in_exact_mode() {
         sigmoid::fourier_clipped(p, &x).is_err()
     });
     assert_eq!(refused, [true; 3]);
+}
+
+/// The thinnest path first: a product that is opened, and what transfers cost for it.
+#[test]
+fn two_parties_multiply_without_a_dealer() {
+    let (x, y) = (Noise(41).tensor(&Shape::vector(100), 60), Noise(42).tensor(&Shape::vector(100), 60));
+    let opened = World::<Gmw>::new(Config::default()).run(|p| {
+        let x = p.input(0, x.shape(), (p.me() == 0).then_some(&x)).unwrap();
+        let y = p.input(1, y.shape(), (p.me() == 1).then_some(&y)).unwrap();
+        let z = p.products(&[Product::mul(&x, &y, 0)]).unwrap().remove(0);
+        let before = p.party().bytes_sent().to_vec();
+        (p.open(z.low_bits(), Recipients::ALL).unwrap().unwrap(), before)
+    });
+    for (me, (z, sent)) in opened.iter().enumerate() {
+        assert_eq!(*z, x.zip(&y, |x, y| x.wrapping_mul(y)));
+        // Set-up; choices of 6400 transfers, a block for the check and digests; 33 words an element.
+        assert_eq!(sent[1 - me], 8192 + 4096 + 16 * (6400 + 128) + 16 * 129 + 8 * 33 * 100);
+    }
 }
 
 #[test]

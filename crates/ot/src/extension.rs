@@ -146,6 +146,20 @@ impl Receiver {
         Ok(self.prove(choices.len(), &chosen, corrections, &columns))
     }
 
+    /// The same with packed choices, 64 transfers for each word.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub fn extend_words(&mut self, choices: &[u64]) -> Result<(Vec<u8>, Zeroizing<Vec<Block>>), OtError> {
+        let mut chosen = Zeroizing::new(vec![0; blocks(64 * choices.len())]);
+        for (block, words) in chosen.iter_mut().zip(choices.chunks(2)) {
+            *block = Block::from(words[0]) | Block::from(*words.get(1).unwrap_or(&0)) << 64;
+        }
+        fill_up(&mut chosen, 64 * choices.len())?;
+        let (corrections, columns) = self.correct(&chosen);
+        Ok(self.prove(64 * choices.len(), &chosen, corrections, &columns))
+    }
+
     /// Spec 3.2: `t_j = G(k_j0)`, `u_j = t_j + G(k_j1) + r`.
     fn correct(&self, chosen: &[Block]) -> (Vec<u8>, Vec<Zeroizing<Vec<Block>>>) {
         let mut corrections = Vec::with_capacity(16 * ROW * chosen.len() + 16 * (ROW + 1));
@@ -180,18 +194,24 @@ impl Receiver {
     }
 }
 
-/// Choices as a column; what fills up their last block, and the block of the check, is random.
+/// Choices as a column, filled up.
 fn choice_blocks(choices: &[bool]) -> Result<Zeroizing<Vec<Block>>, OtError> {
     let mut chosen = Zeroizing::new(vec![0; blocks(choices.len())]);
     for (i, choice) in choices.iter().enumerate() {
         chosen[i / ROW] |= Block::from(*choice) << (i % ROW);
     }
+    fill_up(&mut chosen, choices.len())?;
+    Ok(chosen)
+}
+
+/// What fills up the last block of choices, and the block of the check, is random.
+fn fill_up(chosen: &mut [Block], choices: usize) -> Result<(), OtError> {
     let random = || fresh_secret().map(|secret| Block::from_le_bytes(half(&secret))).map_err(|_| OtError::Randomness);
-    if !choices.len().is_multiple_of(ROW) {
-        chosen[choices.len() / ROW] |= random()? << (choices.len() % ROW);
+    if !choices.is_multiple_of(ROW) {
+        chosen[choices / ROW] |= random()? << (choices % ROW);
     }
     *chosen.last_mut().expect("a block for the check") = random()?;
-    Ok(chosen)
+    Ok(())
 }
 
 impl Sender {

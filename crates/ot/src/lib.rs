@@ -1,10 +1,11 @@
-//! Oblivious transfer without a dealer. [`base`]: endemic transfers over Ristretto; [`extension`]: many from 128 of them. Specification:
-//! docs/protocols/ot.md.
+//! Oblivious transfer without a dealer. [`base`]: endemic transfers over Ristretto; [`extension`]: many from 128 of them; [`products`]:
+//! shares of products of two sides' values from them. Specification: docs/protocols/ot.md.
 
 #![forbid(unsafe_code)]
 
 pub mod base;
 pub mod extension;
+pub mod products;
 mod transpose;
 
 /// Why a transfer stopped.

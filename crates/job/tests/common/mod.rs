@@ -91,6 +91,11 @@ rows = 0
 
 "#;
 
+/// The same job under `gmw`, of the first two owners.
+pub fn alone() -> String {
+    dealt(2).replacen("additive", "gmw", 1).replacen(DEALER, "", 1)
+}
+
 /// The same job under `additive`, of the first so many owners.
 pub fn dealt(owners: usize) -> String {
     let job = JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"additive\"", 1);

@@ -14,6 +14,8 @@ pub struct Count<C> {
     clock: Clock,
     /// The lane that is counted.
     lane: usize,
+    /// Lanes that were set up.
+    lanes: usize,
     /// Lanes in which anything was done since the last verification.
     owed: BTreeSet<usize>,
 }
@@ -21,12 +23,34 @@ pub struct Count<C> {
 impl<C: Costs> Count<C> {
     /// A counter at zero.
     pub fn new(config: Config, costs: C, speeds: crate::cost::Speeds) -> Self {
-        let clock = Clock::new(costs.parties(), speeds);
-        Count { config, costs, clock, lane: 0, owed: BTreeSet::new() }
+        let mut count = Count {
+            config,
+            clock: Clock::new(costs.parties(), speeds),
+            costs,
+            lane: 0,
+            lanes: 0,
+            owed: BTreeSet::new(),
+        };
+        count.set_up_lanes(1);
+        count
     }
     /// Bytes, rounds and predicted time so far.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// What lanes send before their first operation. All are set up before the program starts, so later ones take no time of it.
+    fn set_up_lanes(&mut self, lanes: usize) {
+        self.clock.enter("transfers set up");
+        for lane in self.lanes..lanes {
+            let before = self.clock.instant();
+            self.costs.set_up(&mut self.clock);
+            if lane > 0 {
+                self.clock.set(&before);
+            }
+        }
+        self.lanes = self.lanes.max(lanes);
+        self.clock.leave();
     }
 
     /// Truncated results: in exact mode they are rounded at once, else a lift is pending.
@@ -107,6 +131,7 @@ impl<C: Costs> Protocol for Count<C> {
         items: Vec<T>,
         f: impl Fn(&mut Self, T) -> Result<O> + Sync,
     ) -> Result<Vec<O>> {
+        self.set_up_lanes(items.len());
         let start = self.clock.instant();
         let mut end = start.clone();
         let mut results = Vec::with_capacity(items.len());
@@ -133,6 +158,7 @@ impl<C: Costs> Protocol for Count<C> {
         let cost = |(j, (shape, shift)): (&Product<'_, Tensor<Unit>>, &(Shape, u32))| ProductCost {
             op: j.op,
             len: shape.len(),
+            rows: shape.rows(),
             macs: j.op.macs(j.x.shape(), j.y.shape()),
             shift: *shift,
         };

@@ -121,25 +121,26 @@ impl BitShare for BooleanShare {
 
 /// `minuend - subtrahend` of shared bits: borrows by a Kogge-Stone prefix over `[minuend < subtrahend]` of each place. One AND, then two
 /// side by side for each doubling of the width.
-pub(crate) fn subtract<P: Protocol<B = BooleanShare>>(
+pub(crate) fn subtract<P: Protocol>(
     p: &mut P,
-    minuend: &BooleanShare,
-    subtrahend: &BooleanShare,
-    and: impl Fn(&mut P, &[(&BooleanShare, &BooleanShare)]) -> Result<Vec<BooleanShare>>,
-) -> Result<BooleanShare> {
+    minuend: &P::B,
+    subtrahend: &P::B,
+    shifted: impl Fn(&P::B, usize) -> P::B,
+    and: impl Fn(&mut P, &[(&P::B, &P::B)]) -> Result<Vec<P::B>>,
+) -> Result<P::B> {
     let difference = minuend.xor(subtrahend);
     let mut propagate = p.not(&difference);
     let inverse = p.not(minuend);
     let mut borrow = and(p, &[(&inverse, subtrahend)])?.remove(0);
     let mut distance = 1;
     while distance < minuend.width() {
-        let (moved_borrow, moved_propagate) = (borrow.shifted(distance), propagate.shifted(distance));
+        let (moved_borrow, moved_propagate) = (shifted(&borrow, distance), shifted(&propagate, distance));
         let mut joined = and(p, &[(&propagate, &moved_borrow), (&propagate, &moved_propagate)])?;
         propagate = joined.pop().expect("two products");
         borrow = borrow.xor(&joined.pop().expect("two products"));
         distance *= 2;
     }
-    Ok(difference.xor(&borrow.shifted(1)))
+    Ok(difference.xor(&shifted(&borrow, 1)))
 }
 
 /// A tile of a job: job index, tile number (unique in the step), element range.

@@ -145,7 +145,7 @@ pub(super) fn a2b(p: &mut Rep3, x: &ArithmeticShare, width: u32) -> Result<Boole
         }
     }
     let subtrahend = if owner { BooleanShare::new(mask, second) } else { BooleanShare::new(zero, mask) };
-    subtract(p, &minuend, &subtrahend, boolean::and)
+    subtract(p, &minuend, &subtrahend, BooleanShare::shifted, boolean::and)
 }
 
 /// Spec 10: a sine series. The owner deals the sines and cosines of its masks, the pair multiplies by those of `A`; all

@@ -193,7 +193,7 @@ pub(super) fn a2b(p: &mut Rep4, x: &ArithmeticShare, width: u32) -> Result<Boole
     assert!((1..=64).contains(&width), "values have 1 to 64 bits");
     let known = Planes::from_values(boolean::known(p, x).data(), width);
     let (minuend, subtrahend) = share_known(p, known)?;
-    subtract(p, &minuend, &subtrahend, boolean::and)
+    subtract(p, &minuend, &subtrahend, BooleanShare::shifted, boolean::and)
 }
 
 /// Spec 9.1: sharings of the bits of `A`, known to the pair, and of `L`, known to checker and dealer.

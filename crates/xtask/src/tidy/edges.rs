@@ -13,7 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gc", &["ring", "prim", "circuit"]),
     ("ot", &["ring", "prim"]),
     ("yao", &["prim", "circuit", "net", "gc", "ot"]),
-    ("mpc", &["ring", "prim", "circuit", "net", "ot"]),
+    ("mpc", &["ring", "prim", "circuit", "net", "ot", "gc"]),
     ("mpc-test", &["ring", "prim", "circuit", "net", "mpc"]),
     ("nn", &["ring", "mpc"]),
     ("data", &["ring", "mpc", "nn"]),

@@ -3,43 +3,55 @@
 mod bits;
 mod deal;
 mod field;
+mod robust;
 
 pub use bits::PolynomialBits;
 pub(crate) use deal::{Together, batches, deal};
 pub(crate) use field::{Binary, Field, Prime};
+pub(crate) use robust::{Told, correctable, read};
 
 /// Sharings among some parties by polynomials of one degree, and how a party deals them: as many others as the degree says draw their
 /// shares with the dealer, all else follows from those and the secret.
+///
+/// A party's point is that of its place among them.
 pub(crate) struct Code<F: Field> {
     pub field: F,
     parties: Vec<usize>,
-    dealings: Vec<Dealing<F>>,
+    /// How many secrets a polynomial has.
+    pub secrets: usize,
+    dealings: Vec<(usize, Dealing<F>)>,
 }
 
 /// How one party deals.
 pub(crate) struct Dealing<F: Field> {
     /// Who draw their shares, as many as the degree says.
     pub drawn: Vec<usize>,
-    /// Who are told theirs, and what it is: the weights of the secret and of each drawn share.
+    /// Who are told theirs, and what it is: the weights of the secrets and of each drawn share.
     pub told: Vec<(usize, Vec<F::Scalar>)>,
-    /// The dealer's own, in the same way.
+    /// The dealer's own, in the same way; none if it is not one of those who get shares.
     pub own: Vec<F::Scalar>,
 }
 
 impl<F: Field> Code<F> {
-    /// Among these parties, more than the degree says.
+    /// Among these parties, in ascending order and more than the degree says; they deal, and the secret is the value at zero.
     pub fn new(field: F, parties: &[usize], degree: usize) -> Self {
-        let n = parties.len();
+        Self::of(field, parties, degree, &[field.zero()], parties)
+    }
+    /// Polynomials of degree `drawn + secrets - 1`: the values at `secrets` are what is shared. These parties get shares, `drawn` of which are
+    /// drawn, more than there are secrets to each dealer, one of them or not.
+    pub fn of(field: F, parties: &[usize], drawn: usize, secrets: &[F::Scalar], dealers: &[usize]) -> Self {
+        let point = |party: usize| field.point(place(parties, party));
         let dealing = |dealer: usize| {
-            let other = |k: usize| parties[(dealer + k) % n];
-            let drawn: Vec<usize> = (1..=degree).map(other).collect();
-            let mut known = vec![field.zero()];
-            known.extend(drawn.iter().map(|party| field.point(*party)));
-            let of = |party: usize| weights(field, &known, field.point(party));
-            let told = (degree + 1..n).map(other).map(|party| (party, of(party))).collect();
-            Dealing { own: of(parties[dealer]), drawn, told }
+            let (before, after): (Vec<usize>, Vec<usize>) = parties.iter().partition(|party| **party < dealer);
+            let mut told: Vec<usize> = after.into_iter().chain(before).filter(|party| *party != dealer).collect();
+            let drawn: Vec<usize> = told.drain(..drawn).collect();
+            let known: Vec<F::Scalar> = secrets.iter().copied().chain(drawn.iter().map(|p| point(*p))).collect();
+            let of = |party: usize| weights(field, &known, point(party));
+            let own = if parties.contains(&dealer) { of(dealer) } else { Vec::new() };
+            Dealing { own, drawn, told: told.into_iter().map(|party| (party, of(party))).collect() }
         };
-        Code { field, parties: parties.to_vec(), dealings: (0..n).map(dealing).collect() }
+        let dealings = dealers.iter().map(|dealer| (*dealer, dealing(*dealer))).collect();
+        Code { field, parties: parties.to_vec(), secrets: secrets.len(), dealings }
     }
     /// The parties.
     pub fn parties(&self) -> &[usize] {
@@ -47,14 +59,22 @@ impl<F: Field> Code<F> {
     }
     /// How a party deals.
     pub fn dealing(&self, dealer: usize) -> &Dealing<F> {
-        &self.dealings[self.parties.iter().position(|party| *party == dealer).expect("one of the parties")]
+        &self.dealings.iter().find(|(party, _)| *party == dealer).expect("one of the dealers").1
     }
     /// The first so many parties, and what each multiplies its value of a polynomial of lower degree by so that the sum is the secret.
     pub fn recombination(&self, count: usize) -> Vec<(usize, F::Scalar)> {
-        let first = &self.parties[..count];
-        let points: Vec<F::Scalar> = first.iter().map(|party| self.field.point(*party)).collect();
-        first.iter().copied().zip(weights(self.field, &points, self.field.zero())).collect()
+        self.recombination_at(count, self.field.zero())
     }
+    /// The same for the value at any point.
+    pub fn recombination_at(&self, count: usize, at: F::Scalar) -> Vec<(usize, F::Scalar)> {
+        let points: Vec<F::Scalar> = (0..count).map(|place| self.field.point(place)).collect();
+        self.parties[..count].iter().copied().zip(weights(self.field, &points, at)).collect()
+    }
+}
+
+/// A party's place among some.
+fn place(parties: &[usize], party: usize) -> usize {
+    parties.iter().position(|other| *other == party).expect("one of the parties")
 }
 
 /// Lagrange's weights: of the values at `points`, those that give the value at `at` of the polynomial through them.

@@ -136,6 +136,24 @@ impl ShamirCosts {
     }
 }
 
+/// What the trait has no place for.
+impl ShamirCosts {
+    /// A robust opening of `len` elements, nobody absent.
+    pub fn open_robustly(&self, clock: &mut Clock, len: usize, to: Recipients) {
+        let all = self.numbers.parties();
+        for batch in batches(len, 1) {
+            let mut posted = Vec::new();
+            for (_, range) in batch {
+                let bytes = 8 * range.len() as u64;
+                let pairs = all.iter().flat_map(|teller| all.iter().map(move |r| (*teller, *r)));
+                let told = pairs.filter(|(teller, r)| to.contains(*r) && teller != r);
+                posted.extend(told.map(|(teller, r)| clock.send(teller, r, bytes)));
+            }
+            posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+    }
+}
+
 /// Why there is no sine series.
 pub(super) fn no_harmonics() -> Error {
     let problem = "a sine series needs values masked by one party that knows the mask, which no party may here; use the piecewise sigmoid";

@@ -17,6 +17,7 @@ use crate::polynomial::{Binary, Code, Field, Prime, Together, deal};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
+pub use input::Robust;
 use privity_ring::{M61, Shape, Tensor, mersenne};
 use std::sync::Arc;
 
@@ -72,6 +73,21 @@ impl Shamir {
     pub fn into_parties(self) -> Vec<Party> {
         let lanes = self.lanes.into_iter().map(|lane| lane.party);
         std::iter::once(self.party).chain(lanes).collect()
+    }
+
+    /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
+    /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to
+    /// `min(liars, spare / 2, spare - liars)` parties are corrected and the parties named; of more, they may be. More than `liars` may make a value
+    /// up. Recipients each judge by what they were told. One round, `8 len` bytes from every party to every recipient.
+    /// Spec 15.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if `liars > n - t - 1`; [`Error::Net`] if too few tell their shares, [`Error::Cheating`] if wrong ones cannot be
+    /// corrected: a recipient then has no value, but what it was told.
+    pub fn open_robustly(&mut self, x: &Tensor<M61>, to: Recipients, liars: usize) -> Result<Option<Robust>> {
+        self.party.not_in_a_lane("open")?;
+        self.settle()?;
+        self.scope("open", |p| input::open_robustly(p, x, to, liars))
     }
 
     /// Each of the first `t + 1` parties deals a vector of numbers that it makes from its weight: weighted shares add up to the secret. Spec 2.

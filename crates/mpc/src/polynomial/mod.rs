@@ -3,11 +3,13 @@
 mod bits;
 mod deal;
 mod field;
+mod packed;
 mod robust;
 
 pub use bits::PolynomialBits;
 pub(crate) use deal::{Together, batches, deal};
 pub(crate) use field::{Binary, Field, Prime};
+pub use packed::{PackedShare, Packing};
 pub(crate) use robust::{Told, correctable, read};
 
 /// Sharings among some parties by polynomials of one degree, and how a party deals them: as many others as the degree says draw their

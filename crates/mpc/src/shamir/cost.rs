@@ -3,7 +3,7 @@
 use super::boolean::{AT_ONCE, BITS};
 use super::convert::{digits, groups, upper_bits};
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
-use crate::polynomial::{Binary, Code, Field, Prime, batches};
+use crate::polynomial::{Binary, Code, Field, Packing, Prime, batches};
 use crate::share::plane_words;
 use crate::{Error, Origin, Recipients, Result, TruncMode};
 
@@ -151,6 +151,26 @@ impl ShamirCosts {
             }
             posted.into_iter().for_each(|arrival| clock.recv(arrival));
         }
+    }
+    /// A packed input of `len` elements.
+    pub fn input_packed(&self, clock: &mut Clock, packing: &Packing, owner: usize, len: usize) {
+        self.deal(clock, &packing.packed, &[owner], packing.polynomials(len));
+    }
+    /// Packing of `len` elements.
+    pub fn pack(&self, clock: &mut Clock, packing: &Packing, len: usize) {
+        let [dealers, ..] = packing.dealers();
+        self.deal(clock, &packing.packed, &dealers, packing.polynomials(len));
+    }
+    /// Packed products, or sums of them, of these lengths.
+    pub fn products_packed(&self, clock: &mut Clock, packing: &Packing, lens: &[usize]) {
+        let [_, dealers, _] = packing.dealers();
+        let polynomials = lens.iter().map(|len| packing.polynomials(*len)).sum();
+        self.deal(clock, &packing.packed, &dealers, polynomials);
+    }
+    /// Unpacking of `len` elements.
+    pub fn unpack(&self, clock: &mut Clock, packing: &Packing, len: usize) {
+        let [_, _, dealers] = packing.dealers();
+        self.deal(clock, &packing.plain, &dealers, packing.slots() * packing.polynomials(len));
     }
 }
 

@@ -12,8 +12,8 @@ mod inject;
 mod input;
 
 use crate::lanes::{self, Laned};
-pub use crate::polynomial::PolynomialBits;
 use crate::polynomial::{Binary, Code, Field, Prime, Together, deal};
+pub use crate::polynomial::{PackedShare, Packing, PolynomialBits};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
@@ -75,6 +75,13 @@ impl Shamir {
         std::iter::once(self.party).chain(lanes).collect()
     }
 
+    /// How `slots` values are shared by one polynomial among these parties, for products of batches. Spec 16.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless there are two slots or more and `2 (threshold + slots - 1) < n`.
+    pub fn packing(&self, slots: usize) -> Result<Packing> {
+        Packing::new(self.party.n(), self.threshold, slots)
+    }
     /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
     /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to
     /// `min(liars, spare / 2, spare - liars)` parties are corrected and the parties named; of more, they may be. More than `liars` may make a value

@@ -1,12 +1,14 @@
 //! Sharings by polynomials over a field: points, weights, who deals what to whom.
 
 mod bits;
+mod committee;
 mod deal;
 mod field;
 mod packed;
 mod robust;
 
 pub use bits::PolynomialBits;
+pub use committee::{Committee, Handover};
 pub(crate) use deal::{Together, batches, deal};
 pub(crate) use field::{Binary, Field, Prime};
 pub use packed::{PackedShare, Packing};

@@ -15,6 +15,20 @@ pub struct ShamirCosts {
     mode: TruncMode,
 }
 
+/// Some parties deal `len` words in each part.
+pub(crate) fn deal<F: Field>(clock: &mut Clock, code: &Code<F>, dealers: &[usize], len: usize) {
+    for batch in batches(len, code.field.parts()) {
+        let mut posted = Vec::new();
+        for (_, range) in batch {
+            let bytes = 8 * (code.field.parts() * range.len()) as u64;
+            for dealer in dealers {
+                posted.extend(code.dealing(*dealer).told.iter().map(|(to, _)| clock.send(*dealer, *to, bytes)));
+            }
+        }
+        posted.into_iter().for_each(|arrival| clock.recv(arrival));
+    }
+}
+
 impl ShamirCosts {
     /// So many parties, so many of them corrupt.
     pub fn new(parties: usize, threshold: usize, mode: TruncMode) -> Self {
@@ -27,18 +41,8 @@ impl ShamirCosts {
         }
     }
 
-    /// The first so many parties deal `len` words in each part.
     fn deal<F: Field>(&self, clock: &mut Clock, code: &Code<F>, dealers: &[usize], len: usize) {
-        for batch in batches(len, code.field.parts()) {
-            let mut posted = Vec::new();
-            for (_, range) in batch {
-                let bytes = 8 * (code.field.parts() * range.len()) as u64;
-                for dealer in dealers {
-                    posted.extend(code.dealing(*dealer).told.iter().map(|(to, _)| clock.send(*dealer, *to, bytes)));
-                }
-            }
-            posted.into_iter().for_each(|arrival| clock.recv(arrival));
-        }
+        deal(clock, code, dealers, len);
     }
     fn first(&self, count: usize) -> Vec<usize> {
         self.numbers.parties()[..count].to_vec()

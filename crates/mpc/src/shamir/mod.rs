@@ -13,7 +13,7 @@ mod input;
 
 use crate::lanes::{self, Laned};
 use crate::polynomial::{Binary, Code, Field, Prime, Together, deal};
-pub use crate::polynomial::{PackedShare, Packing, PolynomialBits};
+pub use crate::polynomial::{Committee, Handover, PackedShare, Packing, PolynomialBits};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};

@@ -1,7 +1,7 @@
 //! Declared messages of every operation. Tests hold measured traffic against these, to the byte and to the round.
 
 use super::boolean::{AT_ONCE, BITS};
-use super::convert::{digits, groups, upper_bits};
+use super::convert::{digits, groups, upper_bits, upper_bits_of};
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
 use crate::polynomial::{Binary, Code, Field, Packing, Prime, batches};
 use crate::share::plane_words;
@@ -154,6 +154,23 @@ impl ShamirCosts {
                 posted.extend(told.map(|(teller, r)| clock.send(teller, r, bytes)));
             }
             posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+    }
+    /// `len` numbers from the summands of these parties.
+    pub fn from_additive(&self, clock: &mut Clock, holders: &[usize], len: usize) {
+        let m = holders.len();
+        for from in (0..len).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(len - from);
+            if m == 2 {
+                self.deal(clock, &self.numbers, holders, 2 * len);
+                self.reduce_numbers(clock, len);
+                continue;
+            }
+            let upper = upper_bits_of(m);
+            self.deal(clock, &self.numbers, holders, len);
+            self.deal(clock, &self.bits, holders, upper * plane_words(len));
+            self.sum_above(clock, len, upper + digits(m - 1), m + 1, upper);
+            self.to_numbers(clock, digits(m - 1) * len);
         }
     }
     /// A packed input of `len` elements.

@@ -82,6 +82,22 @@ impl Shamir {
     pub fn packing(&self, slots: usize) -> Result<Packing> {
         Packing::new(self.party.n(), self.threshold, slots)
     }
+    /// Numbers of which some parties hold summands modulo 2^64, `mine` this party's if it is one of them: what a sharing over that ring becomes when it is
+    /// handed over. Under `rep3`, a value's are party 1's `A - l1` and party 2's `-l2`. Exact for magnitudes below 2^60; of others something else comes
+    /// out. Two summands: 2 rounds, two dealings each and a product an element; `m` of them: as in [`ShamirCosts::from_additive`]. Spec 18.
+    ///
+    /// [`ShamirCosts::from_additive`]: cost::ShamirCosts::from_additive
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless two or more different parties hold summands, [`Error::Input`] if not exactly they give them; the network.
+    pub fn from_additive(
+        &mut self,
+        holders: &[usize],
+        shape: &Shape,
+        mine: Option<&Tensor<u64>>,
+    ) -> Result<Tensor<M61>> {
+        self.scope("summands", |p| convert::from_additive(p, holders, shape, mine))
+    }
     /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
     /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to
     /// `min(liars, spare / 2, spare - liars)` parties are corrected and the parties named; of more, they may be. More than `liars` may make a value

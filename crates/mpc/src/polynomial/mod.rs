@@ -95,6 +95,7 @@ pub(crate) fn weights<F: Field>(field: F, points: &[F::Scalar], at: F::Scalar) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use privity_ring::{M61, Ring};
 
     /// Shares as dealt lie on one polynomial of the degree, and any set of enough of them gives the secret back.
     fn dealt_shares_are_of_one_polynomial<F: Field<Scalar: PartialEq + std::fmt::Debug>>(
@@ -124,6 +125,43 @@ mod tests {
                         .zip(&shares[from..])
                         .fold(field.zero(), |s, (w, x)| field.sub(s, field.sub(field.zero(), field.mul(*w, *x))));
                     assert_eq!(sum, known[0], "n = {n}, t = {t}, dealer {dealer}, from {from}");
+                }
+            }
+        }
+    }
+
+    /// With the secrets fixed, what is drawn follows from the shares of any `t` parties: these are as uniform as that is.
+    #[test]
+    fn as_many_shares_as_are_drawn_say_nothing() {
+        let secret = |slot: usize| M61::from_u64(slot as u64 + 1).negated();
+        let cases: [(&[usize], usize, usize, &[usize]); 5] = [
+            (&[0, 1, 2, 3, 4], 2, 1, &[0, 3]),
+            (&[0, 1, 2, 3, 4], 1, 2, &[1, 4]),
+            (&[0, 1, 2, 3, 4, 5, 6, 7, 8], 2, 3, &[0, 8]),
+            (&[1, 2, 5, 6], 1, 1, &[0, 3, 7, 5]),
+            (&[0, 2, 3, 6, 9], 2, 1, &[4, 10, 9]),
+        ];
+        for (parties, t, secrets, dealers) in cases {
+            let points: Vec<M61> = (0..secrets).map(secret).collect();
+            let code = Code::of(Prime, parties, t, &points, dealers);
+            let known: Vec<M61> = (0..secrets + t).map(|i| Prime.point(977 * i + 3)).collect();
+            let sum = |weights: &[M61], of: &[M61]| {
+                weights.iter().zip(of).fold(Prime.zero(), |sum, (w, x)| sum.add(w.mul(*x)))
+            };
+            for dealer in dealers {
+                let dealing = code.dealing(*dealer);
+                let mut shares: Vec<(usize, M61)> =
+                    dealing.drawn.iter().copied().zip(known[secrets..].to_vec()).collect();
+                shares.extend(dealing.told.iter().map(|(party, weights)| (*party, sum(weights, &known))));
+                assert_eq!(shares.len(), parties.iter().filter(|party| *party != dealer).count());
+                for set in (0..1u32 << shares.len()).filter(|set| set.count_ones() as usize == t) {
+                    let seen = || shares.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, share)| share);
+                    let at = |party: usize| Prime.point(place(parties, party));
+                    let all: Vec<M61> = points.iter().copied().chain(seen().map(|(party, _)| at(*party))).collect();
+                    let values: Vec<M61> = known[..secrets].iter().copied().chain(seen().map(|(_, x)| *x)).collect();
+                    for (party, drawn) in dealing.drawn.iter().zip(&known[secrets..]) {
+                        assert_eq!(sum(&weights(Prime, &all, at(*party)), &values), *drawn, "{parties:?}, {dealer}");
+                    }
                 }
             }
         }

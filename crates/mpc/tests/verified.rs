@@ -113,7 +113,7 @@ fn no_altered_message_leads_to_a_wrong_value() {
     }
     println!("{cases} altered messages, {caught} caught, verdicts apart in {apart}");
     assert!(caught > 0);
-    // Only a message of a last verdict can leave honest parties apart: Spec 16.7.
+    // Only a message of a last verdict can leave honest parties apart: Spec 19.7.
     assert!(apart * 10 <= cases, "{apart} of {cases}");
 }
 

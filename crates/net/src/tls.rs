@@ -268,16 +268,37 @@ impl Shared {
         }
     }
 
+    /// Whether a peer's goodbye, or the taking of ours, is still to be waited for.
+    fn farewell(&self, connection: &mut Connection) -> Result<bool, NetError> {
+        if connection.goodbye() && connection.queued() == 0 {
+            // Done with: what its socket says after both goodbyes is no news.
+            return Ok(false);
+        }
+        connection.flush()?;
+        if self.tolerant() {
+            // What was told and not needed lies before the goodbye.
+            connection.drop_data()?;
+        } else {
+            connection.read_control()?;
+        }
+        let waits = connection.queued() > 0 || !connection.goodbye();
+        if waits {
+            connection.check_silence(self.limits.silence)?;
+        }
+        Ok(waits)
+    }
+
     /// Sleeps until `reader` has bytes for us, some connection takes more of ours, or the time is over.
     fn wait(&self, reader: Option<usize>, time: Duration) -> Result<(), NetError> {
         let handles: Vec<_> = self
             .peers()
-            .map(|(peer, slot)| {
+            .filter_map(|(peer, slot)| {
                 let connection = lock(slot);
                 let mut flags = PollFlags::empty();
                 flags.set(PollFlags::IN, reader == Some(peer));
                 flags.set(PollFlags::OUT, connection.queued() > 0);
-                (connection.handle(), flags)
+                // A socket whose peer is gone would end every wait at once.
+                (!connection.over()).then(|| (connection.handle(), flags))
             })
             .collect();
         let mut fds: Vec<PollFd<'_>> = handles.iter().map(|(handle, flags)| PollFd::new(&**handle, *flags)).collect();
@@ -383,22 +404,28 @@ impl Link for TlsLink {
         if std::mem::replace(&mut self.closed, true) || self.aborted {
             return Ok(());
         }
-        self.shared.peers().try_for_each(|(_, slot)| lock(slot).say_bye())?;
+        let tolerant = self.shared.tolerant();
+        let mut trouble = None;
+        for (_, slot) in self.shared.peers() {
+            // Where trouble with one peer is no trouble for the others, all others are told.
+            match lock(slot).say_bye() {
+                Err(error) if tolerant => trouble = Some(error),
+                said => said?,
+            }
+        }
         let started = Instant::now();
         loop {
             let mut waiting = None;
             for (peer, slot) in self.shared.peers() {
-                let mut connection = lock(slot);
-                if connection.goodbye() && connection.queued() == 0 {
-                    // Done with: what its socket says after both goodbyes is no news.
-                    continue;
+                match self.shared.farewell(&mut lock(slot)) {
+                    Ok(false) => {}
+                    Ok(true) => waiting = Some(peer),
+                    Err(error) if tolerant => trouble = Some(error),
+                    Err(error) => return Err(error),
                 }
-                connection.flush()?;
-                connection.read_control()?;
-                if connection.queued() > 0 || !connection.goodbye() {
-                    connection.check_silence(self.shared.limits.silence)?;
-                    waiting = Some(peer);
-                }
+            }
+            if let (None, Some(error)) = (waiting, &trouble) {
+                return Err(error.clone());
             }
             let Some(peer) = waiting else { return Ok(()) };
             if started.elapsed() > self.shared.limits.message {

@@ -2,6 +2,7 @@
 
 use super::survive::{Fault, Survivors, VIEW_SHIFT};
 use super::{Code, Field};
+use crate::Result;
 use crate::masked::{BATCH, TILE};
 use crate::party::{Draw, Holders, Party};
 use std::ops::Range;
@@ -52,7 +53,8 @@ impl Exchange<'_> {
 /// What an exchange gives, or why it did not come to its end.
 pub(crate) type Dealt<T> = std::result::Result<T, Fault>;
 
-/// Each dealer deals a vector of `len` words in each part, this party's given by `mine`. One round; `n - t - 1` vectors for each dealer.
+/// Each dealer deals a vector of `len` words in each part of each secret, this party's given by `mine`, secret after secret. One round; `n - t - 1`
+/// vectors for each dealer. A party that gets no share is given zeros.
 pub(crate) fn deal<F: Field>(
     exchange: Exchange<'_>,
     step: u64,
@@ -69,11 +71,12 @@ pub(crate) fn deal<F: Field>(
     for batch in batches(len, parts) {
         if let Some(slot) = my_slot {
             for (tile, range) in &batch {
-                let own = at.share_out(*tile, &part(&mine, parts, len, range))?;
+                let own = at.share_out(*tile, &part(&mine, code.secrets * parts, len, range))?;
                 add(code.field, &mut out[slot % kept], &own, len, range);
             }
         }
-        for (tile, range) in &batch {
+        // An outsider only deals.
+        for (tile, range) in batch.iter().filter(|_| code.parties().contains(&me)) {
             let mut share = vec![0; parts * range.len()];
             for (slot, dealer) in dealers.iter().enumerate().filter(|(_, dealer)| **dealer != me) {
                 at.share_of(*dealer, *tile, &mut share)?;
@@ -82,6 +85,23 @@ pub(crate) fn deal<F: Field>(
         }
     }
     Ok(out)
+}
+
+/// The same in a session that ends if a party is lost.
+pub(crate) fn deal_alone<F: Field>(
+    party: &mut Party,
+    code: &Code<F>,
+    dealers: &[usize],
+    len: usize,
+    together: Together,
+    mine: impl FnOnce() -> Vec<u64>,
+) -> Result<Vec<Vec<u64>>> {
+    let step = party.next_step();
+    let exchange = Exchange { party, survivors: None };
+    deal(exchange, step, code, (dealers, len, together), mine).map_err(|fault| match fault {
+        Fault::Failed(error) => error,
+        Fault::Lost | Fault::Called { .. } => unreachable!("without survivors a loss is a failure"),
+    })
 }
 
 /// The words of a range, part after part.
@@ -105,20 +125,22 @@ struct Dealer<'a, F: Field> {
 }
 
 impl<F: Field> Dealer<'_, F> {
-    /// Sends what others cannot draw; gives this party's own share.
+    /// Sends what others cannot draw; gives this party's own share, zeros if it has none.
     fn share_out(&mut self, tile: usize, secret: &[u64]) -> Dealt<Vec<u64>> {
         let tile = self.view | tile;
         let dealing = self.code.dealing(self.me);
-        let mut known = vec![vec![0; secret.len()]; dealing.drawn.len()];
-        for (share, holder) in known.iter_mut().zip(&dealing.drawn) {
+        let size = secret.len() / self.code.secrets;
+        let mut drawn = vec![vec![0; size]; dealing.drawn.len()];
+        for (share, holder) in drawn.iter_mut().zip(&dealing.drawn) {
             self.draw(self.me, *holder, tile, share);
         }
         let of = |weights: &[F::Scalar]| {
-            let mut share = vec![0; secret.len()];
-            self.code.field.add_scaled(&mut share, weights[0], secret);
-            for (weight, known) in weights[1..].iter().zip(&known) {
-                self.code.field.add_scaled(&mut share, *weight, known);
-            }
+            let mut share = vec![0; size];
+            let known = secret.chunks_exact(size).chain(drawn.iter().map(Vec::as_slice));
+            weights
+                .iter()
+                .zip(known)
+                .for_each(|(weight, known)| self.code.field.add_scaled(&mut share, *weight, known));
             share
         };
         for (holder, weights) in &dealing.told {

@@ -14,10 +14,12 @@ const CALL: u64 = CONTROL;
 const STATE: u64 = CONTROL + 1;
 /// Views are numbered in the upper bits of a tile; the lower ones are for the tiles of an operation.
 pub(crate) const VIEW_SHIFT: u32 = 20;
+/// Views there can be: what is above the shift must fit a tile.
+const VIEWS: usize = 1 << 11;
 /// In the tile of an opening's messages, which do not depend on the view.
 pub(crate) const OPENING: usize = 1 << 19;
-/// The tile of an acknowledgement.
-const ACKNOWLEDGED: usize = OPENING - 1;
+/// The tile of an acknowledgement; those of data lie below.
+pub(crate) const ACKNOWLEDGED: usize = OPENING - 1;
 
 /// Why an exchange did not come to its end.
 pub(crate) enum Fault {
@@ -89,6 +91,7 @@ impl Survivors {
     /// An operation begins, or begins again.
     pub fn begin(&mut self, step: u64) {
         (self.step, self.arrived) = (step, None);
+        self.kept.retain(|(_, at, _), _| *at >= step);
     }
 
     fn loss(&mut self, party: usize) -> Fault {
@@ -129,7 +132,7 @@ impl Survivors {
                 return Ok(copied(from, &words, out)?);
             }
             match at {
-                CALL if part > self.view => {
+                CALL if part > self.view && !self.lost(from) => {
                     self.called(from, &words)?;
                     return Err(Fault::Called { round: part });
                 }
@@ -182,6 +185,7 @@ impl Survivors {
         };
         loop {
             match self.round(party, round) {
+                Ok(Some(_)) if round >= VIEWS => return Err(desync(self.me)),
                 Ok(Some(counts)) => {
                     self.view = round;
                     return Ok(counts);

@@ -3,9 +3,9 @@
 use super::arithmetic::{joined, separated};
 use super::boolean::{AT_ONCE, add, and, carry_out, sum_above, summands};
 use super::{LIMIT, Shamir, inject};
-use crate::polynomial::PolynomialBits;
+use crate::polynomial::{Field, PolynomialBits, Together, deal_alone};
 use crate::share::plane_words;
-use crate::{BitShare, Result};
+use crate::{BitShare, Error, Result};
 use privity_ring::kernels::bits::to_planes;
 use privity_ring::{M61, Ring, Shape, Tensor, mersenne};
 
@@ -86,16 +86,21 @@ fn fast(p: &mut Shamir, values: &[u64], shift: u32) -> Result<Vec<u64>> {
     };
     let mut parts = p.deal_numbers(2 * len, mine)?;
     let tops: Vec<Vec<u64>> = parts.iter_mut().map(|part| part.split_off(len)).collect();
-    let both = p.reduce_numbers(len, || {
-        let mut both = vec![0; len];
-        mersenne::mul_into(&mut both, &tops[0], &tops[1]);
+    let wraps = either(p, &tops)?;
+    Ok(recombine(&parts, &[(0, &wraps)], shift))
+}
+
+/// Of two bits as numbers: `a or b = a + b - a b`.
+fn either(p: &mut Shamir, bits: &[Vec<u64>]) -> Result<Vec<u64>> {
+    let both = p.reduce_numbers(bits[0].len(), || {
+        let mut both = vec![0; bits[0].len()];
+        mersenne::mul_into(&mut both, &bits[0], &bits[1]);
         both
     })?;
-    // a or b = a + b - a b
-    let mut wraps = tops[0].clone();
-    mersenne::add_assign(&mut wraps, &tops[1]);
-    mersenne::add_scaled(&mut wraps, M61::from_u64(1).negated(), &both);
-    Ok(recombine(&parts, &[(0, &wraps)], shift))
+    let mut either = bits[0].clone();
+    mersenne::add_assign(&mut either, &bits[1]);
+    mersenne::add_scaled(&mut either, M61::from_u64(1).negated(), &both);
+    Ok(either)
 }
 
 /// Spec 5.4: any `t`: how often the sum goes beyond `p`, and what the lower parts carry, is counted in bits.
@@ -156,16 +161,22 @@ pub(super) fn upper_bits(t: usize) -> usize {
 /// Spec 5.3: how often the sum of the parties' weighted shares goes beyond `p`, in binary: from 0 to `t`. Of values below `2^60` with the offset,
 /// the sum of the summands' upper bits and `t + 1` tells.
 fn wraps(p: &mut Shamir, numbers: Vec<PolynomialBits>) -> Result<PolynomialBits> {
-    let (t, upper, len) = (p.threshold, upper_bits(p.threshold), numbers[0].len());
+    let (t, upper) = (p.threshold, upper_bits(p.threshold));
     if t == 1 {
         let both = and(p, &[(&numbers[0], &numbers[1])])?.remove(0);
         return Ok(numbers[0].xor(&numbers[1]).xor(&both));
     }
-    let width = upper + digits(t);
+    overflows(p, &numbers, upper)
+}
+
+/// Spec 5.3: the sum of so many numbers of `upper` bits, and of one for each of them, above those bits.
+fn overflows(p: &mut Shamir, numbers: &[PolynomialBits], upper: usize) -> Result<PolynomialBits> {
+    let (len, count) = (numbers[0].len(), numbers.len());
+    let width = upper + digits(count - 1);
     let mut numbers: Vec<PolynomialBits> = numbers.iter().map(|x| extended(x, width)).collect();
     let zero = PolynomialBits::zeros(p.bits.field, len, width);
     let (zero, one) = (zero.plane(0), zero.plane(0).inverted());
-    let digits: Vec<&PolynomialBits> = (0..width).map(|i| if (t + 1) >> i & 1 == 1 { &one } else { &zero }).collect();
+    let digits: Vec<&PolynomialBits> = (0..width).map(|i| if count >> i & 1 == 1 { &one } else { &zero }).collect();
     numbers.push(PolynomialBits::above(&digits));
     sum_above(p, numbers, upper)
 }
@@ -179,4 +190,89 @@ pub(super) fn a2b(p: &mut Shamir, x: &Tensor<M61>, width: u32) -> Result<Polynom
     let [a, b] = summands(p, &values)?;
     let carry = carry_out(p, &a, &b, true)?;
     add(p, &a.planes(0, width), &b.planes(0, width), &carry)
+}
+
+/// Spec 18: summands of some parties, modulo 2^64, of numbers of magnitudes below 2^60.
+pub(super) fn from_additive(
+    p: &mut Shamir,
+    holders: &[usize],
+    shape: &Shape,
+    mine: Option<&Tensor<u64>>,
+) -> Result<Tensor<M61>> {
+    let (me, n) = (p.party.me(), p.party.n());
+    let distinct = holders.iter().enumerate().all(|(i, holder)| *holder < n && !holders[..i].contains(holder));
+    if !distinct || holders.len() < 2 {
+        let problem = format!("summands of parties {holders:?}; two or more different ones of {n} hold them");
+        return Err(Error::Parameter { operation: "summands", problem });
+    }
+    if holders.contains(&me) != mine.is_some() || mine.is_some_and(|x| x.shape() != shape) {
+        return Err(Error::Input {
+            owner: me,
+            problem: "those who hold summands, and no others, give them in the declared shape",
+        });
+    }
+    let mut own = mine.map(|x| x.data().to_vec()).unwrap_or_default();
+    if holders[0] == me {
+        own.iter_mut().for_each(|x| *x = x.wrapping_add(1 << TOP));
+    }
+    let mut numbers = Vec::with_capacity(shape.len());
+    for from in (0..shape.len()).step_by(AT_ONCE) {
+        let len = AT_ONCE.min(shape.len() - from);
+        let own = if mine.is_some() { &own[from..from + len] } else { &[] };
+        numbers.extend(match holders.len() {
+            2 => from_two(p, holders, len, own)?,
+            _ => from_many(p, holders, len, own)?,
+        });
+    }
+    mersenne::offset_assign(&mut numbers, M61::power_of_two(TOP).negated());
+    Ok(Tensor::new(shape.clone(), mersenne::elements(numbers)))
+}
+
+/// Words as residues, as dealt.
+fn residues(words: &[u64]) -> Vec<u64> {
+    let mut residues = words.to_vec();
+    mersenne::reduce_all(&mut residues);
+    residues
+}
+
+/// Spec 18.2: of two, the sum went beyond 2^64 if and only if one of them has its top bit set.
+fn from_two(p: &mut Shamir, holders: &[usize], len: usize, own: &[u64]) -> Result<Vec<u64>> {
+    let code = p.numbers.clone();
+    let mine = || {
+        let mut words = residues(own);
+        words.extend(own.iter().map(|x| x >> 63));
+        words
+    };
+    let mut parts = deal_alone(&mut p.party, &code, holders, 2 * len, Together::Apart, mine)?;
+    let tops: Vec<Vec<u64>> = parts.iter_mut().map(|part| part.split_off(len)).collect();
+    let wraps = either(p, &tops)?;
+    let mut sum = parts.remove(0);
+    mersenne::add_assign(&mut sum, &parts[0]);
+    mersenne::add_scaled(&mut sum, M61::power_of_two(64).negated(), &wraps);
+    Ok(sum)
+}
+
+/// Upper bits of summands that tell how often the sum of so many goes beyond 2^64.
+pub(super) fn upper_bits_of(summands: usize) -> usize {
+    summands.next_power_of_two().ilog2() as usize + 1
+}
+
+/// Spec 18.3: of more, that is counted in bits.
+fn from_many(p: &mut Shamir, holders: &[usize], len: usize, own: &[u64]) -> Result<Vec<u64>> {
+    let (numbers, bits) = (p.numbers.clone(), p.bits.clone());
+    let mut sum = deal_alone(&mut p.party, &numbers, holders, len, Together::Added, || residues(own))?.remove(0);
+    let upper = upper_bits_of(holders.len());
+    let words = upper * plane_words(len);
+    let mine = || {
+        let mut words_of_bits = planes(&own.iter().map(|x| x >> (64 - upper)).collect::<Vec<_>>(), upper);
+        words_of_bits.resize(bits.field.parts() * words, 0);
+        words_of_bits
+    };
+    let dealt = deal_alone(&mut p.party, &bits, holders, words, Together::Apart, mine)?;
+    let dealt: Vec<_> = dealt.into_iter().map(|words| PolynomialBits::new(bits.field, len, upper, words)).collect();
+    let wraps = overflows(p, &dealt, upper)?;
+    for (place, bit) in places(&inject::to_numbers(p, &[&wraps])?) {
+        mersenne::add_scaled(&mut sum, M61::power_of_two(64 + place).negated(), bit);
+    }
+    Ok(sum)
 }

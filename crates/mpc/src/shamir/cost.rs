@@ -1,10 +1,10 @@
 //! Declared messages of every operation. Tests hold measured traffic against these, to the byte and to the round.
 
 use super::boolean::{AT_ONCE, BITS};
-use super::convert::{digits, groups, upper_bits};
+use super::convert::{digits, groups, upper_bits, upper_bits_of};
 use super::verify::PARTS;
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
-use crate::polynomial::{Binary, Code, Field, Prime, batches};
+use crate::polynomial::{Binary, Code, Field, Packing, Prime, batches};
 use crate::share::plane_words;
 use crate::{Error, Origin, Recipients, Result, TruncMode};
 use privity_ring::Bilinear;
@@ -20,6 +20,20 @@ pub struct ShamirCosts {
     surviving: bool,
     /// Whether products are verified, and the length of the vectors that they come down to since the last verification.
     owed: Option<Cell<Option<usize>>>,
+}
+
+/// Some parties deal `len` words in each part.
+pub(crate) fn deal<F: Field>(clock: &mut Clock, code: &Code<F>, dealers: &[usize], len: usize) {
+    for batch in batches(len, code.field.parts()) {
+        let mut posted = Vec::new();
+        for (_, range) in batch {
+            let bytes = 8 * (code.field.parts() * range.len()) as u64;
+            for dealer in dealers {
+                posted.extend(code.dealing(*dealer).told.iter().map(|(to, _)| clock.send(*dealer, *to, bytes)));
+            }
+        }
+        posted.into_iter().for_each(|arrival| clock.recv(arrival));
+    }
 }
 
 impl ShamirCosts {
@@ -44,18 +58,8 @@ impl ShamirCosts {
         ShamirCosts { surviving: true, ..Self::new(parties, threshold, mode) }
     }
 
-    /// The first so many parties deal `len` words in each part.
     fn deal<F: Field>(&self, clock: &mut Clock, code: &Code<F>, dealers: &[usize], len: usize) {
-        for batch in batches(len, code.field.parts()) {
-            let mut posted = Vec::new();
-            for (_, range) in batch {
-                let bytes = 8 * (code.field.parts() * range.len()) as u64;
-                for dealer in dealers {
-                    posted.extend(code.dealing(*dealer).told.iter().map(|(to, _)| clock.send(*dealer, *to, bytes)));
-                }
-            }
-            posted.into_iter().for_each(|arrival| clock.recv(arrival));
-        }
+        deal(clock, code, dealers, len);
         if self.surviving {
             self.acknowledge(clock);
         }
@@ -77,6 +81,7 @@ impl ShamirCosts {
     }
     fn public_coins(&self, clock: &mut Clock) {
         self.random(clock);
+        self.exchange(clock, 1);
         self.exchange(clock, 2);
     }
     fn first(&self, count: usize) -> Vec<usize> {
@@ -174,6 +179,61 @@ impl ShamirCosts {
     }
 }
 
+/// What the trait has no place for.
+impl ShamirCosts {
+    /// A robust opening of `len` elements, nobody absent.
+    pub fn open_robustly(&self, clock: &mut Clock, len: usize, to: Recipients) {
+        let all = self.numbers.parties();
+        for batch in batches(len, 1) {
+            let mut posted = Vec::new();
+            for (_, range) in batch {
+                let bytes = 8 * range.len() as u64;
+                let pairs = all.iter().flat_map(|teller| all.iter().map(move |r| (*teller, *r)));
+                let told = pairs.filter(|(teller, r)| to.contains(*r) && teller != r);
+                posted.extend(told.map(|(teller, r)| clock.send(teller, r, bytes)));
+            }
+            posted.into_iter().for_each(|arrival| clock.recv(arrival));
+        }
+    }
+    /// `len` numbers from the summands of these parties.
+    pub fn from_additive(&self, clock: &mut Clock, holders: &[usize], len: usize) {
+        let m = holders.len();
+        for from in (0..len).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(len - from);
+            if m == 2 {
+                self.deal(clock, &self.numbers, holders, 2 * len);
+                self.reduce_numbers(clock, len);
+                continue;
+            }
+            let upper = upper_bits_of(m);
+            self.deal(clock, &self.numbers, holders, len);
+            self.deal(clock, &self.bits, holders, upper * plane_words(len));
+            self.sum_above(clock, len, upper + digits(m - 1), m + 1, upper);
+            self.to_numbers(clock, digits(m - 1) * len);
+        }
+    }
+    /// A packed input of `len` elements.
+    pub fn input_packed(&self, clock: &mut Clock, packing: &Packing, owner: usize, len: usize) {
+        self.deal(clock, &packing.packed, &[owner], packing.polynomials(len));
+    }
+    /// Packing of `len` elements.
+    pub fn pack(&self, clock: &mut Clock, packing: &Packing, len: usize) {
+        let [dealers, ..] = packing.dealers();
+        self.deal(clock, &packing.packed, &dealers, packing.polynomials(len));
+    }
+    /// Packed products, or sums of them, of these lengths.
+    pub fn products_packed(&self, clock: &mut Clock, packing: &Packing, lens: &[usize]) {
+        let [_, dealers, _] = packing.dealers();
+        let polynomials = lens.iter().map(|len| packing.polynomials(*len)).sum();
+        self.deal(clock, &packing.packed, &dealers, polynomials);
+    }
+    /// Unpacking of `len` elements.
+    pub fn unpack(&self, clock: &mut Clock, packing: &Packing, len: usize) {
+        let [_, _, dealers] = packing.dealers();
+        self.deal(clock, &packing.plain, &dealers, packing.slots() * packing.polynomials(len));
+    }
+}
+
 /// Why there is no sine series.
 pub(super) fn no_harmonics() -> Error {
     let problem = "a sine series needs values masked by one party that knows the mask, which no party may here; use the piecewise sigmoid";
@@ -240,14 +300,18 @@ impl Costs for ShamirCosts {
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
         let unarmed = jobs.iter().flat_map(|(len, terms)| terms.iter().filter(|t| !t.armed).map(move |_| *len));
         self.to_numbers(clock, unarmed.sum());
-        let multiplied = jobs.iter().filter(|(_, terms)| terms.iter().any(|t| t.secret));
-        self.reduce_numbers(clock, multiplied.map(|(len, _)| *len).sum());
+        let multiplied: Vec<usize> =
+            jobs.iter().filter(|(_, terms)| terms.iter().any(|t| t.secret)).map(|(len, _)| *len).collect();
+        if !multiplied.is_empty() {
+            self.reduce_numbers(clock, multiplied.iter().sum());
+        }
     }
     fn verifies_late(&self) -> bool {
         self.owed.is_some()
     }
     fn settle(&self, clock: &mut Clock) {
-        let Some(mut len) = self.owed.as_ref().and_then(Cell::take) else { return };
+        let Some(owed) = &self.owed else { return };
+        let Some(mut len) = owed.take() else { return self.exchange(clock, 1) };
         self.public_coins(clock);
         while len > PARTS {
             len = len.div_ceil(PARTS);

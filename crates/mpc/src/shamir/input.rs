@@ -1,9 +1,9 @@
 //! Sharing inputs and opening results. Spec 3.
 
 use super::{Dealers, Shamir, verify};
-use crate::polynomial::{Fault, Field, OPENING, Prime, Together, batches, weights};
+use crate::polynomial::{Fault, Field, OPENING, Prime, Together, Told, batches, correctable, read, weights};
 use crate::protocol::check_input;
-use crate::{Recipients, Result};
+use crate::{Error, Recipients, Result};
 use privity_net::NetError;
 use privity_ring::{M61, Shape, Tensor, mersenne};
 use std::ops::Range;
@@ -11,6 +11,9 @@ use std::ops::Range;
 /// Spec 3.1: the owner deals.
 pub(super) fn input(p: &mut Shamir, owner: usize, shape: &Shape, x: Option<&Tensor<M61>>) -> Result<Tensor<M61>> {
     let given = check_input(owner, p.party.me(), shape, x)?;
+    if let Some(debt) = &mut p.debt {
+        debt.dealt();
+    }
     let mine = |_: &Shamir| given.map(|x| mersenne::words(x.data()).to_vec()).unwrap_or_default();
     let numbers = |p: &Shamir| p.numbers.clone();
     let mut dealt = p.dealt_by(numbers, Dealers::Only(owner), (shape.len(), Together::Added), mine)?;
@@ -54,7 +57,7 @@ pub(super) fn open(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Op
     Ok(to.contains(me).then(|| tensor(x.shape(), recombined(&known, told))))
 }
 
-/// Spec 16.6: all tell each recipient, which holds the shares against each other; then all tell all whether they were consistent.
+/// Spec 19.6: all tell each recipient, which holds the shares against each other; then all tell all whether they were consistent.
 fn open_verified(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Option<Tensor<M61>>> {
     let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
     let words = mersenne::words(x.data());
@@ -146,4 +149,71 @@ fn told_by(
         }
     }
     Ok(Some(share))
+}
+
+/// What a robust opening gives a recipient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Robust {
+    /// The value.
+    pub value: Tensor<M61>,
+    /// Parties that told this recipient wrong shares, which were corrected.
+    pub wrong: Vec<usize>,
+    /// Parties that told it nothing, or only a part.
+    pub absent: Vec<usize>,
+}
+
+/// Spec 15.1: every party tells every recipient its shares.
+pub(super) fn open_robustly(p: &mut Shamir, x: &Tensor<M61>, to: Recipients, liars: usize) -> Result<Option<Robust>> {
+    let (n, degree) = (p.party.n(), p.threshold);
+    if correctable(n, degree, liars).is_none() {
+        let problem = format!(
+            "wrong shares of {liars} of {n} parties cannot be noticed where {degree} may pool theirs: at most {} can",
+            n - degree - 1
+        );
+        return Err(Error::Parameter { operation: "open", problem });
+    }
+    p.party.link().tolerate(true);
+    let told = tell(p, x, to);
+    p.party.link().tolerate(false);
+    let (told, trouble) = told?;
+    if !to.contains(p.party.me()) {
+        return Ok(None);
+    }
+    if let (None, Some((_, error))) = (correctable(told.len(), degree, liars), trouble.first()) {
+        return Err(error.clone());
+    }
+    let read = read(degree, liars, told).ok_or(Error::Cheating { check: "the comparison of an opening's shares" })?;
+    let absent = trouble.into_iter().map(|(teller, _)| teller).collect();
+    Ok(Some(Robust { value: tensor(x.shape(), read.0), wrong: read.1, absent }))
+}
+
+/// What others told, this party's own shares with it, and the trouble with those who did not tell all.
+type Heard = (Vec<Told>, Vec<(usize, Error)>);
+
+/// Spec 15.1: the exchange. Trouble with a party is that party's alone.
+fn tell(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Heard> {
+    let (me, step, code) = (p.party.me(), p.party.next_step(), p.numbers.clone());
+    let words = mersenne::words(x.data());
+    let others: Vec<usize> = code.parties().iter().copied().filter(|party| *party != me).collect();
+    let mut listening: Vec<usize> = others.iter().copied().filter(|party| to.contains(*party)).collect();
+    let blank = |party| Told { party, point: code.field.point(party), shares: vec![0; words.len()] };
+    let mut told: Vec<Told> = if to.contains(me) { others.iter().map(|party| blank(*party)).collect() } else { vec![] };
+    let mut trouble = Vec::new();
+    for batch in batches(words.len(), 1) {
+        // A recipient that cannot be reached has no claim to a share.
+        listening.retain(|r| batch.iter().all(|(tile, at)| p.party.send(*r, step, *tile, &words[at.clone()]).is_ok()));
+        told.retain_mut(|teller| {
+            let mut hear = |(tile, at): &(usize, std::ops::Range<usize>)| {
+                p.party.recv(teller.party, step, *tile, &mut teller.shares[at.clone()])
+            };
+            let heard = batch.iter().try_for_each(&mut hear);
+            heard.map_err(|error| trouble.push((teller.party, error))).is_ok()
+        });
+    }
+    told.iter_mut().for_each(|teller| code.field.received(&mut teller.shares));
+    if to.contains(me) {
+        told.push(Told { shares: words.to_vec(), ..blank(me) });
+        told.sort_by_key(|teller| teller.party);
+    }
+    Ok((told, trouble))
 }

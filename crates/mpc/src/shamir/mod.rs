@@ -13,11 +13,14 @@ mod input;
 mod verify;
 
 use crate::lanes::{self, Laned};
-pub use crate::polynomial::PolynomialBits;
-use crate::polynomial::{Binary, Code, Exchange, Fault, Field, Prime, Survivors, Together, deal};
+use crate::polynomial::{
+    ACKNOWLEDGED, Binary, Code, Exchange, Fault, Field, Prime, Survivors, Together, batches, deal,
+};
+pub use crate::polynomial::{Committee, Handover, PackedShare, Packing, PolynomialBits};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
+pub use input::Robust;
 use privity_net::NetError;
 use privity_ring::{M61, Shape, Tensor, mersenne};
 use std::sync::Arc;
@@ -89,7 +92,7 @@ impl Shamir {
         Ok(p)
     }
     /// Secure with abort against `t` of exactly `2 t + 1` parties that deviate as they like: products are verified before anything is opened.
-    /// Inputs, linear maps, products without division and openings only. Parties may abort apart from each other. Spec 16.
+    /// Inputs, linear maps, products without division and openings only. Parties may abort apart from each other. Spec 19.
     ///
     /// # Errors
     /// As [`Shamir::new`]; [`Error::Parameter`] for more parties: what one of them deals wrongly could then lie on no polynomial, and what
@@ -105,6 +108,17 @@ impl Shamir {
     }
     fn verifiable(&self, operation: &'static str, possible: bool) -> Result<()> {
         if self.debt.is_none() || possible { Ok(()) } else { Err(verify::unverified(operation)) }
+    }
+    /// What neither goes on without lost parties nor is verified.
+    fn plain(&self, operation: &'static str) -> Result<()> {
+        match self.survivors.is_none() && self.debt.is_none() {
+            true => Ok(()),
+            false => {
+                let problem =
+                    "is there only where parties are neither spared nor verify each other: use Shamir::new".into();
+                Err(Error::Parameter { operation, problem })
+            }
+        }
     }
     /// Parties that were lost on the way.
     pub fn lost(&self) -> Vec<usize> {
@@ -133,6 +147,46 @@ impl Shamir {
     pub fn into_parties(self) -> Vec<Party> {
         let lanes = self.lanes.into_iter().map(|lane| lane.party);
         std::iter::once(self.party).chain(lanes).collect()
+    }
+
+    /// How `slots` values are shared by one polynomial among these parties, for products of batches. Spec 16.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless there are two slots or more and `2 (threshold + slots - 1) < n`.
+    pub fn packing(&self, slots: usize) -> Result<Packing> {
+        self.plain("packing")?;
+        Packing::new(self.party.n(), self.threshold, slots)
+    }
+    /// Numbers of which some parties hold summands modulo 2^64, `mine` this party's if it is one of them: what a sharing over that ring becomes when it is
+    /// handed over. Under `rep3`, a value's are party 1's `A - l1` and party 2's `-l2`. Exact for magnitudes below 2^60; of others something else comes
+    /// out. Two summands: 2 rounds, two dealings each and a product an element; `m` of them: as in [`ShamirCosts::from_additive`]. Spec 18.
+    ///
+    /// [`ShamirCosts::from_additive`]: cost::ShamirCosts::from_additive
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless two or more different parties hold summands, [`Error::Input`] if not exactly they give them; the network.
+    pub fn from_additive(
+        &mut self,
+        holders: &[usize],
+        shape: &Shape,
+        mine: Option<&Tensor<u64>>,
+    ) -> Result<Tensor<M61>> {
+        self.plain("summands")?;
+        self.scope("summands", |p| convert::from_additive(p, holders, shape, mine))
+    }
+    /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
+    /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to
+    /// `min(liars, spare / 2, spare - liars)` parties are corrected and the parties named; of more, they may be. More than `liars` may make a value
+    /// up. Recipients each judge by what they were told. One round, `8 len` bytes from every party to every recipient.
+    /// Spec 15.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if `liars > n - t - 1`; [`Error::Net`] if too few tell their shares, [`Error::Cheating`] if wrong ones cannot be
+    /// corrected: a recipient then has no value, but what it was told.
+    pub fn open_robustly(&mut self, x: &Tensor<M61>, to: Recipients, liars: usize) -> Result<Option<Robust>> {
+        self.plain("a robust opening")?;
+        self.party.not_in_a_lane("open")?;
+        self.scope("open", |p| input::open_robustly(p, x, to, liars))
     }
 
     /// Each of the first `t + 1` parties deals a vector of numbers that it makes from its weight: weighted shares add up to the secret. Spec 2.
@@ -218,12 +272,21 @@ impl Shamir {
     ) -> Result<Vec<Vec<u64>>> {
         let step = self.party.next_step();
         loop {
+            self.enough()?;
             let code = code(self);
+            if let Some(survivors) = &mut self.survivors {
+                survivors.begin(step);
+                if code.parties().iter().any(|party| survivors.lost(*party)) {
+                    // Missed in an opening, where that is no matter: it must be agreed on before anything is dealt without that party.
+                    self.agree(Fault::Lost)?;
+                    continue;
+                }
+                fits(len, code.field.parts())?;
+            }
             let dealing = self.dealing(&code, dealers)?;
             let vector = if dealing.contains(&self.party.me()) { mine(self) } else { Vec::new() };
             let mut survivors = self.survivors.as_mut();
             if let Some(survivors) = &mut survivors {
-                survivors.begin(step);
                 self.dealt_in = survivors.view();
             }
             let exchange = Exchange { party: &mut self.party, survivors: survivors.as_deref_mut() };
@@ -253,11 +316,22 @@ impl Shamir {
         let counts = survivors.agree(&mut self.party, fault)?;
         let left = survivors.left();
         if left.len() <= self.threshold {
-            return Err(NetError::Closed { peer: self.lost()[0] }.into());
+            // Nothing can be dealt any more, but what was told before can be opened.
+            return Ok(counts);
         }
         self.numbers = Arc::new(Code::new(Prime, &left, self.threshold));
         self.bits = Arc::new(Code::new(self.bits.field, &left, self.threshold));
         Ok(counts)
+    }
+    /// Whether enough are left to multiply, and more than half of all: two sides of a network that is cut must not both go on.
+    fn enough(&self) -> Result<()> {
+        let Some(survivors) = &self.survivors else { return Ok(()) };
+        match self.lost().first() {
+            Some(lost) if survivors.left().len() < (2 * self.threshold + 1).max(self.party.n() / 2 + 1) => {
+                Err(NetError::Closed { peer: *lost }.into())
+            }
+            _ => Ok(()),
+        }
     }
     /// Those who deal: they must be left.
     fn dealing<F: Field>(&self, code: &Code<F>, dealers: Dealers) -> Result<Vec<usize>> {
@@ -269,6 +343,17 @@ impl Shamir {
                 let first = code.parties().get(..count).map(<[usize]>::to_vec);
                 first.ok_or_else(|| NetError::Closed { peer: lost() }.into())
             }
+        }
+    }
+}
+
+/// Whether the tiles of a dealing leave room for what marks views.
+fn fits(len: usize, parts: usize) -> Result<()> {
+    match batches(len, parts).map(|batch| batch.len()).sum::<usize>() < ACKNOWLEDGED {
+        true => Ok(()),
+        false => {
+            let problem = format!("{len} words at once are more than parties that go on without others can number");
+            Err(Error::Parameter { operation: "shamir", problem })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Verification of products before anything is opened. Spec 16.
+//! Verification of products before anything is opened. Spec 19.
 //!
 //! All products since the last verification become one inner product of two shared vectors and its claimed value, by public random
 //! coefficients; the vectors are shortened again and again (Goyal, Song); what is left of them is masked, opened and multiplied out.
@@ -15,7 +15,13 @@ pub(super) const PARTS: usize = 8;
 
 /// Products since the last verification, of shares as they were: clones share their elements.
 #[derive(Default)]
-pub(super) struct Debt(Vec<Claim>);
+pub(super) struct Debt {
+    claims: Vec<Claim>,
+    /// Whether anything was dealt since the last verdict.
+    dealt: bool,
+    /// Whether a verdict was bad: nothing is opened any more.
+    failed: bool,
+}
 
 struct Claim {
     op: Bilinear,
@@ -25,14 +31,22 @@ struct Claim {
 }
 
 impl Debt {
-    /// Spec 16.1: remembers products and what came of them.
+    /// Spec 19.1: remembers products and what came of them.
     pub(super) fn owe(&mut self, jobs: &[Product<'_, Tensor<M61>>], results: &[Tensor<M61>]) {
-        self.0.extend(jobs.iter().zip(results).filter(|(_, z)| !z.is_empty()).map(|(job, z)| Claim {
+        self.dealt = true;
+        self.claims.extend(jobs.iter().zip(results).filter(|(_, z)| !z.is_empty()).map(|(job, z)| Claim {
             op: job.op,
             x: job.x.clone(),
             y: job.y.clone(),
             z: z.clone(),
         }));
+    }
+}
+
+impl Debt {
+    /// Something was dealt that needs no proof, but to have arrived.
+    pub(super) fn dealt(&mut self) {
+        self.dealt = true;
     }
 }
 
@@ -43,20 +57,21 @@ struct InnerProduct {
     z: u64,
 }
 
-/// Spec 16.2 to 16.6: one verdict on all that is owed.
+/// Spec 19.2 to 19.6: one verdict on all that is owed.
 pub(super) fn settle(p: &mut Shamir) -> Result<()> {
     let Some(debt) = &mut p.debt else { return Ok(()) };
-    let claims = std::mem::take(&mut debt.0);
-    if claims.is_empty() {
+    if !debt.dealt && !debt.failed {
         return Ok(());
     }
-    let holds = check(p, &claims);
-    // A failed opening within the check is a verdict, too; the others must hear of it.
-    let holds = match holds {
-        Err(Error::Cheating { .. }) => Ok(false),
-        other => other,
-    }?;
-    verdict(p, holds, "verification of products")
+    let claims = std::mem::take(&mut debt.claims);
+    if debt.failed {
+        return Err(Error::Cheating { check: "an earlier verification" });
+    }
+    debt.failed = true;
+    let holds = claims.is_empty() || check(p, &claims)?;
+    verdict(p, holds, "verification of products")?;
+    p.debt = Some(Debt::default());
+    Ok(())
 }
 
 fn check(p: &mut Shamir, claims: &[Claim]) -> Result<bool> {
@@ -68,7 +83,7 @@ fn check(p: &mut Shamir, claims: &[Claim]) -> Result<bool> {
     last(p, all)
 }
 
-/// Spec 16.2: with a coefficient for each product; of a matrix product, the outer product of two vectors of coefficients.
+/// Spec 19.2: with a coefficient for each product; of a matrix product, the outer product of two vectors of coefficients.
 fn combined(claims: &[Claim], coins: &Prg) -> InnerProduct {
     let mut all = InnerProduct { x: Vec::new(), y: Vec::new(), z: 0 };
     for (index, claim) in claims.iter().enumerate() {
@@ -112,7 +127,7 @@ fn sum<const N: usize>(words: [u64; N]) -> u64 {
     words.into_iter().fold(0, |sum, word| mersenne::reduce(sum + word))
 }
 
-/// Spec 16.3: the parts are values at 1, 2, .. of polynomials; their product, a polynomial of twice the degree, is claimed at as many points as
+/// Spec 19.3: the parts are values at 1, 2, .. of polynomials; their product, a polynomial of twice the degree, is claimed at as many points as
 /// fix it, the last claim being what is left of the sum; at a random point, a claim about a vector as long as a part remains.
 fn shortened(p: &mut Shamir, mut all: InnerProduct) -> Result<InnerProduct> {
     let len = all.x.len().div_ceil(PARTS);
@@ -155,7 +170,7 @@ fn recombined_at(values: &[u64], at: M61) -> u64 {
     value_at(&values.iter().map(|value| &value[..]).collect::<Vec<_>>(), at)[0]
 }
 
-/// Spec 16.4: the elements that are left and a random one besides are values of polynomials; at a random point all is opened: uniform numbers but
+/// Spec 19.4: the elements that are left and a random one besides are values of polynomials; at a random point all is opened: uniform numbers but
 /// for their product.
 fn last(p: &mut Shamir, mut all: InnerProduct) -> Result<bool> {
     let masks = random(p, 2)?;
@@ -167,13 +182,16 @@ fn last(p: &mut Shamir, mut all: InnerProduct) -> Result<bool> {
     all.z = sum([all.z, product[0]]);
     let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(1).collect(), all.y.chunks_exact(1).collect());
     let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
+    if at.word() <= x.len() as u64 {
+        // There the mask would weigh nothing: nothing is opened. Coins are so once in 2^57 times.
+        return Ok(false);
+    }
     let shares = [value_at(&x, at)[0], value_at(&y, at)[0], recombined_at(&claimed, at)];
     let opened = open_to_all(p, &shares)?;
     Ok(mersenne::inner_product(&opened[..1], &opened[1..2]) == opened[2])
 }
 
-/// Shared numbers that nobody knows, dealt by all: so what is opened of them waits for every honest party to have done all before, and whoever
-/// deviates cannot make its earlier messages depend on it.
+/// Shared numbers that nobody knows, dealt by all.
 fn random(p: &mut Shamir, len: usize) -> Result<Vec<u64>> {
     let mut own = vec![0; len];
     for word in &mut own {
@@ -185,9 +203,12 @@ fn random(p: &mut Shamir, len: usize) -> Result<Vec<u64>> {
     Ok(p.dealt_by(numbers, all, (len, Together::Added), |_| own.clone())?.remove(0))
 }
 
-/// Spec 16.5: public randomness, fixed before it is known: two shared numbers, opened.
+/// Spec 19.5: public randomness, fixed before it is known: two shared numbers, opened.
 fn public_coins(p: &mut Shamir) -> Result<[u8; 16]> {
     let shares = random(p, 2)?;
+    // Only when all that was dealt, these numbers included, has arrived at everybody is a share of them told: else a corrupt party, told by one
+    // honest party, could choose what it still owes another, and with it the coins.
+    verdict(p, true, "arrival of what was dealt")?;
     let opened = open_to_all(p, &shares)?;
     let mut coins = [0; 16];
     coins.chunks_exact_mut(8).zip(opened).for_each(|(coin, word)| coin.copy_from_slice(&word.to_le_bytes()));
@@ -207,7 +228,7 @@ fn open_to_all(p: &mut Shamir, shares: &[u64]) -> Result<Vec<u64>> {
     consistent(p.threshold, told).ok_or(Error::Cheating { check: "consistency of opened shares" })
 }
 
-/// Spec 16.6: the secrets, if all parties' shares are of one polynomial of degree `t`.
+/// Spec 19.6: the secrets, if all parties' shares are of one polynomial of degree `t`.
 pub(super) fn consistent(t: usize, mut told: Vec<Vec<u64>>) -> Option<Vec<u64>> {
     told.iter_mut().for_each(|share| Prime.received(share));
     let first: Vec<usize> = (0..=t).collect();
@@ -224,7 +245,7 @@ pub(super) fn consistent(t: usize, mut told: Vec<Vec<u64>>) -> Option<Vec<u64>> 
     same.then(|| recombined(&first, told))
 }
 
-/// Spec 16.6: all tell all whether all holds; it does if all say so.
+/// Spec 19.6: all tell all whether all holds; it does if all say so.
 pub(super) fn verdict(p: &mut Shamir, holds: bool, check: &'static str) -> Result<()> {
     let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
     for peer in (0..n).filter(|peer| *peer != me) {

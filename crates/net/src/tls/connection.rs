@@ -34,6 +34,8 @@ pub(super) struct Connection {
     header_len: usize,
     /// A data frame whose payload has not been taken yet.
     data: Option<Header>,
+    /// Bytes of it that were dropped.
+    dropped: usize,
     goodbye: bool,
     ended: Option<NetError>,
 }
@@ -55,6 +57,7 @@ impl Connection {
             header: [0; HEADER],
             header_len: 0,
             data: None,
+            dropped: 0,
             goodbye: false,
             ended: None,
         })
@@ -160,6 +163,27 @@ impl Connection {
             return if self.goodbye { Err(NetError::Closed { peer: self.peer }) } else { Ok(None) };
         }
         Ok(self.data.map(|header| (header.tag, header.len)))
+    }
+
+    /// Drops data frames, as much of them as is there: nobody will take them.
+    pub fn drop_data(&mut self) -> Result<(), NetError> {
+        let mut scratch = [0; 4096];
+        while self.data.is_some() || self.next_header()? {
+            let len = self.data.map_or(0, |header| header.len);
+            while self.dropped < len {
+                let most = scratch.len().min(len - self.dropped);
+                match self.read_plain(&mut scratch[..most])? {
+                    0 => return Ok(()),
+                    n => self.dropped += n,
+                }
+            }
+            (self.data, self.dropped) = (None, 0);
+        }
+        Ok(())
+    }
+    /// Whether nothing can come or go any more.
+    pub fn over(&self) -> bool {
+        self.ended.is_some()
     }
 
     /// Handles control frames until a data frame or nothing more is there.

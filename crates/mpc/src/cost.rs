@@ -195,6 +195,8 @@ pub struct ProductCost {
     pub op: Bilinear,
     /// Elements of the result.
     pub len: usize,
+    /// Elements of both operands.
+    pub operands: usize,
     /// Multiply-adds of one plain evaluation.
     pub macs: u64,
     /// Bits shifted; 0 for a ring product.

@@ -133,6 +133,7 @@ impl<C: Costs> Protocol for Count<C> {
         let cost = |(j, (shape, shift)): (&Product<'_, Tensor<Unit>>, &(Shape, u32))| ProductCost {
             op: j.op,
             len: shape.len(),
+            operands: j.x.len() + j.y.len(),
             macs: j.op.macs(j.x.shape(), j.y.shape()),
             shift: *shift,
         };

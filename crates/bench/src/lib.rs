@@ -38,6 +38,8 @@ pub enum Adversary {
     Active,
     /// All parties but one are curious together, a dealer without data colludes with none of them: `additive`, see `--parties`.
     AllButOne,
+    /// The same parties deviate as they like, the dealer does not: `additive-mac`, see `--parties`.
+    AllButOneActive,
 }
 
 impl Adversary {
@@ -46,6 +48,7 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
+            Adversary::AllButOneActive => "additive-mac",
         }
     }
 }
@@ -56,7 +59,7 @@ impl Args {
         match self.adversary {
             Adversary::Passive => 3,
             Adversary::Active => 4,
-            Adversary::AllButOne => usize::from(self.parties) + 1,
+            Adversary::AllButOne | Adversary::AllButOneActive => usize::from(self.parties) + 1,
         }
     }
 }
@@ -67,7 +70,7 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
-    /// Parties of `all-but-one`, the dealer not counted.
+    /// Parties of `all-but-one` and `all-but-one-active`, the dealer not counted.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=7))]
     pub parties: u8,
     /// Work; all of them if not given.

@@ -3,6 +3,7 @@
 use crate::measure::{Measurement, measure};
 use crate::works::Work;
 use crate::{Adversary, Args, Line, LinkKind, RadixKind, plain};
+use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
 use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
@@ -149,6 +150,10 @@ fn party(
         Adversary::AllButOne => {
             let mut p = Rep3::additive(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
+        Adversary::AllButOneActive => {
+            let mut p = AdditiveMac::new(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, AdditiveMac::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
@@ -298,6 +303,10 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
         }
         Adversary::AllButOne => {
             let costs = Rep3Costs::additive(args.parties.into(), config.radix);
+            steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
+        }
+        Adversary::AllButOneActive => {
+            let costs = AdditiveMacCosts::new(args.parties.into(), config.radix);
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::Active => {

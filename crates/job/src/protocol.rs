@@ -3,6 +3,7 @@
 use crate::program::{self, Inputs, Outcome};
 use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
+use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::plain::Plain;
@@ -14,7 +15,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 3] = ["rep3", "rep4", "additive"];
+pub const NAMES: [&str; 4] = ["rep3", "rep4", "additive", "additive-mac"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum ProtocolName {
     Rep4,
     /// Two to seven parties, all but one of them curious together, and a dealer without rows, listed first, who colludes with nobody.
     Additive,
+    /// The same parties, all but one of them deviating as they like, and a dealer that follows the protocol and colludes with nobody.
+    AdditiveMac,
 }
 
 impl ProtocolName {
@@ -37,6 +40,7 @@ impl ProtocolName {
             "rep3" => Ok(ProtocolName::Rep3),
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
+            "additive-mac" => Ok(ProtocolName::AdditiveMac),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -49,6 +53,7 @@ impl ProtocolName {
             ProtocolName::Rep3 => "rep3",
             ProtocolName::Rep4 => "rep4",
             ProtocolName::Additive => "additive",
+            ProtocolName::AdditiveMac => "additive-mac",
         }
     }
     /// How many parties it takes, a helper or dealer included.
@@ -56,7 +61,7 @@ impl ProtocolName {
         match self {
             ProtocolName::Rep3 => 3..=3,
             ProtocolName::Rep4 => 4..=4,
-            ProtocolName::Additive => 3..=8,
+            ProtocolName::Additive | ProtocolName::AdditiveMac => 3..=8,
         }
     }
     /// The party that may or must be without rows, of so many; and whether it must.
@@ -64,14 +69,22 @@ impl ProtocolName {
         match self {
             ProtocolName::Rep3 => None,
             ProtocolName::Rep4 => Some((parties - 1, false)),
-            ProtocolName::Additive => Some((0, true)),
+            ProtocolName::Additive | ProtocolName::AdditiveMac => Some((0, true)),
         }
+    }
+    /// Whether the first participant deals and has no inputs.
+    pub fn dealt(self) -> bool {
+        matches!(self, ProtocolName::Additive | ProtocolName::AdditiveMac)
+    }
+    /// Whether it has sine series.
+    pub fn has_series(self) -> bool {
+        matches!(self, ProtocolName::Rep3 | ProtocolName::Additive)
     }
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
             ProtocolName::Rep3 | ProtocolName::Additive => "passive",
-            ProtocolName::Rep4 => "active",
+            ProtocolName::Rep4 | ProtocolName::AdditiveMac => "active",
         }
     }
     /// What it protects against, in plain words.
@@ -90,6 +103,13 @@ impl ProtocolName {
                 "additive: inputs stay hidden from all parties but one together, as long as they follow the protocol and the dealer, \
                  listed first, does too and colludes with nobody: the dealer must be another organisation than all parties; it has \
                  no rows and sees no value but what is opened to all; with any party's help it could read everything"
+            }
+            ProtocolName::AdditiveMac => {
+                "additive-mac: inputs stay hidden from all parties but one together and results are right or withheld from all, even if \
+                 those parties deviate from the protocol as they like, as long as the dealer, listed first, follows it and colludes with \
+                 nobody: the dealer must be another organisation than all parties; it has no rows and sees no value but what is opened \
+                 to all; with any party's help it could read everything; a party that gives false rows within the declared ranges is not \
+                 covered"
             }
         }
     }
@@ -145,6 +165,7 @@ pub fn execute(
         ProtocolName::Rep3 => run!(Rep3::new),
         ProtocolName::Rep4 => run!(Rep4::new),
         ProtocolName::Additive => run!(Rep3::additive),
+        ProtocolName::AdditiveMac => run!(AdditiveMac::new),
     }
 }
 
@@ -157,6 +178,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         ProtocolName::Rep3 => count(job, Rep3Costs::new(job.config().radix), speeds),
         ProtocolName::Rep4 => count(job, Rep4Costs { radix: job.config().radix }, speeds),
         ProtocolName::Additive => count(job, Rep3Costs::additive(job.owners(), job.config().radix), speeds),
+        ProtocolName::AdditiveMac => count(job, AdditiveMacCosts::new(job.owners(), job.config().radix), speeds),
     }
 }
 
@@ -182,6 +204,7 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Rep3 => seconds(&Rep3Costs::new(config.radix)),
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
+        ProtocolName::AdditiveMac => seconds(&AdditiveMacCosts::new(parties - 1, config.radix)),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the dealer deals, with tags; openings that are affine in it; deferred verification and the verdict. Spec 2, 3 and 10.
 
 use super::{AdditiveMac, DEALER};
-use crate::party::Party;
+use crate::party::{Draw, Holders, Party};
 use crate::{Error, Protocol, Result};
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use privity_net::NetError;
 use privity_prim::Transcript;
 use privity_ring::simd::vectorise;
+use zeroize::Zeroizing;
 
 /// Stream of a party's tag keys, of shares, and of a verifier's part of the tags of holder `i` (`TAG + i`).
 const KEYS: u8 = 1;
@@ -89,7 +90,7 @@ pub(super) fn words<T>(values: usize) -> usize {
 /// Tag keys of the session, and what was said since the last verdict.
 pub(super) struct Ledger {
     /// Spec 2.3: the key of each party, all at the dealer, elsewhere only the own one.
-    keys: Vec<[u64; 2]>,
+    keys: Zeroizing<Vec<[u64; 2]>>,
     /// Spec 3.3: tags of what this party told each other, and what they must be of what it was told.
     sent: Vec<Transcript>,
     received: Vec<Transcript>,
@@ -99,10 +100,9 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(party: &mut Party) -> Ledger {
         let (me, n, step) = (party.me(), party.n(), party.next_step());
-        let mut keys = vec![[0; 2]; n];
+        let mut keys = Zeroizing::new(vec![[0; 2]; n]);
         for (verifier, key) in keys.iter_mut().enumerate().skip(1).filter(|(v, _)| me == DEALER || me == *v) {
-            let holders = crate::party::Holders::of(&[DEALER, verifier]);
-            party.mask(holders, crate::party::Draw { step, label: KEYS, tile: 0 }, key);
+            party.mask(Holders::of(&[DEALER, verifier]), Draw { step, label: KEYS, tile: 0 }, key);
         }
         let mut ledger = Ledger { keys, sent: Vec::new(), received: Vec::new(), owed: false };
         ledger.turn_over(party, step);
@@ -213,7 +213,7 @@ pub(super) struct Dealt<T> {
 impl<T: Word> Dealt<T> {
     /// The receiving end of [`Draft::deal`].
     pub(super) fn receive(p: &mut AdditiveMac, step: u64, unit: usize, fixed: usize, free: usize) -> Result<Dealt<T>> {
-        let (total, me) = (fixed + free, p.me());
+        let total = fixed + free;
         let first = if p.is_last() { fixed } else { 0 };
         let of_peers = (p.last() - 1) * T::INSTANCES * total;
         let mut share = vec![T::ZERO; total];
@@ -224,7 +224,6 @@ impl<T: Word> Dealt<T> {
         tags.drain(..first);
         let mut keys = vec![T::ZERO; of_peers];
         for (peer, keys) in p.peers().zip(keys.chunks_exact_mut((T::INSTANCES * total).max(1))) {
-            debug_assert_ne!(peer, me);
             p.mask(DEALER, step, TAG + peer as u8, unit, cast_slice_mut(keys));
         }
         Ok(Dealt { total, share, tags, keys })

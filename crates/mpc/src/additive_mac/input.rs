@@ -76,7 +76,9 @@ pub(super) fn open(p: &mut AdditiveMac, x: &ArithmeticShare, to: Recipients) -> 
     }
     let mut mask = Tensor::zeros(x.x.shape());
     for (tile, range) in tiles(mask.len()) {
-        p.recv(DEALER, step, 2 + tile, &mut mask.data_mut()[range])?;
+        // Another recipient, which takes nothing, may keep the dealer waiting. A tile is one frame.
+        let tile_of_mask = &mut mask.data_mut()[range];
+        p.patiently(|p| p.recv(DEALER, step, 2 + tile, tile_of_mask))?;
     }
     Ok(Some(x.x.sub(&mask)))
 }

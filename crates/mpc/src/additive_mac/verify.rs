@@ -185,9 +185,10 @@ impl<T: Word> Draft<T> {
         for holder in p.online() {
             let share = &self.shares[(holder - 1) * total..holder * total];
             let first = if holder == last { self.fixed } else { 0 };
-            let mut message = vec![T::ZERO; first + (last - 1) * T::INSTANCES * total];
-            let (head, tags) = message.split_at_mut(first);
-            head.copy_from_slice(&share[..first]);
+            let of_others = (last - 1) * T::INSTANCES * total;
+            let mut message = vec![T::ZERO; of_others + first];
+            let (tags, chosen) = message.split_at_mut(of_others);
+            chosen.copy_from_slice(&share[..first]);
             let verifiers = p.online().filter(|verifier| *verifier != holder);
             for (verifier, tags) in verifiers.zip(tags.chunks_exact_mut(T::INSTANCES * total)) {
                 p.mask(verifier, self.step, TAG + holder as u8, self.unit, cast_slice_mut(tags));
@@ -218,10 +219,10 @@ impl<T: Word> Dealt<T> {
         let of_peers = (p.last() - 1) * T::INSTANCES * total;
         let mut share = vec![T::ZERO; total];
         p.mask(DEALER, step, SHARE, unit, cast_slice_mut(&mut share[first..]));
-        let mut tags = vec![T::ZERO; first + of_peers];
+        let mut tags = vec![T::ZERO; of_peers + first];
         p.recv(DEALER, step, unit, cast_slice_mut(&mut tags))?;
-        share[..first].copy_from_slice(&tags[..first]);
-        tags.drain(..first);
+        share[..first].copy_from_slice(&tags[of_peers..]);
+        tags.truncate(of_peers);
         let mut keys = vec![T::ZERO; of_peers];
         for (peer, keys) in p.peers().zip(keys.chunks_exact_mut((T::INSTANCES * total).max(1))) {
             p.mask(DEALER, step, TAG + peer as u8, unit, cast_slice_mut(keys));
@@ -238,11 +239,15 @@ impl<T: Word> Dealt<T> {
 
     /// Forgets the first `from` values.
     pub(super) fn keep_from(&mut self, from: usize) {
+        let (total, kept) = (self.total, self.total - from);
         for part in [&mut self.share, &mut self.tags, &mut self.keys] {
-            let kept = part.chunks_exact(self.total.max(1)).flat_map(|values| &values[from..]).copied().collect();
-            *part = kept;
+            let blocks = part.len() / total.max(1);
+            for block in 0..blocks {
+                part.copy_within(block * total + from..(block + 1) * total, block * kept);
+            }
+            part.truncate(blocks * kept);
         }
-        self.total -= from;
+        self.total = kept;
     }
 
     /// Spec 3.1 to 3.3: this party's part of an opening, `len` values affine in what was dealt, to all others; the tags of it, and the

@@ -38,6 +38,8 @@ pub enum Adversary {
     Active,
     /// All parties but one are curious together, a dealer without data colludes with none of them: `additive`, see `--parties`.
     AllButOne,
+    /// The same parties deviate as they like, the dealer does not: `additive-mac`, see `--parties`.
+    AllButOneActive,
     /// So many of the parties are curious together as `--threshold` says, fewer than half: `shamir`, see `--parties`.
     Minority,
     /// So many of `2 threshold + 1` parties deviate as they like: `shamir`, verified. Products without division only: W1 and W8.
@@ -54,6 +56,7 @@ impl Adversary {
             Adversary::AllButOne => "additive",
             Adversary::Minority | Adversary::MinorityActive => "shamir",
             Adversary::OneOfTwo => "gmw",
+            Adversary::AllButOneActive => "additive-mac",
         }
     }
 }
@@ -64,7 +67,7 @@ impl Args {
         match self.adversary {
             Adversary::Passive => 3,
             Adversary::Active => 4,
-            Adversary::AllButOne => usize::from(self.parties) + 1,
+            Adversary::AllButOne | Adversary::AllButOneActive => usize::from(self.parties) + 1,
             Adversary::Minority => self.parties.max(3).into(),
             Adversary::MinorityActive => usize::from(self.parties.max(3)) | 1,
             Adversary::OneOfTwo => 2,
@@ -82,7 +85,7 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
-    /// Parties of `all-but-one` (2 to 7, the dealer not counted) and `minority` (3 to 31).
+    /// Parties of `all-but-one` and `all-but-one-active` (2 to 7, the dealer not counted) and `minority` (3 to 31).
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=31))]
     pub parties: u8,
     /// Corrupt parties of `minority`; as many as can be if not given.

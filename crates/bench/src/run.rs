@@ -3,6 +3,7 @@
 use crate::measure::{Measurement, measure};
 use crate::works::Work;
 use crate::{Adversary, Args, Line, LinkKind, RadixKind, plain};
+use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
 use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
@@ -164,6 +165,10 @@ fn party(
             let mut p = Gmw::new(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Gmw::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
+        Adversary::AllButOneActive => {
+            let mut p = AdditiveMac::new(party, config(args))?.with_lanes(sessions)?;
+            (measure(&mut p, AdditiveMac::party, what, runs, MAX_SECONDS)?, p.into_parties())
+        }
         Adversary::Active => {
             let mut p = Rep4::new(party, config(args))?.with_lanes(sessions)?;
             (measure(&mut p, Rep4::party, what, runs, MAX_SECONDS)?, p.into_parties())
@@ -323,6 +328,10 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::OneOfTwo => steady_price(Count::new(config, GmwCosts, speeds), work, size, args.lanes.into()),
+        Adversary::AllButOneActive => {
+            let costs = AdditiveMacCosts::new(args.parties.into(), config.radix);
+            steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
+        }
         Adversary::Active => {
             steady_price(Count::new(config, Rep4Costs { radix: config.radix }, speeds), work, size, args.lanes.into())
         }

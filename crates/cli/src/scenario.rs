@@ -49,6 +49,8 @@ pub enum Adversary {
     Active,
     /// All parties but one, curious together, as long as a dealer without rows colludes with none of them: `additive`.
     AllButOne,
+    /// The same parties, deviating as they like: `additive-mac`.
+    AllButOneActive,
     /// Fewer than half of the parties, curious together: `shamir`. Of three that is one.
     Minority,
     /// Either of two parties, curious, and nobody else: `gmw`. Breast cancer only, by the first two hospitals.
@@ -230,7 +232,8 @@ fn job(
         rows,
         test_rows,
     };
-    let dealer = (choice.adversary == Adversary::AllButOne).then_some(("dealer", &(0, 0)));
+    let dealt = matches!(choice.adversary, Adversary::AllButOne | Adversary::AllButOneActive);
+    let dealer = dealt.then_some(("dealer", &(0, 0)));
     let helper = (choice.adversary == Adversary::Active).then_some(("helper", &(0, 0)));
     let parties = dealer.into_iter().chain(names.into_iter().zip(sizes)).chain(helper);
     let truncation = if choice.exact { Truncation::Exact } else { Truncation::Fast };
@@ -242,6 +245,7 @@ fn job(
             Adversary::AllButOne => "additive",
             Adversary::Minority => "shamir",
             Adversary::OneOfTwo => "gmw",
+            Adversary::AllButOneActive => "additive-mac",
         }
         .into(),
         participants: parties.map(participant).collect(),

@@ -42,6 +42,17 @@ fn two_owners_train_without_anybody_else() {
 }
 
 #[test]
+fn a_dealer_joins_where_all_but_one_may_deviate() {
+    let args = ["--epochs", "2", "--adversary", "all-but-one-active", "--exact", "--model", "mlp"];
+    let summary = demo("breast-cancer", &args);
+    assert_eq!(summary["adversary"], "active");
+    assert_eq!(summary["parties"].as_array().map(Vec::len), Some(4));
+    assert_eq!(summary["bytes_sent"], summary["bytes_planned"]);
+    assert_eq!(summary["rounds"], summary["rounds_planned"]);
+    assert_eq!(summary["secure"], summary["twin"]);
+}
+
+#[test]
 fn exact_mode_equals_the_twin() {
     let summary = demo("breast-cancer", &["--epochs", "2", "--exact", "--model", "mlp"]);
     assert_eq!(summary["secure"], summary["twin"]);

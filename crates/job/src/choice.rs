@@ -77,6 +77,14 @@ pub const TABLE: &[Row] = &[
         adversary: Adversary::Passive,
         colluding: |_| 1,
     },
+    Row {
+        protocol: ProtocolName::AdditiveMac,
+        takes: "two to seven owners and a dealer without rows",
+        withstands: "all owners but one that deviate together as they like, and the dealer alone, if it is curious",
+        runs: |owners, rowless| (2..=7).contains(&owners) && rowless == 1,
+        adversary: Adversary::Active,
+        colluding: |owners| owners - 1,
+    },
 ];
 
 impl Row {

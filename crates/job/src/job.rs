@@ -224,9 +224,7 @@ impl Job {
         match &self.file.outputs.metrics {
             _ if !evaluated => None,
             // A dealer learns nothing that it need not know to keep step.
-            None if self.protocol == ProtocolName::Additive => {
-                Some(Recipients::of(&(1..self.names().len()).collect::<Vec<_>>()))
-            }
+            None if self.protocol.dealt() => Some(Recipients::of(&(1..self.names().len()).collect::<Vec<_>>())),
             None => Some(Recipients::ALL),
             Some(names) => self.recipients(names),
         }
@@ -435,11 +433,11 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
         let helper = p.is_helper() && role;
         if p.rows == 0 && !helper {
             let remedy = "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any, and \
-                          the first of additive is a dealer without any";
+                          the first of additive and additive-mac is a dealer without any";
             return Err(ConfigError::field(key("rows"), "is 0", remedy));
         }
         if rowless == Some((i, true)) && !p.is_helper() {
-            let problem = "are given, and the first participant of additive is the dealer, who knows the masks of all";
+            let problem = "are given, and the first participant of additive and additive-mac is the dealer, who knows the masks of all";
             let remedy = "list first an organisation of its own, with rows = 0, that is none of the parties";
             return Err(ConfigError::field(key("rows"), problem, remedy));
         }
@@ -489,7 +487,7 @@ fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Re
         let problem = "is fourier, which needs fast truncation";
         return Err(ConfigError::field("model.sigmoid", problem, "use piecewise, or truncation = \"fast\""));
     }
-    if matches!(protocol, ProtocolName::Rep4 | ProtocolName::Gmw) && file.model.sigmoid == Sigmoid::Fourier {
+    if !protocol.has_series() && file.model.sigmoid == Sigmoid::Fourier {
         let problem = format!("is fourier, which {} does not have", protocol.name());
         return Err(ConfigError::field("model.sigmoid", problem, "use piecewise"));
     }
@@ -528,7 +526,7 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
             return Err(ConfigError::field(key, format!("names `{name}`, who is not a participant"), remedy));
         }
     }
-    if protocol == ProtocolName::Additive {
+    if protocol.dealt() {
         let dealer = &file.participants[0].name;
         let named = file.outputs.model.iter().chain(file.outputs.metrics.iter().flatten());
         if named.into_iter().any(|name| name == dealer) {
@@ -536,7 +534,7 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
             return Err(ConfigError::field("outputs", problem, "name parties with rows"));
         }
         if file.distillation.is_some() {
-            let problem = "takes noise of every party, and the dealer of additive has no inputs";
+            let problem = "takes noise of every party, and the dealer has no inputs";
             return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
         }
     }

@@ -4,6 +4,7 @@ use crate::file::OnLoss;
 use crate::program::{self, Inputs, Outcome};
 use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
+use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
@@ -18,7 +19,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 5] = ["rep3", "rep4", "additive", "gmw", "shamir"];
+pub const NAMES: [&str; 6] = ["rep3", "rep4", "additive", "additive-mac", "gmw", "shamir"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum ProtocolName {
     Shamir,
     /// Two parties and nobody else, either of them curious, none of them lying.
     Gmw,
+    /// The same parties, all but one of them deviating as they like, and a dealer that follows the protocol and colludes with nobody.
+    AdditiveMac,
 }
 
 impl ProtocolName {
@@ -47,6 +50,7 @@ impl ProtocolName {
             "additive" => Ok(ProtocolName::Additive),
             "shamir" => Ok(ProtocolName::Shamir),
             "gmw" => Ok(ProtocolName::Gmw),
+            "additive-mac" => Ok(ProtocolName::AdditiveMac),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
                 Err(ConfigError::field("protocol", format!("is `{name}`, which this version does not have"), remedy))
@@ -61,6 +65,7 @@ impl ProtocolName {
             ProtocolName::Additive => "additive",
             ProtocolName::Shamir => "shamir",
             ProtocolName::Gmw => "gmw",
+            ProtocolName::AdditiveMac => "additive-mac",
         }
     }
     /// How many parties it takes, a helper or dealer included.
@@ -68,7 +73,7 @@ impl ProtocolName {
         match self {
             ProtocolName::Rep3 => 3..=3,
             ProtocolName::Rep4 => 4..=4,
-            ProtocolName::Additive => 3..=8,
+            ProtocolName::Additive | ProtocolName::AdditiveMac => 3..=8,
             ProtocolName::Shamir => 3..=31,
             ProtocolName::Gmw => 2..=2,
         }
@@ -78,14 +83,22 @@ impl ProtocolName {
         match self {
             ProtocolName::Rep3 | ProtocolName::Gmw => None,
             ProtocolName::Rep4 | ProtocolName::Shamir => Some((parties - 1, false)),
-            ProtocolName::Additive => Some((0, true)),
+            ProtocolName::Additive | ProtocolName::AdditiveMac => Some((0, true)),
         }
+    }
+    /// Whether the first participant deals and has no inputs.
+    pub fn dealt(self) -> bool {
+        matches!(self, ProtocolName::Additive | ProtocolName::AdditiveMac)
+    }
+    /// Whether it has sine series.
+    pub fn has_series(self) -> bool {
+        matches!(self, ProtocolName::Rep3 | ProtocolName::Additive)
     }
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
             ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw | ProtocolName::Shamir => "passive",
-            ProtocolName::Rep4 => "active",
+            ProtocolName::Rep4 | ProtocolName::AdditiveMac => "active",
         }
     }
     /// What it protects against, in plain words.
@@ -112,6 +125,13 @@ impl ProtocolName {
             ProtocolName::Gmw => {
                 "gmw: two parties and nobody else; inputs stay hidden from the other party as long as both follow the protocol; one that \
                  deviates is not covered: it can falsify the results and may learn more than it should"
+            }
+            ProtocolName::AdditiveMac => {
+                "additive-mac: inputs stay hidden from all parties but one together and results are right or withheld from all, even if \
+                 those parties deviate from the protocol as they like, as long as the dealer, listed first, follows it and colludes with \
+                 nobody: the dealer must be another organisation than all parties; it has no rows and sees no value but what is opened \
+                 to all; with any party's help it could read everything; a party that gives false rows within the declared ranges is not \
+                 covered"
             }
         }
     }
@@ -178,6 +198,7 @@ pub fn execute(
         ProtocolName::Rep3 => run!(Rep3::new, inputs),
         ProtocolName::Rep4 => run!(Rep4::new, inputs),
         ProtocolName::Additive => run!(Rep3::additive, inputs),
+        ProtocolName::AdditiveMac => run!(AdditiveMac::new, inputs),
         ProtocolName::Gmw => run!(Gmw::new, inputs),
         ProtocolName::Shamir => {
             let start = if survives(job) { Shamir::surviving } else { Shamir::new };
@@ -205,6 +226,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
             count(job, costs(job.names().len(), job.threshold(), job.config().mode), speeds)
         }
         ProtocolName::Gmw => count(job, GmwCosts, speeds),
+        ProtocolName::AdditiveMac => count(job, AdditiveMacCosts::new(job.owners(), job.config().radix), speeds),
     }
 }
 
@@ -233,6 +255,7 @@ pub(crate) fn comparison_seconds(
         // The same for all fan-ins.
         ProtocolName::Shamir => 0.0,
         ProtocolName::Gmw => seconds(&GmwCosts),
+        ProtocolName::AdditiveMac => seconds(&AdditiveMacCosts::new(parties - 1, config.radix)),
     }
 }
 

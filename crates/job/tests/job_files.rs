@@ -147,7 +147,9 @@ fn a_dealer_is_none_of_the_parties() {
         "a dealer without any",
     );
     refused(common::dealt(1), "3 to 8");
-    refused(common::dealt(2).replacen("model = [\"east\"]", "model = [\"dealer\"]", 1), "who is to learn nothing");
+    for text in [common::dealt(2), common::dealt_and_tagged(2)] {
+        refused(text.replacen("model = [\"east\"]", "model = [\"dealer\"]", 1), "who is to learn nothing");
+    }
 }
 
 #[test]
@@ -294,6 +296,9 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
     );
     assert_eq!(chosen(common::dealt(3), active), ("rep4", Some(3)), "the dealer becomes the helper");
     assert_eq!(chosen(common::alone(), ""), ("gmw", None));
+    assert_eq!(chosen(common::dealt(2), active), ("additive-mac", Some(0)));
+    let both = "[protection]\nadversary = \"active\"\ncolluding = 2\n";
+    assert_eq!(chosen(common::dealt(3), both), ("additive-mac", Some(0)));
     let error = auto(common::JOB.into(), active).expect_err("three owners alone").to_string();
     assert!(
         error.contains("3 owners, 0 without rows, 1 of them may deviate")

@@ -217,17 +217,28 @@ fn parties_under_shamir_killed_anywhere_end_with_the_same_model() {
 }
 
 #[test]
+fn two_parties_that_tag_and_a_dealer_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::dealt_and_tagged(2).replace("model = [\"east\"]", "model = [\"north\"]"), 8);
+}
+
+#[test]
 fn a_share_that_was_altered_on_disk_is_noticed_before_anything_is_opened() {
-    let text = common::active().replace("epochs = 2", "epochs = 3");
-    let job = common::parse(&text).expect("a job");
-    let mut disks = vec![Disk::default(); 4];
+    altered_on_disk(&common::active(), 0..4);
+    // The dealer of additive-mac is trusted with what it kept.
+    altered_on_disk(&common::dealt_and_tagged(2), 1..3);
+    altered_on_disk(&common::dealt_and_tagged(3), 1..4);
+}
+
+fn altered_on_disk(text: &str, at: std::ops::Range<usize>) {
+    let job = common::parse(&text.replace("epochs = 2", "epochs = 3")).expect("a job");
+    let mut disks = vec![Disk::default(); at.end];
     assert!(attempt(&job, &mut disks, None).iter().all(|(result, _)| result.is_ok()));
     let epochs = newest_common(&disks).expect("an epoch before the last is kept");
-    for party in 0..4 {
+    for party in at.clone() {
         let mut altered = disks.clone();
         altered.iter_mut().for_each(|disk| disk.restore = Some(epochs));
         let kept = altered[party].kept.iter_mut().find(|kept| kept.epochs == epochs).expect("it is common");
-        // What counts of a kept sharing: A at the pair, the dealer's and the checker's L.
+        // What counts of a kept sharing: A, but at rep4's checker its L.
         let mut parts: Vec<_> = kept.shares[0].parts().into_iter().cloned().collect();
         parts[usize::from(party == 0)].data_mut()[3] ^= 1 << 20;
         kept.shares[0] = ArithmeticShare::from_parts(parts).expect("as many as before");

@@ -122,8 +122,15 @@ fn a_job_in_lanes_gives_what_it_gives_in_one() {
 
 #[test]
 fn two_or_three_parties_and_a_dealer_do_as_planned_and_as_the_twin() {
-    for (owners, mode) in [(2, "exact"), (3, "exact"), (2, "fast")] {
-        let text = common::dealt(owners).replace("\"fast\"", &format!("\"{mode}\""));
+    let kinds: [(fn(usize) -> String, _, _); 5] = [
+        (common::dealt, 2, "exact"),
+        (common::dealt, 3, "exact"),
+        (common::dealt, 2, "fast"),
+        (common::dealt_and_tagged, 2, "exact"),
+        (common::dealt_and_tagged, 3, "fast"),
+    ];
+    for (dealt, owners, mode) in kinds {
+        let text = dealt(owners).replace("\"fast\"", &format!("\"{mode}\""));
         let job = common::parse(&text).expect("a sound job");
         let plan = plan::plan(&job).expect("a plan");
         let done = finished(&job);

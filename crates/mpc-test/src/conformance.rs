@@ -1,6 +1,7 @@
 //! One suite for all protocols: a program, its inputs, and what must hold wherever it runs.
 
 use crate::{Shared, World};
+use privity_mpc::additive_mac::cost::AdditiveMacCosts;
 use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
@@ -74,6 +75,9 @@ const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7,
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.
 const TRANSFERRED: usize = 250_000;
+/// The same of `additive-mac`, and up to how many input elements: its batches are small, and what is dealt for a comparison has a
+/// kilobyte for each pair of parties.
+const ADDITIVE_MAC: [(usize, usize); 3] = [(2, 1 << 16), (3, 1 << 12), (4, 1 << 10)];
 
 /// Runs a program under every protocol: opened values must be the twin's within the tolerance, the bytes that each party
 /// sent to each other and the rounds it took must be the declared ones.
@@ -97,6 +101,11 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
     }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
+        let elements: usize = values.iter().map(Tensor::len).sum();
+        for (others, _) in ADDITIVE_MAC.into_iter().filter(|(_, most)| elements <= *most) {
+            let costs = AdditiveMacCosts::new(others, config.radix);
+            case.holds(World::additive_mac(config, others), costs, [1, 2, 1 + 2 % others]);
+        }
     }
     if program.transferred() && program.shapes().iter().map(Shape::len).sum::<usize>() <= TRANSFERRED {
         case.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);

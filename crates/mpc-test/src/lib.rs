@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod statistics;
+pub mod tamper;
 mod world;
 
 pub use world::{Shared, World};

@@ -1,5 +1,6 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
+use privity_mpc::additive_mac::AdditiveMac;
 use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
@@ -77,6 +78,17 @@ impl Shared for Gmw {
     }
 }
 
+impl Shared for AdditiveMac {
+    const PARTIES: usize = 3;
+    fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
+        let first = sessions.remove(0);
+        AdditiveMac::new(first, config)?.with_lanes(sessions)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
 /// The parties of a protocol in one process.
 pub struct World<P> {
     config: Config,
@@ -115,6 +127,13 @@ impl World<Shamir> {
     }
 }
 
+impl World<AdditiveMac> {
+    /// A dealer, party 0, and so many others.
+    pub fn additive_mac(config: Config, others: usize) -> Self {
+        World { parties: others + 1, ..World::new(config) }
+    }
+}
+
 impl<P: Shared> World<P> {
     /// Parties with fresh keys.
     pub fn new(config: Config) -> Self {
@@ -138,7 +157,12 @@ impl<P: Shared> World<P> {
 
     /// Parties whose keys are public constants: a run repeats to the byte.
     pub fn with_fixed_keys(config: Config, seed: u8) -> Self {
-        World { fixed_keys: Some(seed), ..World::new(config) }
+        World::new(config).fixed(seed)
+    }
+
+    /// The same, of parties that are already so many.
+    pub fn fixed(self, seed: u8) -> Self {
+        World { fixed_keys: Some(seed), ..self }
     }
 
     /// Parties that wait for a frame no longer than this.

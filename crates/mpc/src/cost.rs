@@ -197,6 +197,8 @@ pub struct ProductCost {
     pub len: usize,
     /// Its rows, if it is a matrix.
     pub rows: usize,
+    /// Elements of both operands.
+    pub operands: usize,
     /// Multiply-adds of one plain evaluation.
     pub macs: u64,
     /// Bits shifted; 0 for a ring product.

@@ -97,7 +97,14 @@ fn a_protocol_goes_on_with_what_comes_back() {
     back.price(&mut clock, LEN);
     costs.products(
         &mut clock,
-        &[privity_mpc::cost::ProductCost { op: privity_ring::Bilinear::Mul, len: LEN, macs: 0, shift: 0, rows: LEN }],
+        &[privity_mpc::cost::ProductCost {
+            op: privity_ring::Bilinear::Mul,
+            len: LEN,
+            macs: 0,
+            shift: 0,
+            rows: LEN,
+            operands: 2 * LEN,
+        }],
     );
     costs.open(&mut clock, LEN, Recipients::ALL);
     for (me, (opened, sent)) in parties.into_iter().enumerate() {

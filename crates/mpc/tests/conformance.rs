@@ -1,5 +1,6 @@
 //! Every operation under every protocol and configuration, against the twin and the price list.
 
+use privity_mpc::additive_mac::AdditiveMac;
 use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::Gmw;
@@ -11,7 +12,7 @@ use privity_mpc::rep3::{self, Rep3};
 use privity_mpc::rep4::cost::Rep4Costs;
 use privity_mpc::rep4::{FIRST, Rep4};
 use privity_mpc::{
-    BitShare, By, Config, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode,
+    BitShare, By, Config, Error, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode,
 };
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
@@ -453,6 +454,37 @@ fn openings_reach_their_recipients_and_nobody_else() {
 }
 
 #[test]
+fn what_additive_mac_opens_reaches_its_recipients_and_nobody_else() {
+    let value = Tensor::fill(&Shape::vector(5), 77u64);
+    for recipients in [vec![0], vec![1], vec![2], vec![3], vec![1, 3], vec![0, 2], vec![0, 1, 2, 3], vec![]] {
+        let opened = World::additive_mac(Config::default(), 3).run(|p| {
+            let x = p.input(1, value.shape(), (p.me() == 1).then_some(&value)).unwrap();
+            p.open(&x, Recipients::of(&recipients)).unwrap()
+        });
+        for (me, opened) in opened.into_iter().enumerate() {
+            assert_eq!(opened, recipients.contains(&me).then(|| value.clone()), "party {me} of {recipients:?}");
+        }
+    }
+}
+
+/// What it cannot do it says, and does nothing.
+#[test]
+fn additive_mac_refuses_series_other_protocols_shares_and_inputs_of_the_dealer() {
+    let refused = World::additive_mac(Config::default(), 2).run(|p| {
+        let shape = Shape::vector(1);
+        let x = p.public(&Tensor::zeros(&shape));
+        let given = (p.me() == 0).then(|| Tensor::zeros(&shape));
+        let parameter = |refused: Result<()>| matches!(refused, Err(Error::Parameter { .. }));
+        parameter(p.harmonics(&x, &Series::new(20, 16, &[0.5])).map(drop))
+            && parameter(p.refresh(&[&x], Origin::Joined).map(drop))
+            && parameter(p.refresh(&[&x], Origin::Without(1)).map(drop))
+            && matches!(p.input(0, &shape, given.as_ref()), Err(Error::Input { .. }))
+            && p.party().bytes_sent().iter().all(|sent| *sent == 0)
+    });
+    assert_eq!(refused, [true; 3]);
+}
+
+#[test]
 fn shares_show_no_data() {
     let planes = privity_mpc::share::Planes::from_values(&[12345], 16);
     assert!(!format!("{planes:?}").contains("12345"));
@@ -471,8 +503,9 @@ fn kept_shares_go_on_under_new_keys_and_without_a_party() {
     let want: Vec<u64> = x.data().iter().zip(y.data()).map(|(x, y)| x.wrapping_mul(*y)).collect();
     fn kept<P: Protocol<R = u64>>(p: &mut P, x: &Tensor<u64>, y: &Tensor<u64>) -> [P::A; 2] {
         let shape = x.shape();
-        let x = p.input(0, shape, (p.me() == 0).then_some(x)).expect("shared");
-        let y = p.input(1, shape, (p.me() == 1).then_some(y)).expect("shared");
+        let [one, other] = [p.owners().start, p.owners().start + 1];
+        let x = p.input(one, shape, (p.me() == one).then_some(x)).expect("shared");
+        let y = p.input(other, shape, (p.me() == other).then_some(y)).expect("shared");
         // A result of products, so that no mask is zero.
         let one = p.public(&Tensor::fill(shape, 1));
         let x = p.products(&[Product::mul(&x, &one, 0)]).expect("a product").remove(0);
@@ -486,6 +519,10 @@ fn kept_shares_go_on_under_new_keys_and_without_a_party() {
     }
     let three = World::<Rep3>::new(config).run(|p| kept(p, &x, &y));
     let again = World::<Rep3>::new(config).run(|p| go_on(p, &three[p.me()], Origin::Same));
+    assert!(again.iter().all(|z| *z == want));
+    let tagged = World::<AdditiveMac>::additive_mac(config, 3);
+    let dealt = tagged.run(|p| kept(p, &x, &y));
+    let again = tagged.run(|p| go_on(p, &dealt[p.me()], Origin::Same));
     assert!(again.iter().all(|z| *z == want));
     let four = World::<Rep4>::new(config).run(|p| kept(p, &x, &y));
     let again = World::<Rep4>::new(config).run(|p| go_on(p, &four[p.me()], Origin::Same));

@@ -119,6 +119,11 @@ pub fn polynomial(owners: usize) -> String {
     job
 }
 
+/// The same under `additive-mac`.
+pub fn dealt_and_tagged(owners: usize) -> String {
+    dealt(owners).replacen("\"additive\"", "\"additive-mac\"", 1)
+}
+
 /// What each participant brings, in their order: owners their tables, others nothing.
 pub fn encoded(job: &Job) -> Vec<Encoded<u64>> {
     let mut tables = tables().into_iter().cycle();

@@ -159,6 +159,7 @@ impl<C: Costs> Protocol for Count<C> {
             op: j.op,
             len: shape.len(),
             rows: shape.rows(),
+            operands: j.x.len() + j.y.len(),
             macs: j.op.macs(j.x.shape(), j.y.shape()),
             shift: *shift,
         };

@@ -10,7 +10,7 @@ pub fn check(files: &[File]) -> Vec<String> {
         let Some((protocol, _)) = protocol.filter(|_| !cited.is_empty()) else { continue };
         // Sharings by polynomials are shamir's.
         let protocol = if protocol == "polynomial" { "shamir" } else { protocol };
-        let text = format!("docs/protocols/{protocol}.md");
+        let text = format!("docs/protocols/{}.md", protocol.replace('_', "-"));
         let Some(spec) = files.iter().find(|f| f.path == text) else {
             found.push(format!("{}: cites a specification, but there is no {text}", file.path));
             continue;

@@ -133,6 +133,11 @@ impl Clock {
         self.time[party] += macs as f64 / self.speeds.macs;
     }
 
+    /// A party works on bytes that it neither sends nor receives.
+    pub fn work_on_bytes(&mut self, party: usize, bytes: u64) {
+        self.time[party] += bytes as f64 * self.speeds.byte;
+    }
+
     /// Books what follows under `operation`.
     pub fn enter(&mut self, operation: &'static str) {
         self.scopes.push(operation);

@@ -52,7 +52,10 @@ fn every_message_looks_uniform_whatever_the_inputs() {
             }
             assert!(messages.len() > 40, "most steps send something: {}", messages.len());
             for (place, bytes) in &messages {
-                let (score, bias) = (chi_square(bytes), bit_bias(bytes));
+                // Of the answers to a word of choices one in 66 half words is empty, always the same (docs/protocols/ot.md, 5.2).
+                let filled: Vec<u8> = bytes.chunks(4).filter(|half| *half != [0; 4]).flatten().copied().collect();
+                assert!(bytes.len() - filled.len() <= bytes.len() / 66 + 4, "{place:?} is not full");
+                let (score, bias) = (chi_square(&filled), bit_bias(&filled));
                 assert!(score < 7.0 && bias < 7.0, "{mode:?} {place:?}: {score} {bias}");
             }
             lengths.push(frames.iter().map(|f| (f.from, f.tag, f.payload.len())).collect::<Vec<_>>());

@@ -15,6 +15,8 @@ use std::ops::Range;
 pub(super) const FRAME: usize = 1 << 20;
 /// Words that the transfer of a word of choices sends.
 const CHOICE_WORDS: usize = 2 * WORD;
+/// Bytes that take a party about as long, to send or to receive, as one side of a transfer takes it: for predicted time alone.
+const TRANSFER: usize = 64;
 /// Words in flight of one exchange, about: what is larger is done in several, one after the other.
 const EXCHANGE: usize = 1 << 20;
 /// The same of a part.
@@ -156,6 +158,8 @@ fn exchange(clock: &mut Clock, sizes: impl Iterator<Item = Size> + Clone) {
     let sizes: Vec<Size> = sizes.collect();
     for group in groups(sizes.iter().copied()) {
         let total = Size::total(&sizes[group]);
+        let transfers = (total.choices[0] + total.choices[1]) * WORD;
+        [0, 1].into_iter().for_each(|party| clock.work_on_bytes(party, (TRANSFER * transfers) as u64));
         let message = |words: usize| if words > 0 { message_bytes(WORD * words) } else { 0 };
         for bytes in [total.choices.map(message), total.answers.map(|words| 8 * words)] {
             let posted: Vec<Arrival> = [0, 1].into_iter().flat_map(|from| post(clock, from, bytes[from])).collect();

@@ -168,3 +168,36 @@ fn what_is_not_verified_is_refused() {
     });
     assert_eq!(refused, [[true; 5]; 3]);
 }
+
+/// A corrupt party that withholds from one honest party what it deals for a coin must not be told the other's share of it: it could then choose the
+/// coin. The same for inputs and results.
+#[test]
+fn no_share_of_a_coin_or_a_result_is_told_before_all_have_what_was_dealt() {
+    let shape = Shape::vector(1);
+    // Steps: an input, perhaps a product and the dealing of coins, arrival, then shares.
+    for (multiplies, withheld, told) in [(true, 3, 5), (false, 1, 3)] {
+        let early = Arc::new(AtomicBool::new(false));
+        let (seen, dealt) = (early.clone(), Arc::new(AtomicBool::new(false)));
+        let withholds = dealt.clone();
+        let tamper: Tamper = Arc::new(move |frame: Frame| {
+            if (frame.from, frame.to) == (1, 0) && frame.tag.step >= told && frame.tag.step < 1 << 56 {
+                seen.store(true, Ordering::Relaxed);
+            }
+            if (frame.from, frame.to, frame.tag.step) == (0, 2, withheld) {
+                withholds.store(true, Ordering::Relaxed);
+                return vec![];
+            }
+            vec![frame]
+        });
+        let world = World::verified(Config::default(), 1).with_deadline(Duration::from_millis(500));
+        let ends = world.tampered(tamper, |p| {
+            let one = Tensor::fill(&shape, 1);
+            let x = p.input(0, &shape, (p.me() == 0).then_some(&one))?;
+            let z = if multiplies { p.products(&[Product::mul(&x, &x, 0)])?.remove(0).low_bits().clone() } else { x };
+            p.open(&z, Recipients::ALL)
+        });
+        assert!(dealt.load(Ordering::Relaxed), "the frame was there");
+        assert!(!early.load(Ordering::Relaxed), "party 1 told its share");
+        assert!(ends.iter().all(Result::is_err));
+    }
+}

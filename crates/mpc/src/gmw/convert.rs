@@ -108,7 +108,7 @@ impl Garbled {
         let OnShares { circuit, numbers, results } = on_shares;
         Garbled { schedule: Schedule::new(circuit), numbers: *numbers, results: *results }
     }
-    /// Bytes from the garbler and to it for each [`INSTANCES`] elements: Spec 14.
+    /// Bytes from the garbler and to it for each 64 elements: Spec 14.
     pub fn cost(&self) -> [u64; 2] {
         let (choices, own) = self.inputs();
         let labels = 16 + 32 * choices + 16 * own;

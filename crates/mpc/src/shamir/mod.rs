@@ -2,7 +2,7 @@
 //! over a small binary field. Spec: docs/protocols/shamir.md.
 //!
 //! A party's share is the value at its point of a random polynomial of degree `t`, whose value at zero is the secret. Every exchange is of one
-//! kind: some parties deal vectors of theirs among all ([`crate::polynomial::deal`]).
+//! kind: some parties deal vectors of theirs among all (`polynomial::deal`).
 
 mod arithmetic;
 mod boolean;

@@ -3,7 +3,7 @@
 use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::shamir::cost::ShamirCosts;
 use privity_mpc::shamir::{Robust, Shamir};
-use privity_mpc::{Config, Error, Protocol, Recipients, Result, TruncMode};
+use privity_mpc::{Config, Error, Party, Protocol, Recipients, Result, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
 use privity_net::NetError;
@@ -152,5 +152,26 @@ fn measured_traffic_is_as_declared() {
                 assert_eq!((sent, rounds), (declared, clock.rounds_of(me)), "({n}, {t}), party {me}");
             }
         }
+    }
+}
+
+/// What knows neither survivors nor verification is refused there.
+#[test]
+fn other_kinds_of_shamir_refuse() {
+    let refuses = |p: &mut Shamir| {
+        let x = Tensor::zeros(&Shape::vector(3));
+        let words = Tensor::zeros(&Shape::vector(3));
+        let errors = [
+            p.open_robustly(&x, Recipients::ALL, 1).err(),
+            p.packing(2).err(),
+            p.from_additive(&[0, 1], x.shape(), (p.me() < 2).then_some(&words)).err(),
+        ];
+        errors.iter().all(|error| matches!(error, Some(Error::Parameter { .. })))
+    };
+    assert!(World::verified(Config::default(), 2).run(refuses).into_iter().all(|refused| refused));
+    for link in privity_net::sim::mesh(6, Default::default()) {
+        let party = Party::with_fixed_keys_for_tests(Box::new(link), 1);
+        let mut surviving = Shamir::surviving(party, Config::default(), 1).expect("enough parties");
+        assert!(refuses(&mut surviving));
     }
 }

@@ -114,6 +114,45 @@ pub fn add_scaled(out: &mut [u64], c: M61, x: &[u64]) {
     vectorise(|| out.iter_mut().zip(x).for_each(|(o, x)| *o = reduce(*o + product(c, *x))));
 }
 
+/// `out = sum of w x` over vectors with their weights, all residues: nothing but the result is stored.
+pub fn combine(out: &mut [u64], terms: &[(M61, &[u64])]) {
+    vectorise(|| out.fill(0));
+    let (threes, rest) = terms.as_chunks::<3>();
+    threes.iter().for_each(|three| add_three(out, *three));
+    rest.iter().for_each(|(weight, x)| add_scaled(out, *weight, x));
+}
+
+/// The lower 31 bits of a residue and the upper 30. The second mask takes nothing away, but tells the compiler that half words are multiplied, of
+/// which vectors have products.
+#[inline(always)]
+fn parts(x: u64) -> (u64, u64) {
+    (x & ((1 << 31) - 1), x >> 31 & ((1 << 30) - 1))
+}
+
+/// `out += sum of w x` of three: products in parts are added up before they are reduced.
+fn add_three(out: &mut [u64], [(u, x), (v, y), (w, z)]: [(M61, &[u64]); 3]) {
+    let ((u0, u1), (v0, v1), (w0, w1)) = (parts(u.0), parts(v.0), parts(w.0));
+    vectorise(
+        #[inline(always)]
+        || {
+            for (out, (x, (y, z))) in out.iter_mut().zip(x.iter().zip(y.iter().zip(z))) {
+                let ((x0, x1), (y0, y1), (z0, z1)) = (parts(*x), parts(*y), parts(*z));
+                let low = x0 * u0 + y0 * v0 + z0 * w0;
+                let middle = x0 * u1 + x1 * u0 + y0 * v1 + y1 * v0 + z0 * w1 + z1 * w0;
+                let high = x1 * u1 + y1 * v1 + z1 * w1;
+                *out = reduce(*out + joined(low, middle, high));
+            }
+        },
+    );
+}
+
+/// `low + 2^31 middle + 2^62 high` below `2^63`, for sums of three products of parts, twice as many in the middle.
+#[inline(always)]
+fn joined(low: u64, middle: u64, high: u64) -> u64 {
+    let high = high << 1;
+    (low & P) + (low >> 61) + ((middle << 31) & P) + (middle >> 30) + (high & P) + (high >> 61)
+}
+
 /// `out += x`, all residues.
 pub fn add_assign(out: &mut [u64], x: &[u64]) {
     vectorise(|| out.iter_mut().zip(x).for_each(|(o, x)| *o = canonical(*o + *x)));
@@ -192,46 +231,24 @@ pub fn add_product(op: Bilinear, x: &Tensor<M61>, y: &Tensor<M61>, sum: &mut [u6
     }
 }
 
-/// Columns worked on at once: their sums stay in registers or next to them.
-const COLUMNS: usize = 64;
-/// Products that are added up before they are reduced: as many as fit a word, see [`strip`].
-const DEPTH: usize = 6;
+/// Columns worked on at once: their sums stay next to the registers.
+const COLUMNS: usize = 512;
 
-/// `c += a b`, `a` of `depth` columns, `b` of `width`. Row by row; sums of a few products are reduced together.
+/// `c += a b`, `a` of `depth` columns, `b` of `width`: row by row, a few rows of `b` at a time.
 fn matrix(c: &mut [u64], a: &[u64], b: &[u64], depth: usize, width: usize) {
     if depth == 0 || width == 0 {
         return;
     }
-    for (row, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(width)) {
-        for from in (0..width).step_by(COLUMNS) {
-            let to = width.min(from + COLUMNS);
-            vectorise(
-                #[inline(always)]
-                || {
-                    for (k, few) in row.chunks(DEPTH).enumerate() {
-                        strip(&mut c[from..to], few, &b[k * DEPTH * width..], from, width);
-                    }
-                },
-            );
+    for from in (0..width).step_by(COLUMNS) {
+        let to = width.min(from + COLUMNS);
+        for (row, c) in a.chunks_exact(depth).zip(c.chunks_exact_mut(width)) {
+            let c = &mut c[from..to];
+            let term = |k: usize| (M61(row[k]), &b[k * width + from..k * width + to]);
+            let whole = depth / 3 * 3;
+            (0..whole).step_by(3).for_each(|k| add_three(c, [term(k), term(k + 1), term(k + 2)]));
+            (whole..depth).map(term).for_each(|(weight, x)| add_scaled(c, weight, x));
         }
     }
-}
-
-/// One strip of a row: `c += sum_k few_k b_k`.
-#[inline(always)]
-fn strip(c: &mut [u64], few: &[u64], b: &[u64], from: usize, width: usize) {
-    let len = c.len();
-    let mut sums = [0u64; COLUMNS];
-    sums[..len].copy_from_slice(c);
-    for (k, a) in few.iter().enumerate() {
-        let b = &b[k * width + from..][..len];
-        // Each product is below 2^63, so it is brought below 2^61 + 4 before it is added: DEPTH of them and a residue fit.
-        sums[..len].iter_mut().zip(b).for_each(|(s, b)| {
-            let p = product(*a, *b);
-            *s += (p & P) + (p >> 61);
-        });
-    }
-    c.iter_mut().zip(&sums).for_each(|(c, s)| *c = reduce(*s));
 }
 
 #[cfg(test)]
@@ -307,6 +324,11 @@ mod tests {
                 let reversed: Vec<u64> = a.iter().rev().copied().collect();
                 assert_eq!(with_level(level, || inner_product(&a, &reversed)), sum);
                 assert!(got.iter().zip(&a).all(|(g, a)| *g == (a + wide(P - 5, *a)) % P));
+                let weights = [P - 1, 3, 1 << 60, 77, P >> 1, 12345, 9, P - 2];
+                let terms: Vec<(M61, &[u64])> = weights.iter().map(|w| (M61(*w), &a[..])).collect();
+                with_level(level, || combine(&mut got, &terms));
+                let total = weights.iter().fold(0, |total, w| (total + w) % P);
+                assert!(got.iter().zip(&a).all(|(g, a)| *g == wide(total, *a)));
             }
         }
     }

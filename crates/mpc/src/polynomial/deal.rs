@@ -137,10 +137,8 @@ impl<F: Field> Dealer<'_, F> {
         let of = |weights: &[F::Scalar]| {
             let mut share = vec![0; size];
             let known = secret.chunks_exact(size).chain(drawn.iter().map(Vec::as_slice));
-            weights
-                .iter()
-                .zip(known)
-                .for_each(|(weight, known)| self.code.field.add_scaled(&mut share, *weight, known));
+            let terms: Vec<(F::Scalar, &[u64])> = weights.iter().copied().zip(known).collect();
+            self.code.field.combine(&mut share, &terms);
             share
         };
         for (holder, weights) in &dealing.told {

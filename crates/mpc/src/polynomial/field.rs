@@ -18,6 +18,11 @@ pub(crate) trait Field: Copy {
     fn parts(self) -> usize;
     /// `out += c x`.
     fn add_scaled(self, out: &mut [u64], c: Self::Scalar, x: &[u64]);
+    /// `out = sum of w x`, of vectors with their weights.
+    fn combine(self, out: &mut [u64], terms: &[(Self::Scalar, &[u64])]) {
+        out.fill(0);
+        terms.iter().for_each(|(weight, x)| self.add_scaled(out, *weight, x));
+    }
     /// `out += x`.
     fn add_assign(self, out: &mut [u64], x: &[u64]);
     /// Makes uniform words uniform elements; `more` gives further words, for a word that is none.
@@ -55,6 +60,9 @@ impl Field for Prime {
     }
     fn add_scaled(self, out: &mut [u64], c: M61, x: &[u64]) {
         mersenne::add_scaled(out, c, x);
+    }
+    fn combine(self, out: &mut [u64], terms: &[(M61, &[u64])]) {
+        mersenne::combine(out, terms);
     }
     fn add_assign(self, out: &mut [u64], x: &[u64]) {
         mersenne::add_assign(out, x);

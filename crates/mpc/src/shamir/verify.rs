@@ -158,10 +158,9 @@ fn claims_at_points(p: &mut Shamir, x: &[&[u64]], y: &[&[u64]], z: u64) -> Resul
 /// The polynomial whose values at 1, 2, .. are vectors, at a point.
 fn value_at(parts: &[&[u64]], at: M61) -> Vec<u64> {
     let points: Vec<M61> = (0..parts.len()).map(|i| Prime.point(i)).collect();
+    let terms: Vec<(M61, &[u64])> = weights(Prime, &points, at).into_iter().zip(parts.iter().copied()).collect();
     let mut value = vec![0; parts[0].len()];
-    for (weight, part) in weights(Prime, &points, at).into_iter().zip(parts) {
-        mersenne::add_scaled(&mut value, weight, part);
-    }
+    mersenne::combine(&mut value, &terms);
     value
 }
 

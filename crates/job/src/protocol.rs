@@ -130,8 +130,7 @@ impl ProtocolName {
                 "additive-mac: inputs stay hidden from all parties but one together and results are right or withheld from all, even if \
                  those parties deviate from the protocol as they like, as long as the dealer, listed first, follows it and colludes with \
                  nobody: the dealer must be another organisation than all parties; it has no rows and sees no value but what is opened \
-                 to all; with any party's help it could read everything; a party that gives false rows within the declared ranges is not \
-                 covered"
+                 to all; with any party's help it could read everything; a party that gives false rows is not covered"
             }
         }
     }

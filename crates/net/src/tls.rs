@@ -195,7 +195,12 @@ impl TlsLink {
 
     fn try_recv(&mut self, from: usize, tag: Tag, into: &mut [u8]) -> Result<u32, NetError> {
         let mut filled = 0;
-        self.until(from, |connection| connection.take(tag, into, &mut filled))
+        let received = self.until(from, |connection| connection.take(tag, into, &mut filled));
+        if let (Err(error), true) = (&received, filled > 0) {
+            // What came of the frame is gone with the buffer: whoever waits again must not take the rest for a frame.
+            lock(self.shared.slot(from)).spoil(error);
+        }
+        received
     }
 
     fn try_recv_any(&mut self, from: usize) -> Result<Incoming, NetError> {

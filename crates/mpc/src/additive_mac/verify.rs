@@ -95,6 +95,8 @@ pub(super) struct Ledger {
     sent: Vec<Transcript>,
     received: Vec<Transcript>,
     owed: bool,
+    /// Whether a verdict was bad: nothing is opened any more.
+    failed: bool,
 }
 
 impl Ledger {
@@ -104,7 +106,7 @@ impl Ledger {
         for (verifier, key) in keys.iter_mut().enumerate().skip(1).filter(|(v, _)| me == DEALER || me == *v) {
             party.mask(Holders::of(&[DEALER, verifier]), Draw { step, label: KEYS, tile: 0 }, key);
         }
-        let mut ledger = Ledger { keys, sent: Vec::new(), received: Vec::new(), owed: false };
+        let mut ledger = Ledger { keys, sent: Vec::new(), received: Vec::new(), owed: false, failed: false };
         ledger.turn_over(party, step);
         ledger
     }
@@ -349,9 +351,13 @@ impl View {
 /// # Errors
 /// At every honest party the same: [`Error::Cheating`] if a check failed somewhere, else [`Error::Net`] if a message is missing.
 pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
+    if p.ledger.failed {
+        return Err(Error::Cheating { check: "an earlier verification" });
+    }
     if !p.ledger.owed {
         return Ok(());
     }
+    p.ledger.failed = true;
     p.party.enter("verification");
     // Whoever is lost now is reported to the dealer: it is for it to say what follows.
     p.party.link().tolerate(true);
@@ -360,6 +366,7 @@ pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
     p.party.leave();
     let step = p.party.next_step();
     p.ledger.turn_over(&p.party, step);
+    p.ledger.failed = verdict.is_err();
     verdict
 }
 

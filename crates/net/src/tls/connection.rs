@@ -181,6 +181,10 @@ impl Connection {
         }
         Ok(())
     }
+    /// Nothing more is read or sent: every further attempt gives this error.
+    pub fn spoil(&mut self, error: &NetError) {
+        self.ended.get_or_insert_with(|| error.clone());
+    }
     /// Whether nothing can come or go any more.
     pub fn over(&self) -> bool {
         self.ended.is_some()

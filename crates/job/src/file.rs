@@ -200,7 +200,7 @@ pub enum OnLoss {
     /// Of four parties: if all three others sign that the fourth alone does not answer, they go on without it from the end of the
     /// last epoch, with passive security from then on; else as `pause`. Needs `after_loss` and `accept`.
     Continue,
-    /// Under `shamir` with parties to spare (`2 threshold + 1` must be left): the others go on at once, in the same session. Else as `pause`.
+    /// Under `shamir` with parties to spare (`2 threshold + 1` and more than half of all must be left): the others go on at once, in the same session. Else as `pause`.
     Survive,
 }
 
@@ -211,7 +211,7 @@ impl OnLoss {
             OnLoss::Pause => "if a party is lost: the others pause, and all go on later from the last epoch",
             OnLoss::Abort => "if a party is lost: the others stop, and nothing is kept",
             OnLoss::Survive => {
-                "if a party is lost: the others go on at once, as long as twice the threshold and one are left; else they pause"
+                "if a party is lost: the others go on at once, as long as twice the threshold and one, and more than half of all, are left; else they pause"
             }
             OnLoss::Continue => {
                 "if a party is lost, as all three others sign: they go on without it from the last epoch, and whoever can \

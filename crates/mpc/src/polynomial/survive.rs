@@ -14,8 +14,10 @@ const CALL: u64 = CONTROL;
 const STATE: u64 = CONTROL + 1;
 /// Views are numbered in the upper bits of a tile; the lower ones are for the tiles of an operation.
 pub(crate) const VIEW_SHIFT: u32 = 20;
-/// Views there can be: what is above the shift must fit a tile.
-const VIEWS: usize = 1 << 11;
+/// Rounds that another party may call: what is above the shift must fit a tile, and each round of one's own counts a further party out.
+const CALLED: usize = 1 << 10;
+/// Words of openings to come that are kept at most: 256 MiB.
+const KEPT: usize = 1 << 25;
 /// In the tile of an opening's messages, which do not depend on the view.
 pub(crate) const OPENING: usize = 1 << 19;
 /// The tile of an acknowledgement; those of data lie below.
@@ -133,15 +135,26 @@ impl Survivors {
             }
             match at {
                 CALL if part > self.view && !self.lost(from) => {
-                    self.called(from, &words)?;
+                    self.called(from, part, &words)?;
                     return Err(Fault::Called { round: part });
                 }
                 CALL | STATE => {}
-                _ if at > step && part & OPENING != 0 => drop(self.kept.insert((from, at, part), words)),
+                _ if at > step && part & OPENING != 0 => self.keep((from, at, part), words)?,
                 _ if at > step => return Err(Fault::Failed(desync(from))),
                 _ => {}
             }
         }
+    }
+
+    /// Keeps an opening's message until that is due.
+    fn keep(&mut self, place: (usize, u64, usize), words: Vec<u64>) -> Result<()> {
+        let kept: usize = self.kept.values().map(Vec::len).sum();
+        if kept + words.len() > KEPT {
+            let problem = "more openings ahead of this party than it keeps";
+            return Err(NetError::Malformed { peer: place.0, problem }.into());
+        }
+        self.kept.insert(place, words);
+        Ok(())
     }
 
     fn next(&mut self, party: &mut Party, from: usize) -> std::result::Result<(u64, usize, Vec<u64>), Fault> {
@@ -152,7 +165,10 @@ impl Survivors {
     }
 
     /// Another party's word on who is lost.
-    fn called(&mut self, by: usize, words: &[u64]) -> Result<()> {
+    fn called(&mut self, by: usize, round: usize, words: &[u64]) -> Result<()> {
+        if round >= CALLED {
+            return Err(desync(by));
+        }
         let lost = words.first().copied().unwrap_or_default() as u32;
         if lost >> self.me & 1 == 1 {
             let reason = "the others counted this party as lost and went on without it".into();
@@ -185,7 +201,6 @@ impl Survivors {
         };
         loop {
             match self.round(party, round) {
-                Ok(Some(_)) if round >= VIEWS => return Err(desync(self.me)),
                 Ok(Some(counts)) => {
                     self.view = round;
                     return Ok(counts);
@@ -235,7 +250,7 @@ impl Survivors {
             let (at, part, words) = self.next(party, from)?;
             match at {
                 CALL => {
-                    self.called(from, &words)?;
+                    self.called(from, part, &words)?;
                     if part > round {
                         return Err(Fault::Called { round: part });
                     }
@@ -245,7 +260,7 @@ impl Survivors {
                     return Ok(Standing::of(words));
                 }
                 _ if at < CONTROL && at >= self.step && part & OPENING != 0 => {
-                    self.kept.insert((from, at, part), words);
+                    self.keep((from, at, part), words)?;
                 }
                 _ => {}
             }

@@ -76,7 +76,8 @@ impl Shamir {
             debt: None,
         })
     }
-    /// The same, and when parties are lost the others go on, as long as `2 threshold + 1` are left. Every exchange takes another round, in which
+    /// The same, and when parties are lost the others go on, as long as `2 threshold + 1` and more than half of all are
+    /// left. Every exchange takes another round, in which
     /// all say that all has arrived, and openings are told by all. Parties may stop or be cut off at any moment, but follow the protocol. Spec 11.
     ///
     /// # Errors

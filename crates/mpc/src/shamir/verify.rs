@@ -41,9 +41,6 @@ impl Debt {
             z: z.clone(),
         }));
     }
-}
-
-impl Debt {
     /// Something was dealt that needs no proof, but to have arrived.
     pub(super) fn dealt(&mut self) {
         self.dealt = true;
@@ -173,11 +170,10 @@ fn recombined_at(values: &[u64], at: M61) -> u64 {
 /// for their product.
 fn last(p: &mut Shamir, mut all: InnerProduct) -> Result<bool> {
     let masks = random(p, 2)?;
-    let own = masks[0..2].to_vec();
     // The masks' product is claimed as any other; it is part of the sum.
-    let product = p.reduce_numbers(1, || vec![mersenne::inner_product(&own[..1], &own[1..])])?;
-    all.x.push(own[0]);
-    all.y.push(own[1]);
+    let product = p.reduce_numbers(1, || vec![mersenne::inner_product(&masks[..1], &masks[1..])])?;
+    all.x.push(masks[0]);
+    all.y.push(masks[1]);
     all.z = sum([all.z, product[0]]);
     let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(1).collect(), all.y.chunks_exact(1).collect());
     let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
@@ -234,10 +230,10 @@ pub(super) fn consistent(t: usize, mut told: Vec<Vec<u64>>) -> Option<Vec<u64>> 
     let points: Vec<M61> = first.iter().map(|party| Prime.point(*party)).collect();
     let mut same = true;
     for (party, share) in told.iter().enumerate().skip(t + 1) {
+        let known = told[..=t].iter().map(Vec::as_slice);
+        let terms: Vec<(M61, &[u64])> = weights(Prime, &points, Prime.point(party)).into_iter().zip(known).collect();
         let mut wanted = vec![0; share.len()];
-        for (weight, known) in weights(Prime, &points, Prime.point(party)).into_iter().zip(&told) {
-            mersenne::add_scaled(&mut wanted, weight, known);
-        }
+        mersenne::combine(&mut wanted, &terms);
         same &= wanted == *share;
     }
     told.truncate(t + 1);

@@ -124,3 +124,43 @@ fn no_instances_are_garbled_to_nothing() {
     let evaluated = privity_gc::evaluate(&schedule, garbler.start(), 0, &[], 0, |_| Err("tables of nothing"));
     assert_eq!(evaluated, Ok(Vec::new()));
 }
+
+/// Keys of the hash are public, so the evaluator may decrypt whatever is a block under one of them. The first half of an AND is the sum of the
+/// hashes of both labels of an operand and, every second time, of the difference: nothing that the evaluator knows may complete it to a block
+/// that decrypts to its own label's counterpart, else it has the difference and with it all inputs.
+#[test]
+fn no_table_is_a_block_of_the_other_label() {
+    use ::aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+    let mut c = Builder::new();
+    let bits = c.input(2);
+    let both = c.and(bits[0], bits[1]);
+    let schedule = Schedule::new(&c.finish(&[vec![both]]));
+    for round in 0..32u64 {
+        let mut garbler = Garbler::new().expect("randomness");
+        let mut tables = Vec::new();
+        let garbling = garbler.garble(&schedule, 1, |part| {
+            tables.extend_from_slice(part);
+            Ok::<_, Infallible>(())
+        });
+        let zero = garbling.expect("memory takes all").inputs[0];
+        let (active, other) = match round % 2 {
+            0 => (zero, garbler.label(zero, true)),
+            _ => (garbler.label(zero, true), zero),
+        };
+        let cipher = ::aes::Aes128::new(&garbler.start().to_le_bytes().into());
+        let mut block = active.to_le_bytes().into();
+        cipher.encrypt_block(&mut block);
+        let encrypted = u128::from_le_bytes(block.into());
+        let sigma = |x: u128| x.rotate_left(64) ^ (x & !0 << 64);
+        let mut block = sigma(active).to_le_bytes().into();
+        cipher.encrypt_block(&mut block);
+        let known = [0, encrypted, active, sigma(active), u128::from_le_bytes(block.into())];
+        for subset in 0..1 << known.len() {
+            let sum = (0..known.len()).filter(|i| subset >> i & 1 == 1).fold(tables[0], |sum, i| sum ^ known[i]);
+            let mut block = sum.to_le_bytes().into();
+            cipher.decrypt_block(&mut block);
+            let got = u128::from_le_bytes(block.into());
+            assert!(got != other && got != sigma(other), "the evaluator has the difference");
+        }
+    }
+}

@@ -281,8 +281,9 @@ fn bench(args: &BenchArgs) -> Result<(), CliError> {
     let rounds = (20_000_000 / ands).clamp(3, 10_000);
     let mut tables = Vec::with_capacity(2 * ands);
     let (mut garbling_best, mut both_best) = (f64::INFINITY, f64::INFINITY);
-    for round in 0..rounds {
+    for _ in 0..rounds {
         tables.clear();
+        let before = garbler.keys();
         let started = Instant::now();
         let Ok(garbling) = garbler.garble(&schedule, instances, |part| {
             tables.extend_from_slice(part);
@@ -290,7 +291,6 @@ fn bench(args: &BenchArgs) -> Result<(), CliError> {
         });
         let half = started.elapsed().as_secs_f64();
         let mut at = 0;
-        let before = (round * schedule.ands() * instances) as u64;
         let Ok(labels) = evaluate(&schedule, garbler.start(), before, &garbling.inputs, instances, |part| {
             part.copy_from_slice(&tables[at..at + part.len()]);
             at += part.len();

@@ -1,12 +1,11 @@
 //! The evaluator's side. Spec 4.
 
-use crate::garble::pairs;
-use crate::schedule::{Schedule, gather, locals, scatter};
-use crate::{CHUNK, Label, colour_mask};
+use crate::Label;
+use crate::schedule::{Operands, Schedule, locals};
 use privity_prim::GateHash;
 
-/// Evaluates as many instances as there are active labels for: `[input bit][instance]` in, `[output bit][instance]` out. `index` is the number
-/// of ANDs, of all instances, that the garbler garbled before; `source` fills in tables.
+/// Evaluates as many instances as there are active labels for: `[input bit][instance]` in, `[output bit][instance]` out. `index` is what
+/// [`crate::Garbler::keys`] was before it garbled them; `source` fills in tables.
 ///
 /// # Errors
 /// What `source` gives.
@@ -25,26 +24,18 @@ pub fn evaluate<E>(
     if instances == 0 {
         return Ok(Vec::new());
     }
-    let (hash, mut index) = (GateHash::new(start), 2 * index);
+    let (hash, mut index) = (GateHash::new(start), index);
     let mut labels = vec![0u128; schedule.slots * instances];
     labels[..inputs.len()].copy_from_slice(inputs);
-    let (mut operands, mut hashes, mut tables, mut results) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut operands, mut tables) = (Operands::default(), Vec::new());
     for level in &schedule.levels {
         locals(&mut labels, &level.locals, instances, 0, |_| 0);
-        for ands in level.ands.chunks(CHUNK.div_ceil(instances)) {
-            let count = ands.len() * instances;
-            tables.resize(2 * count, 0);
-            source(&mut tables)?;
-            gather(&mut operands, &labels, ands, instances);
-            hashes.resize(2 * count, 0);
-            hash.hash(index, &operands, &mut hashes);
-            index += 2 * count as u64;
-            results.resize(count, 0);
-            let given = pairs(&operands).iter().zip(pairs(&hashes).iter().zip(pairs(&tables)));
-            for (result, ([a, b], (hash, table))) in results.iter_mut().zip(given) {
-                *result = hash[0] ^ (table[0] & colour_mask(*a)) ^ hash[1] ^ ((table[1] ^ a) & colour_mask(*b));
-            }
-            scatter(&results, &mut labels, ands, instances);
+        for call in schedule.calls(level, instances) {
+            tables.resize(call.count(), [0; 2]);
+            source(tables.as_flattened_mut())?;
+            let at = (index, call.keys);
+            operands.apply(&mut labels, &call, |operands, results| hash.evaluate(at, operands, &tables, results));
+            index += call.keys.of(call.count());
         }
     }
     let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];

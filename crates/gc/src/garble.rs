@@ -1,7 +1,7 @@
 //! The garbler's side. Spec 2 and 3.
 
-use crate::schedule::{Schedule, gather, locals, scatter};
-use crate::{CHUNK, Label, colour_mask};
+use crate::Label;
+use crate::schedule::{Operands, Schedule, locals};
 use privity_prim::{GateHash, Prg, PrimError, fresh_secret};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -17,7 +17,7 @@ pub struct Garbler {
 
 impl std::fmt::Debug for Garbler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Garbler at gate {}", self.index / 2)
+        write!(f, "Garbler at key {}", self.index)
     }
 }
 
@@ -65,17 +65,20 @@ impl Garbler {
     pub fn start(&self) -> u128 {
         self.start
     }
+    /// How many keys of the hash are used up: where the evaluation of what is garbled next begins.
+    pub fn keys(&self) -> u64 {
+        self.index
+    }
     /// The label of a value, given the wire's label of 0.
     pub fn label(&self, zero: Label, value: bool) -> Label {
         zero ^ self.difference & u128::from(value).wrapping_neg()
     }
     /// Draws the input labels of so many instances, for those that are sent before the tables.
     pub fn begin(&mut self, schedule: &Schedule, instances: usize) -> Begun {
-        let mut fresh = Zeroizing::new(vec![0u64; 2 * schedule.input_bits() * instances]);
-        self.labels.fill(0, self.drawn, &mut fresh);
-        self.drawn += (fresh.len() / 2) as u64;
-        let label = |words: &[u64]| u128::from(words[0]) | u128::from(words[1]) << 64;
-        Begun { inputs: Zeroizing::new(fresh.chunks_exact(2).map(label).collect()), instances }
+        let mut inputs = Zeroizing::new(vec![0; schedule.input_bits() * instances]);
+        self.labels.fill(0, self.drawn, bytemuck::cast_slice_mut(&mut inputs));
+        self.drawn += inputs.len() as u64;
+        Begun { inputs, instances }
     }
 
     /// Garbles from input labels. Tables go to `sink` in the order in which [`crate::evaluate`] takes them: two labels for each AND. Labels of 0
@@ -95,16 +98,22 @@ impl Garbler {
         }
         let mut labels = Zeroizing::new(vec![0u128; schedule.slots * instances]);
         labels[..inputs.len()].copy_from_slice(&inputs);
-        let mut work = Work::default();
-        let difference = self.difference;
+        let (mut operands, mut tables) = (Operands::default(), Zeroizing::new(Vec::new()));
+        let (difference, hash) = (self.difference, self.hash);
         for level in &schedule.levels {
             // Spec 3.4: the active label of a constant is 0.
             locals(&mut labels, &level.locals, instances, difference, |bit| {
                 difference & u128::from(bit).wrapping_neg()
             });
-            for ands in level.ands.chunks(CHUNK.div_ceil(instances)) {
-                work.garble(&self.hash, &mut self.index, difference, &mut labels, ands, instances);
-                sink(&work.tables)?;
+            for call in schedule.calls(level, instances) {
+                // Spec 3.3.
+                tables.resize(call.count(), [0; 2]);
+                let at = (self.index, call.keys);
+                operands.apply(&mut labels, &call, |operands, results| {
+                    hash.garble(at, difference, operands, &mut tables, results);
+                });
+                self.index += call.keys.of(call.count());
+                sink(tables.as_flattened())?;
             }
         }
         let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
@@ -125,53 +134,4 @@ impl Garbler {
         let inputs = begun.inputs.clone();
         Ok(Garbling { inputs, outputs: self.garble_from(schedule, begun, sink)? })
     }
-}
-
-/// Buffers of a chunk of ANDs.
-#[derive(Default)]
-struct Work {
-    /// Labels of 0 of both operands of each AND, and of their hashes.
-    operands: Vec<Label>,
-    zeros: Vec<Label>,
-    /// The same for the labels of 1.
-    ones: Vec<Label>,
-    tables: Vec<Label>,
-    results: Vec<Label>,
-}
-
-impl Work {
-    /// Spec 3.3, for some gates of all instances.
-    fn garble(
-        &mut self,
-        hash: &GateHash,
-        index: &mut u64,
-        difference: Label,
-        labels: &mut [Label],
-        ands: &[[u32; 3]],
-        instances: usize,
-    ) {
-        let count = ands.len() * instances;
-        gather(&mut self.operands, labels, ands, instances);
-        self.zeros.resize(2 * count, 0);
-        self.ones.resize(2 * count, 0);
-        hash.hash_both(*index, &self.operands, difference, &mut self.zeros, &mut self.ones);
-        *index += 2 * count as u64;
-        self.tables.resize(2 * count, 0);
-        self.results.resize(count, 0);
-        let (operands, zeros, ones) = (pairs(&self.operands), pairs(&self.zeros), pairs(&self.ones));
-        let (tables, _) = self.tables.as_chunks_mut::<2>();
-        let gates = operands.iter().zip(zeros.iter().zip(ones));
-        for ((table, result), ([a, b], (zero, one))) in tables.iter_mut().zip(&mut self.results).zip(gates) {
-            let garbler = zero[0] ^ one[0] ^ (difference & colour_mask(*b));
-            let evaluator = zero[1] ^ one[1] ^ a;
-            *table = [garbler, evaluator];
-            *result = zero[0] ^ (garbler & colour_mask(*a)) ^ zero[1] ^ ((evaluator ^ a) & colour_mask(*b));
-        }
-        scatter(&self.results, labels, ands, instances);
-    }
-}
-
-/// Operands or hashes, pair after pair.
-pub(crate) fn pairs(labels: &[Label]) -> &[[Label; 2]] {
-    labels.as_chunks().0
 }

@@ -17,11 +17,5 @@ pub type Label = u128;
 /// Bytes of tables for each AND gate of each instance.
 pub const TABLE_BYTES: usize = 32;
 
-/// ANDs of all instances that are hashed at once: buffers stay in the cache.
+/// ANDs of all instances that are garbled at once: buffers stay in the cache.
 const CHUNK: usize = 512;
-
-/// All ones if the colour of a label is 1.
-#[inline(always)]
-fn colour_mask(label: Label) -> Label {
-    (label & 1).wrapping_neg()
-}

@@ -1,6 +1,10 @@
 //! The order in which gates are garbled and evaluated: ANDs that do not wait for each other together.
 
+use crate::{CHUNK, Label};
 use privity_circuit::{Circuit, Gate, Wire};
+use privity_prim::Keys;
+use privity_ring::simd::vectorise;
+use zeroize::Zeroizing;
 
 /// A gate without cost: what drives the wire.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,8 @@ pub struct Schedule {
     pub(crate) outputs: Vec<Wire>,
     input_bits: usize,
     ands: usize,
+    /// Whether the labels of every operand of an AND are independent in different instances: none is of constants only.
+    independent: bool,
 }
 
 /// Gates without cost, one after the other, then ANDs, whose operands are all there.
@@ -52,7 +58,14 @@ impl Schedule {
             outputs: outputs.map(|wire| slots.of[wire]).collect(),
             input_bits: circuit.input_bits(),
             ands: circuit.ands(),
+            independent: independent(circuit),
         }
+    }
+    /// The ANDs of a level in the calls in which both sides do them. Spec 3.6: keys are shared by instances of one gate if there are enough.
+    pub(crate) fn calls<'a>(&self, level: &'a Level, instances: usize) -> impl Iterator<Item = Call<'a>> {
+        let alone = self.independent && instances >= SHARING;
+        let (keys, gates) = if alone { (Keys::Shared, 1) } else { (Keys::Apart, CHUNK.div_ceil(instances)) };
+        level.ands.chunks(gates).map(move |ands| Call { ands, instances, keys })
     }
     /// ANDs of one instance.
     pub fn ands(&self) -> usize {
@@ -176,70 +189,149 @@ fn range(slot: Wire, instances: usize) -> std::ops::Range<usize> {
     slot as usize * instances..(slot as usize + 1) * instances
 }
 
-/// The operands of some ANDs, pair after pair.
-pub(crate) fn gather(pairs: &mut Vec<u128>, labels: &[u128], ands: &[[Wire; 3]], instances: usize) {
-    pairs.clear();
-    if instances == 1 {
-        pairs.extend(ands.iter().flat_map(|[a, b, _]| [labels[*a as usize], labels[*b as usize]]));
-        return;
-    }
-    for [a, b, _] in ands {
-        let (a, b) = (&labels[range(*a, instances)], &labels[range(*b, instances)]);
-        pairs.extend(a.iter().zip(b).flat_map(|(a, b)| [*a, *b]));
-    }
-}
+/// Instances from which on those of a gate share keys.
+const SHARING: usize = 16;
 
-/// Puts the results of some ANDs where they belong.
-pub(crate) fn scatter(results: &[u128], labels: &mut [u128], ands: &[[Wire; 3]], instances: usize) {
-    if instances == 1 {
-        ands.iter().zip(results).for_each(|([_, _, out], label)| labels[*out as usize] = *label);
-        return;
-    }
-    for ([_, _, out], results) in ands.iter().zip(results.chunks_exact(instances)) {
-        labels[range(*out, instances)].copy_from_slice(results);
-    }
-}
-
-/// Does gates without cost; `constant` gives the label of a constant, `flip` what NOT adds.
-pub(crate) fn locals(
-    labels: &mut [u128],
-    gates: &[Local],
+/// ANDs that are done in one call of the hash.
+pub(crate) struct Call<'a> {
+    ands: &'a [[Wire; 3]],
     instances: usize,
-    flip: u128,
-    constant: impl Fn(bool) -> u128,
-) {
-    for gate in gates {
-        match *gate {
-            Local::Xor(a, b, out) if instances == 1 => {
-                labels[out as usize] = labels[a as usize] ^ labels[b as usize];
+    pub(crate) keys: Keys,
+}
+
+impl Call<'_> {
+    /// ANDs of all instances.
+    pub(crate) fn count(&self) -> usize {
+        self.ands.len() * self.instances
+    }
+}
+
+/// Labels of the operands of a call and of its results, side by side.
+#[derive(Default)]
+pub(crate) struct Operands {
+    labels: Zeroizing<[Vec<Label>; 2]>,
+    results: Zeroizing<Vec<Label>>,
+}
+
+impl Operands {
+    /// Gives `f` the labels of both operands of each AND and the place for those of the results.
+    pub(crate) fn apply(&mut self, labels: &mut [Label], call: &Call<'_>, f: impl FnOnce([&[Label]; 2], &mut [Label])) {
+        let of = |slot: Wire| range(slot, call.instances);
+        if let [[a, b, out]] = call.ands {
+            // One gate: its labels lie side by side already. Its result has a slot of its own, see `Slots::rename_ands`.
+            let (low, high, results) = around(labels, *out, call.instances);
+            let of = |slot| part(low, high, slot, *out, call.instances);
+            f([of(*a), of(*b)], results);
+            return;
+        }
+        for (side, gathered) in self.labels.iter_mut().enumerate() {
+            gathered.clear();
+            match call.instances {
+                1 => gathered.extend(call.ands.iter().map(|and| labels[and[side] as usize])),
+                _ => call.ands.iter().for_each(|and| gathered.extend_from_slice(&labels[of(and[side])])),
             }
-            Local::Xor(a, b, out) => {
-                // Into the slot of an operand, if the result took it.
-                let other = if out == b { a } else { b };
-                if out != a && out != b {
-                    labels.copy_within(range(a, instances), out as usize * instances);
-                }
-                add(labels, out, other, instances);
-            }
-            Local::Not(a, out) => {
-                labels.copy_within(range(a, instances), out as usize * instances);
-                labels[range(out, instances)].iter_mut().for_each(|label| *label ^= flip);
-            }
-            Local::Copy(a, out) => labels.copy_within(range(a, instances), out as usize * instances),
-            Local::Constant(bit, out) => labels[range(out, instances)].fill(constant(bit)),
+        }
+        self.results.resize(call.count(), 0);
+        f([&self.labels[0], &self.labels[1]], &mut self.results);
+        for ([_, _, out], results) in call.ands.iter().zip(self.results.chunks_exact(call.instances)) {
+            labels[of(*out)].copy_from_slice(results);
         }
     }
 }
 
-/// Adds the labels of one slot to those of another.
-fn add(labels: &mut [u128], to: Wire, from: Wire, instances: usize) {
-    let (to, from) = (range(to, instances), range(from, instances));
-    let (to, from) = if to.start < from.start {
-        let (low, high) = labels.split_at_mut(from.start);
-        (&mut low[to], &high[..instances])
-    } else {
-        let (low, high) = labels.split_at_mut(to.start);
-        (&mut high[..instances], &low[from])
+/// Whether no operand of an AND has a label that is the same in all instances. Labels are sums of those of inputs and of results of ANDs, which are
+/// independent, and of public ones; a sum of 64-bit marks of the former that is not zero is a sum of labels that does not cancel.
+fn independent(circuit: &Circuit) -> bool {
+    let mut marks = vec![0u64; circuit.wires()];
+    // SplitMix64: any marks that are linearly independent as a rule do.
+    let mark = |wire: usize| {
+        let z = (wire as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB)
     };
-    to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
+    (0..circuit.input_bits()).for_each(|wire| marks[wire] = mark(wire));
+    for gate in circuit.gates() {
+        let out = gate.out() as usize;
+        marks[out] = match *gate {
+            Gate::And(a, b, _) if marks[a as usize] == 0 || marks[b as usize] == 0 => return false,
+            Gate::And(..) => mark(out),
+            Gate::Xor(a, b, _) => marks[a as usize] ^ marks[b as usize],
+            Gate::Not(a, _) | Gate::Copy(a, _) => marks[a as usize],
+            Gate::Constant(..) => 0,
+        };
+    }
+    true
+}
+
+/// Does gates without cost; `constant` gives the label of a constant, `flip` what NOT adds.
+pub(crate) fn locals(
+    labels: &mut [Label],
+    gates: &[Local],
+    instances: usize,
+    flip: Label,
+    constant: impl Fn(bool) -> Label,
+) {
+    if instances == 1 {
+        for gate in gates {
+            match *gate {
+                Local::Xor(a, b, out) => labels[out as usize] = labels[a as usize] ^ labels[b as usize],
+                Local::Not(a, out) => labels[out as usize] = labels[a as usize] ^ flip,
+                Local::Copy(a, out) => labels[out as usize] = labels[a as usize],
+                Local::Constant(bit, out) => labels[out as usize] = constant(bit),
+            }
+        }
+        return;
+    }
+    vectorise(
+        #[inline(always)]
+        || {
+            for gate in gates {
+                match *gate {
+                    Local::Xor(a, b, out) if a == b => labels[range(out, instances)].fill(0),
+                    Local::Xor(a, b, out) if out == a || out == b => {
+                        let (other, sum) = apart(labels, if out == b { a } else { b }, out, instances);
+                        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum ^= other);
+                    }
+                    Local::Xor(a, b, out) => {
+                        let (low, high, sum) = around(labels, out, instances);
+                        let of = |slot| part(low, high, slot, out, instances);
+                        sum.iter_mut().zip(of(a).iter().zip(of(b))).for_each(|(sum, (a, b))| *sum = a ^ b);
+                    }
+                    Local::Not(a, out) if a == out => {
+                        labels[range(out, instances)].iter_mut().for_each(|label| *label ^= flip);
+                    }
+                    Local::Not(a, out) => {
+                        let (from, to) = apart(labels, a, out, instances);
+                        to.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ flip);
+                    }
+                    Local::Copy(a, out) => labels.copy_within(range(a, instances), out as usize * instances),
+                    Local::Constant(bit, out) => labels[range(out, instances)].fill(constant(bit)),
+                }
+            }
+        },
+    );
+}
+
+/// The labels below a slot and above it, and its own.
+#[inline(always)]
+fn around(labels: &mut [Label], slot: Wire, instances: usize) -> (&[Label], &[Label], &mut [Label]) {
+    let (low, rest) = labels.split_at_mut(slot as usize * instances);
+    let (own, high) = rest.split_at_mut(instances);
+    (low, high, own)
+}
+
+/// The labels of a slot other than the one that they were parted around.
+#[inline(always)]
+fn part<'a>(low: &'a [Label], high: &'a [Label], slot: Wire, around: Wire, instances: usize) -> &'a [Label] {
+    match slot < around {
+        true => &low[range(slot, instances)],
+        false => &high[range(slot - around - 1, instances)],
+    }
+}
+
+/// The labels of one slot to read and those of another to write.
+#[inline(always)]
+fn apart(labels: &mut [Label], from: Wire, to: Wire, instances: usize) -> (&[Label], &mut [Label]) {
+    let (low, high, own) = around(labels, to, instances);
+    (part(low, high, from, to, instances), own)
 }

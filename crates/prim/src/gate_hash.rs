@@ -1,5 +1,12 @@
-//! The hash of garbled gates: `H(x, i) = E(s ^ i, y) ^ y` with `y = sigma(x)`, AES-128 as `E`, a key for every index, `s` public and random.
-//! Re-keying keeps the bound tight over many gates and instances: Guo, Katz, Wang, Weng, Yu, CRYPTO 2020 (ideal-cipher model).
+//! The hash of garbled gates, and the gates themselves, so that labels stay in registers.
+//!
+//! `H(x, i) = E(s ^ i, y) ^ y` with `y = sigma(x)`, AES-128 as `E`, a key for every index, `s` public and random. Re-keying keeps the bound tight
+//! over many gates and instances: Guo, Katz, Wang, Weng, Yu, CRYPTO 2020 (ideal-cipher model). Specification: docs/protocols/gc.md, 3.
+
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 
 /// `sigma` with the halves `l`, `h` of `x`: the lower becomes `h`, the upper `l ^ h`. It and its sum with `x` are permutations. Without it,
 /// `H(x ^ d) ^ d` would be a block whose key all know: whoever knows `x` would decrypt it and have `d`.
@@ -8,6 +15,35 @@ fn sigma(x: u128) -> u128 {
 }
 
 const UPPER: u128 = (u64::MAX as u128) << 64;
+
+/// ANDs that take their keys together. The layout is the same on all machines, however wide their registers are.
+const GROUP: usize = 16;
+/// With shared keys, so many in a group for each operand: every fourth AND has the same.
+const SHARED: usize = 4;
+
+/// Which keys ANDs have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keys {
+    /// Each of its own, one for each operand.
+    Apart,
+    /// Four have one for each operand. **Only for one gate in several instances, whose labels are independent**: of two labels under one key
+    /// that are equal, or differ by the difference, the tables tell the difference.
+    Shared,
+}
+
+impl Keys {
+    /// Indices that so many ANDs use up when they are done in one call.
+    pub const fn of(self, ands: usize) -> u64 {
+        (ands.div_ceil(GROUP) * 2 * self.per_operand()) as u64
+    }
+    /// Keys of a group for each operand.
+    const fn per_operand(self) -> usize {
+        match self {
+            Keys::Apart => GROUP,
+            Keys::Shared => SHARED,
+        }
+    }
+}
 
 /// The hash under one public random start.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +63,13 @@ impl GateHash {
     /// If there is not as much room as there are labels.
     pub fn hash(&self, index: u64, labels: &[u128], out: &mut [u128]) {
         assert_eq!(labels.len(), out.len(), "a place for each hash");
-        self.run(index, labels, 0, out, &mut []);
+        #[cfg(target_arch = "x86_64")]
+        if wide::hash(self.start, index, labels, out) {
+            return;
+        }
+        for (i, (label, out)) in labels.iter().zip(out).enumerate() {
+            *out = self.cipher(index.wrapping_add(i as u64)).hash(*label);
+        }
     }
 
     /// The same, and `ones[i] = H(labels[i] ^ difference, index + i)`, under the same keys.
@@ -36,188 +78,100 @@ impl GateHash {
     /// If there is not as much room as there are labels.
     pub fn hash_both(&self, index: u64, labels: &[u128], difference: u128, zeros: &mut [u128], ones: &mut [u128]) {
         assert_eq!((labels.len(), labels.len()), (zeros.len(), ones.len()), "a place for each hash");
-        self.run(index, labels, difference, zeros, ones);
-    }
-
-    /// `ones` may be empty.
-    fn run(&self, index: u64, labels: &[u128], difference: u128, zeros: &mut [u128], ones: &mut [u128]) {
         #[cfg(target_arch = "x86_64")]
-        {
-            use privity_ring::simd::{Level, level};
-            let aes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("aes");
-            let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-            if level() >= Level::Avx512 && aes && wide {
-                // SAFETY: the features that the kernel needs were just detected.
-                return unsafe { wide::run_512(self.start, index, labels, difference, zeros, ones) };
-            }
-            if level() >= Level::Avx2 && aes {
-                // SAFETY: AVX2 by the level; the others were just detected.
-                return unsafe { wide::run_256(self.start, index, labels, difference, zeros, ones) };
-            }
+        if wide::hash_both(self.start, index, labels, difference, zeros, ones) {
+            return;
         }
-        portable(self.start, index, labels, difference, zeros, ones);
+        for (i, (label, (zero, one))) in labels.iter().zip(zeros.iter_mut().zip(ones)).enumerate() {
+            let cipher = self.cipher(index.wrapping_add(i as u64));
+            (*zero, *one) = (cipher.hash(*label), cipher.hash(*label ^ difference));
+        }
+    }
+
+    /// Half gates, the garbler's side: from the labels of 0 of both operands both halves of each table, and the labels of 0 of the results.
+    /// It uses up [`Keys::of`] indices. Time depends on the number only. Spec 3.3.
+    ///
+    /// # Panics
+    /// If not all are as many.
+    pub fn garble(
+        &self,
+        (index, keys): (u64, Keys),
+        difference: u128,
+        operands: [&[u128]; 2],
+        tables: &mut [[u128; 2]],
+        results: &mut [u128],
+    ) {
+        check(operands, tables.len(), results.len());
+        #[cfg(target_arch = "x86_64")]
+        if wide::garble(self.start, (index, keys), difference, operands, tables, results) {
+            return;
+        }
+        let [left, right] = operands;
+        for (i, (a, b)) in left.iter().zip(right).enumerate() {
+            let of = self.pair(index, keys, i);
+            let (a0, a1) = (of[0].hash(*a), of[0].hash(*a ^ difference));
+            let (b0, b1) = (of[1].hash(*b), of[1].hash(*b ^ difference));
+            let garbler = a0 ^ a1 ^ (difference & colour(*b));
+            let evaluator = b0 ^ b1 ^ a;
+            tables[i] = [garbler, evaluator];
+            results[i] = a0 ^ (garbler & colour(*a)) ^ b0 ^ ((evaluator ^ a) & colour(*b));
+        }
+    }
+
+    /// Half gates, the evaluator's side: from the active labels of both operands and the tables those of the results. Spec 4.1.
+    ///
+    /// # Panics
+    /// If not all are as many.
+    pub fn evaluate(
+        &self,
+        (index, keys): (u64, Keys),
+        operands: [&[u128]; 2],
+        tables: &[[u128; 2]],
+        results: &mut [u128],
+    ) {
+        check(operands, tables.len(), results.len());
+        #[cfg(target_arch = "x86_64")]
+        if wide::evaluate(self.start, (index, keys), operands, tables, results) {
+            return;
+        }
+        let [left, right] = operands;
+        for (i, (a, b)) in left.iter().zip(right).enumerate() {
+            let [of_a, of_b] = self.pair(index, keys, i);
+            let [garbler, evaluator] = tables[i];
+            results[i] = of_a.hash(*a) ^ (garbler & colour(*a)) ^ of_b.hash(*b) ^ ((evaluator ^ a) & colour(*b));
+        }
+    }
+
+    fn cipher(&self, index: u64) -> Cipher {
+        Cipher(aes::Aes128::new(&(self.start ^ u128::from(index)).to_le_bytes().into()))
+    }
+
+    /// The ciphers of both operands of the AND with this number in a call.
+    fn pair(&self, index: u64, keys: Keys, number: usize) -> [Cipher; 2] {
+        let per_operand = keys.per_operand();
+        let first = index.wrapping_add(keys.of(number / GROUP * GROUP)).wrapping_add((number % per_operand) as u64);
+        [self.cipher(first), self.cipher(first.wrapping_add(per_operand as u64))]
     }
 }
 
-fn portable(start: u128, index: u64, labels: &[u128], difference: u128, zeros: &mut [u128], ones: &mut [u128]) {
-    use aes::cipher::{BlockCipherEncrypt, KeyInit};
-    for (i, label) in labels.iter().enumerate() {
-        let key = start ^ u128::from(index.wrapping_add(i as u64));
-        let cipher = aes::Aes128::new(&key.to_le_bytes().into());
-        let hash = |label: u128| {
-            let label = sigma(label);
-            let mut block = label.to_le_bytes().into();
-            cipher.encrypt_block(&mut block);
-            label ^ u128::from_le_bytes(block.into())
-        };
-        zeros[i] = hash(*label);
-        if let Some(one) = ones.get_mut(i) {
-            *one = hash(label ^ difference);
-        }
+struct Cipher(aes::Aes128);
+
+impl Cipher {
+    fn hash(&self, label: u128) -> u128 {
+        let label = sigma(label);
+        let mut block = label.to_le_bytes().into();
+        self.0.encrypt_block(&mut block);
+        label ^ u128::from_le_bytes(block.into())
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-mod wide {
-    //! Several keys in a register, expanded as they are used: `AESENCLAST` on a word broadcast to all columns is SubWord and the round
-    //! constant, as the shift of rows moves nothing.
+fn check([a, b]: [&[u128]; 2], tables: usize, results: usize) {
+    assert_eq!((a.len(), a.len(), a.len()), (b.len(), tables, results), "operands, tables and results of each AND");
+}
 
-    use super::{UPPER, sigma};
-    use std::arch::x86_64::*;
-
-    /// FIPS 197, 5.2.
-    const ROUND_CONSTANTS: [i32; 10] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
-    /// The second word of a key in the upper half, nothing in the lower: with the words added in pairs it makes their running sum.
-    const SECOND_WORD: [u8; 16] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 5, 6, 7, 4, 5, 6, 7];
-    /// The last word of a key, rotated, in every column.
-    const LAST_WORD: [u8; 16] = [13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12];
-
-    /// The halves of each label exchanged, as an order of words.
-    const SWAP: i32 = 0b01_00_11_10;
-
-    macro_rules! kernel {
-        ($name:ident, $features:literal, $vector:ty, $lanes:literal, $xor:ident, $and:ident, $one:ident,
-         $broadcast:ident, $shuffle:ident, $swap:ident, $left:ident, $round:ident, $last:ident) => {
-            /// `GateHash::run`, four registers of keys at a time.
-            #[target_feature(enable = $features)]
-            pub fn $name(
-                start: u128,
-                index: u64,
-                labels: &[u128],
-                difference: u128,
-                zeros: &mut [u128],
-                ones: &mut [u128],
-            ) {
-                const REGISTERS: usize = 4;
-                const KEYS: usize = REGISTERS * $lanes;
-                type Chunk = [u128; KEYS];
-                let start = $broadcast(bytemuck::cast(start));
-                let difference = $broadcast(bytemuck::cast(sigma(difference)));
-                let masks = [LAST_WORD, SECOND_WORD].map(|mask| $broadcast(bytemuck::cast(mask)));
-                let (whole, rest) = labels.as_chunks::<KEYS>();
-                let (zeros, zeros_rest) = zeros.as_chunks_mut::<KEYS>();
-                let (ones, ones_rest) = ones.as_chunks_mut::<KEYS>();
-                let mut next = index;
-                for (i, labels) in whole.iter().enumerate() {
-                    let one = ones.get_mut(i);
-                    match one {
-                        Some(one) => (zeros[i], *one) = chunk::<true>(start, masks, next, labels, difference),
-                        None => zeros[i] = chunk::<false>(start, masks, next, labels, difference).0,
-                    }
-                    next = next.wrapping_add(KEYS as u64);
-                }
-                // What is left is worked on in a chunk of its own.
-                if !rest.is_empty() {
-                    let mut labels = [0; KEYS];
-                    labels[..rest.len()].copy_from_slice(rest);
-                    let (zero, one) = chunk::<true>(start, masks, next, &labels, difference);
-                    zeros_rest.copy_from_slice(&zero[..rest.len()]);
-                    ones_rest.copy_from_slice(&one[..ones_rest.len()]);
-                }
-
-                #[target_feature(enable = $features)]
-                fn chunk<const PAIRED: bool>(
-                    start: $vector,
-                    [rotate, spread]: [$vector; 2],
-                    index: u64,
-                    labels: &Chunk,
-                    difference: $vector,
-                ) -> (Chunk, Chunk) {
-                    let indices: Chunk = std::array::from_fn(|i| u128::from(index.wrapping_add(i as u64)));
-                    let load = |from: &Chunk| -> [$vector; REGISTERS] { bytemuck::cast(*from) };
-                    let mut keys = load(&indices).map(|i| $xor(i, start));
-                    let upper = $broadcast(bytemuck::cast(UPPER));
-                    let x = load(labels).map(|x| $xor($swap::<SWAP>(x), $and(x, upper)));
-                    let y = x.map(|x| $xor(x, difference));
-                    let (mut u, mut v) = (x, y);
-                    for r in 0..REGISTERS {
-                        u[r] = $xor(u[r], keys[r]);
-                        v[r] = $xor(v[r], keys[r]);
-                    }
-                    for (round, constant) in ROUND_CONSTANTS.iter().enumerate() {
-                        let constant = $one(*constant);
-                        for key in &mut keys {
-                            let word = $last($shuffle(*key, rotate), constant);
-                            let pairs = $xor(*key, $left::<32>(*key));
-                            *key = $xor($xor(pairs, $shuffle(pairs, spread)), word);
-                        }
-                        for r in 0..REGISTERS {
-                            if round < 9 {
-                                u[r] = $round(u[r], keys[r]);
-                            } else {
-                                u[r] = $last(u[r], keys[r]);
-                            }
-                        }
-                        if PAIRED {
-                            for r in 0..REGISTERS {
-                                if round < 9 {
-                                    v[r] = $round(v[r], keys[r]);
-                                } else {
-                                    v[r] = $last(v[r], keys[r]);
-                                }
-                            }
-                        }
-                    }
-                    for r in 0..REGISTERS {
-                        u[r] = $xor(u[r], x[r]);
-                        v[r] = $xor(v[r], y[r]);
-                    }
-                    (bytemuck::cast(u), bytemuck::cast(v))
-                }
-            }
-        };
-    }
-
-    kernel!(
-        run_512,
-        "avx512f,avx512bw,avx2,vaes,aes",
-        __m512i,
-        4,
-        _mm512_xor_si512,
-        _mm512_and_si512,
-        _mm512_set1_epi32,
-        _mm512_broadcast_i32x4,
-        _mm512_shuffle_epi8,
-        _mm512_shuffle_epi32,
-        _mm512_slli_epi64,
-        _mm512_aesenc_epi128,
-        _mm512_aesenclast_epi128
-    );
-    kernel!(
-        run_256,
-        "avx2,vaes,aes",
-        __m256i,
-        2,
-        _mm256_xor_si256,
-        _mm256_and_si256,
-        _mm256_set1_epi32,
-        _mm256_broadcastsi128_si256,
-        _mm256_shuffle_epi8,
-        _mm256_shuffle_epi32,
-        _mm256_slli_epi64,
-        _mm256_aesenc_epi128,
-        _mm256_aesenclast_epi128
-    );
+/// All ones if the lowest bit is 1.
+fn colour(label: u128) -> u128 {
+    (label & 1).wrapping_neg()
 }
 
 #[cfg(test)]
@@ -242,19 +196,75 @@ mod tests {
         }
     }
 
+    /// Every key is used for as many labels of an operand as the bound says, and by nothing else.
+    #[test]
+    fn keys_are_not_shared_but_where_that_is_said() {
+        for (keys, most) in [(Keys::Apart, 1), (Keys::Shared, 4)] {
+            let mut uses = std::collections::HashMap::new();
+            let mut index = 0;
+            for ands in [1, 16, 17, 40, 5] {
+                for i in 0..ands {
+                    let of = keys.per_operand();
+                    let first = index + keys.of(i / GROUP * GROUP) + (i % of) as u64;
+                    *uses.entry(first).or_insert(0) += 1;
+                    *uses.entry(first + of as u64).or_insert(0) += 1;
+                    assert!(first + (of as u64) < index + keys.of(ands));
+                }
+                index += keys.of(ands);
+            }
+            assert!(uses.values().all(|n| *n <= most), "{keys:?}");
+        }
+    }
+
+    fn at_every_level<T: PartialEq + std::fmt::Debug>(f: impl Fn() -> T) -> T {
+        let portable = with_level(Level::Portable, &f);
+        for level in [Level::Avx2, Level::Avx512] {
+            assert_eq!(with_level(level, &f), portable, "{level:?}");
+        }
+        portable
+    }
+
     proptest! {
         #[test]
         fn paths_agree(start: u128, index: u64, difference: u128, labels in prop::collection::vec(any::<u128>(), 0..70)) {
+            let hash = GateHash::new(start);
             let room = || vec![0; labels.len()];
-            let (mut want, mut other) = (room(), room());
-            portable(start, index, &labels, difference, &mut want, &mut other);
-            for level in [Level::Avx2, Level::Avx512] {
+            let (alone, both, other) = at_every_level(|| {
                 let (mut zeros, mut ones, mut alone) = (room(), room(), room());
-                with_level(level, || {
-                    GateHash::new(start).hash_both(index, &labels, difference, &mut zeros, &mut ones);
-                    GateHash::new(start).hash(index, &labels, &mut alone);
-                });
-                prop_assert_eq!((&zeros, &ones, &alone), (&want, &other, &want));
+                hash.hash_both(index, &labels, difference, &mut zeros, &mut ones);
+                hash.hash(index, &labels, &mut alone);
+                (alone, zeros, ones)
+            });
+            prop_assert_eq!(&alone, &both);
+            let moved: Vec<u128> = labels.iter().map(|label| label ^ difference).collect();
+            let mut alone = room();
+            hash.hash(index, &moved, &mut alone);
+            prop_assert_eq!(alone, other);
+        }
+
+        #[test]
+        fn half_gates_are_ands_on_every_path(
+            start: u128, index: u64, difference: u128, shared: bool,
+            wires in prop::collection::vec(any::<([u128; 2], [bool; 2])>(), 0..70),
+        ) {
+            let (hash, difference) = (GateHash::new(start), difference | 1);
+            let at = (index, if shared { Keys::Shared } else { Keys::Apart });
+            let zeros = [0, 1].map(|side| wires.iter().map(|(labels, _)| labels[side]).collect::<Vec<_>>());
+            let label = |zero: u128, value: bool| if value { zero ^ difference } else { zero };
+            let active =
+                [0, 1].map(|side| wires.iter().map(|(l, v)| label(l[side], v[side])).collect::<Vec<_>>());
+            let (tables, results) = at_every_level(|| {
+                let (mut tables, mut results) = (vec![[0; 2]; wires.len()], vec![0; wires.len()]);
+                hash.garble(at, difference, [&zeros[0], &zeros[1]], &mut tables, &mut results);
+                (tables, results)
+            });
+            let got = at_every_level(|| {
+                let mut got = vec![0; wires.len()];
+                hash.evaluate(at, [&active[0], &active[1]], &tables, &mut got);
+                got
+            });
+            for (i, (_, values)) in wires.iter().enumerate() {
+                prop_assert_eq!(got[i], label(results[i], values[0] & values[1]));
             }
         }
     }

@@ -8,7 +8,7 @@ mod tag;
 mod transcript;
 
 pub use aes_ctr::Prg;
-pub use gate_hash::GateHash;
+pub use gate_hash::{GateHash, Keys};
 pub use keys::{Context, PrimError, Secret, derive, fresh_secret};
 pub use tag::{Tag, multiply};
 pub use transcript::Transcript;

@@ -1,0 +1,465 @@
+//! Several keys in a register, expanded as they are used: `AESENCLAST` on a word broadcast to all columns is SubWord and the round constant, as
+//! the shift of rows moves nothing. Labels are hashed and combined without leaving registers.
+
+use super::{GROUP, Keys, SHARED, UPPER, sigma};
+use privity_ring::simd::{Level, level};
+use std::arch::x86_64::*;
+use std::sync::OnceLock;
+
+/// FIPS 197, 5.2.
+const ROUND_CONSTANTS: [i32; 10] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
+/// The second word of a key in the upper half, nothing in the lower: with the words added in pairs it makes their running sum.
+const SECOND_WORD: [u8; 16] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 5, 6, 7, 4, 5, 6, 7];
+/// The last word of a key, rotated, in every column.
+const LAST_WORD: [u8; 16] = [13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12];
+/// The halves of each label exchanged, as an order of words.
+const SWAP: i32 = 0b01_00_11_10;
+
+/// The widest vectors that this processor has AES for, in bits, and that the level allows.
+fn width() -> usize {
+    static HAS: OnceLock<(bool, bool)> = OnceLock::new();
+    let (aes, wide) = *HAS.get_or_init(|| {
+        let aes = is_x86_feature_detected!("vaes") && is_x86_feature_detected!("aes");
+        (aes, is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"))
+    });
+    match level() {
+        level if level >= Level::Avx512 && aes && wide => 512,
+        level if level >= Level::Avx2 && aes => 256,
+        _ => 0,
+    }
+}
+
+/// Runs a function of the widest module there is; whether there is one.
+macro_rules! widest {
+    ($name:ident($($argument:expr),*)) => {
+        match width() {
+            512 => {
+                // SAFETY: `width` has just detected the features that the module needs.
+                unsafe { registers_512::$name($($argument),*) };
+                true
+            }
+            256 => {
+                // SAFETY: as above; AVX2 by the level.
+                unsafe { registers_256::$name($($argument),*) };
+                true
+            }
+            _ => false,
+        }
+    };
+}
+
+pub fn hash(start: u128, index: u64, labels: &[u128], out: &mut [u128]) -> bool {
+    widest!(hash(start, index, labels, out))
+}
+
+pub fn hash_both(
+    start: u128,
+    index: u64,
+    labels: &[u128],
+    difference: u128,
+    zeros: &mut [u128],
+    ones: &mut [u128],
+) -> bool {
+    widest!(hash_both(start, index, labels, difference, zeros, ones))
+}
+
+pub fn garble(
+    start: u128,
+    at: (u64, Keys),
+    difference: u128,
+    operands: [&[u128]; 2],
+    tables: &mut [[u128; 2]],
+    results: &mut [u128],
+) -> bool {
+    widest!(garble(start, at, difference, operands, tables, results))
+}
+
+pub fn evaluate(
+    start: u128,
+    at: (u64, Keys),
+    operands: [&[u128]; 2],
+    tables: &[[u128; 2]],
+    results: &mut [u128],
+) -> bool {
+    widest!(evaluate(start, at, operands, tables, results))
+}
+
+macro_rules! registers {
+    ($module:ident, $features:literal, $vector:ty, $lanes:literal, $xor:ident, $and:ident, $one:ident, $broadcast:ident, $add:ident,
+     $shuffle:ident, $swap:ident, $left:ident, $left_words:ident, $right_words:ident, $round:ident, $last:ident,
+     $pair:ident, $unpair:ident) => {
+        mod $module {
+            use super::*;
+
+            type V = $vector;
+            /// Blocks in a register.
+            const L: usize = $lanes;
+            /// Registers worked on at once.
+            const R: usize = 4;
+            /// Blocks worked on at once.
+            const STEP: usize = R * L;
+
+            /// What every step needs.
+            #[derive(Clone, Copy)]
+            struct Constants {
+                start: V,
+                rotate: V,
+                spread: V,
+                upper: V,
+                /// The number of each lane.
+                lanes: V,
+            }
+
+            #[target_feature(enable = $features)]
+            fn constants(start: u128) -> Constants {
+                let all = |block: [u8; 16]| $broadcast(bytemuck::cast(block));
+                Constants {
+                    start: all(start.to_le_bytes()),
+                    rotate: all(LAST_WORD),
+                    spread: all(SECOND_WORD),
+                    upper: all(UPPER.to_le_bytes()),
+                    lanes: bytemuck::cast(std::array::from_fn::<u128, L, _>(|lane| lane as u128)),
+                }
+            }
+
+            /// Keys `first`, `first + 1`, and so on, as they go into the first round.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn keys<const K: usize>(c: Constants, first: u64) -> [V; K] {
+                let mut keys = [c.start; K];
+                for (k, key) in keys.iter_mut().enumerate() {
+                    let first: V = $broadcast(bytemuck::cast(u128::from(first.wrapping_add((k * L) as u64))));
+                    *key = $xor(*key, $add(first, c.lanes));
+                }
+                keys
+            }
+
+            /// `sigma` of labels.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn mapped<const N: usize>(c: Constants, mut x: [V; N]) -> [V; N] {
+                for x in &mut x {
+                    *x = $xor($swap::<SWAP>(*x), $and(*x, c.upper));
+                }
+                x
+            }
+
+            /// `difference` added.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn moved<const N: usize>(mut x: [V; N], difference: V) -> [V; N] {
+                for x in &mut x {
+                    *x = $xor(*x, difference);
+                }
+                x
+            }
+
+            /// All ones where the lowest bit of a label is 1.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn colour(x: V) -> V {
+                $right_words::<31>($left_words::<31>($swap::<0>(x)))
+            }
+
+            /// `E(key, x) ^ x`: `S` times `N` registers; so many sets in turn have the same `K` keys, register `r` those of place `r % K`.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn encrypt<const S: usize, const H: usize, const N: usize, const K: usize>(
+                c: Constants,
+                mut keys: [[V; K]; H],
+                x: [[V; N]; S],
+            ) -> [[V; N]; S] {
+                let mut u = x;
+                for s in 0..S {
+                    for r in 0..N {
+                        u[s][r] = $xor(u[s][r], keys[s * H / S][r % K]);
+                    }
+                }
+                for constant in &ROUND_CONSTANTS[..9] {
+                    keys = next(c, keys, *constant);
+                    for s in 0..S {
+                        for r in 0..N {
+                            u[s][r] = $round(u[s][r], keys[s * H / S][r % K]);
+                        }
+                    }
+                }
+                keys = next(c, keys, ROUND_CONSTANTS[9]);
+                for s in 0..S {
+                    for r in 0..N {
+                        u[s][r] = $xor($last(u[s][r], keys[s * H / S][r % K]), x[s][r]);
+                    }
+                }
+                u
+            }
+
+            /// The keys of the next round.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn next<const H: usize, const K: usize>(c: Constants, mut keys: [[V; K]; H], constant: i32) -> [[V; K]; H] {
+                let constant = $one(constant);
+                for key in keys.as_flattened_mut() {
+                    let word = $last($shuffle(*key, c.rotate), constant);
+                    let pairs = $xor(*key, $left::<32>(*key));
+                    *key = $xor($xor(pairs, $shuffle(pairs, c.spread)), word);
+                }
+                keys
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn load<const N: usize>(c: Constants, from: &[u128]) -> [V; N] {
+                let mut registers = [c.start; N];
+                for (register, from) in registers.iter_mut().zip(from.as_chunks::<L>().0) {
+                    *register = bytemuck::cast(*from);
+                }
+                registers
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn store<const N: usize>(to: &mut [u128], from: [V; N]) {
+                for (to, from) in to.as_chunks_mut::<L>().0.iter_mut().zip(from) {
+                    *to = bytemuck::cast(from);
+                }
+            }
+
+            /// `GateHash::hash`.
+            #[target_feature(enable = $features)]
+            pub fn hash(start: u128, index: u64, labels: &[u128], out: &mut [u128]) {
+                let c = constants(start);
+                for (step, (labels, out)) in labels.chunks(STEP).zip(out.chunks_mut(STEP)).enumerate() {
+                    let mut padded = [0; STEP];
+                    padded[..labels.len()].copy_from_slice(labels);
+                    let x = mapped(c, load::<R>(c, &padded));
+                    let [h] = encrypt(c, [keys::<R>(c, index.wrapping_add((step * STEP) as u64))], [x]);
+                    store(&mut padded, h);
+                    out.copy_from_slice(&padded[..labels.len()]);
+                }
+            }
+
+            /// `GateHash::hash_both`.
+            #[target_feature(enable = $features)]
+            pub fn hash_both(
+                start: u128,
+                index: u64,
+                labels: &[u128],
+                difference: u128,
+                zeros: &mut [u128],
+                ones: &mut [u128],
+            ) {
+                let c = constants(start);
+                let difference = $broadcast(bytemuck::cast(sigma(difference)));
+                let places = zeros.chunks_mut(STEP).zip(ones.chunks_mut(STEP));
+                for (step, (labels, (zeros, ones))) in labels.chunks(STEP).zip(places).enumerate() {
+                    let mut padded = [0; STEP];
+                    padded[..labels.len()].copy_from_slice(labels);
+                    let x = mapped(c, load::<R>(c, &padded));
+                    let y = moved(x, difference);
+                    let [h, i] = encrypt(c, [keys::<R>(c, index.wrapping_add((step * STEP) as u64))], [x, y]);
+                    store(&mut padded, h);
+                    zeros.copy_from_slice(&padded[..labels.len()]);
+                    store(&mut padded, i);
+                    ones.copy_from_slice(&padded[..labels.len()]);
+                }
+            }
+
+            /// The first keys of both operands for the AND of this number in a call, the first of a register.
+            fn firsts(index: u64, keys: Keys, number: usize) -> [u64; 2] {
+                let of = keys.per_operand();
+                let first = keys.of(number / GROUP * GROUP) + (number % of) as u64;
+                [index.wrapping_add(first), index.wrapping_add(first + of as u64)]
+            }
+
+            /// `GateHash::garble`.
+            #[target_feature(enable = $features)]
+            pub fn garble(
+                start: u128,
+                at: (u64, Keys),
+                difference: u128,
+                [left, right]: [&[u128]; 2],
+                tables: &mut [[u128; 2]],
+                results: &mut [u128],
+            ) {
+                let c = constants(start);
+                let differences = [difference, sigma(difference)].map(|d| $broadcast(bytemuck::cast(d)));
+                let mut done = 0;
+                while done + STEP <= left.len() {
+                    let (operands, range) = ([&left[done..], &right[done..]], done..done + STEP);
+                    let (tables, results) = (tables[range.clone()].as_flattened_mut(), &mut results[range]);
+                    let first = firsts(at.0, at.1, done);
+                    match at.1 {
+                        Keys::Apart => garble_some::<R, R>(c, first, differences, operands, tables, results),
+                        Keys::Shared => {
+                            garble_some::<R, { SHARED / L }>(c, first, differences, operands, tables, results)
+                        }
+                    }
+                    done += STEP;
+                }
+                // What is left goes register by register.
+                while done < left.len() {
+                    let range = done..left.len().min(done + L);
+                    let [mut a, mut b] = [[0; L]; 2];
+                    a[..range.len()].copy_from_slice(&left[range.clone()]);
+                    b[..range.len()].copy_from_slice(&right[range.clone()]);
+                    let (mut some_tables, mut some) = ([[0; 2]; L], [0; L]);
+                    let first = firsts(at.0, at.1, done);
+                    garble_some::<1, 1>(c, first, differences, [&a, &b], some_tables.as_flattened_mut(), &mut some);
+                    tables[range.clone()].copy_from_slice(&some_tables[..range.len()]);
+                    results[range.clone()].copy_from_slice(&some[..range.len()]);
+                    done = range.end;
+                }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn garble_some<const N: usize, const K: usize>(
+                c: Constants,
+                first: [u64; 2],
+                [difference, mapped_difference]: [V; 2],
+                [left, right]: [&[u128]; 2],
+                tables: &mut [u128],
+                results: &mut [u128],
+            ) {
+                let (a, b) = (load::<N>(c, left), load::<N>(c, right));
+                let (a0, b0) = (mapped(c, a), mapped(c, b));
+                let (a1, b1) = (moved(a0, mapped_difference), moved(b0, mapped_difference));
+                let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
+                let [a0, a1, b0, b1] = encrypt(c, keys, [a0, a1, b0, b1]);
+                let mut labels = a;
+                for (r, table) in tables.as_chunks_mut::<{ 2 * L }>().0.iter_mut().enumerate().take(N) {
+                    let garbler = $xor($xor(a0[r], a1[r]), $and(difference, colour(b[r])));
+                    let evaluator = $xor($xor(b0[r], b1[r]), a[r]);
+                    let own = $and($xor(evaluator, a[r]), colour(b[r]));
+                    labels[r] = $xor($xor($xor(a0[r], b0[r]), $and(garbler, colour(a[r]))), own);
+                    let (low, high) = $pair(garbler, evaluator);
+                    store(table, [low, high]);
+                }
+                store(results, labels);
+            }
+
+            /// `GateHash::evaluate`.
+            #[target_feature(enable = $features)]
+            pub fn evaluate(
+                start: u128,
+                at: (u64, Keys),
+                [left, right]: [&[u128]; 2],
+                tables: &[[u128; 2]],
+                results: &mut [u128],
+            ) {
+                let c = constants(start);
+                let mut done = 0;
+                while done + STEP <= left.len() {
+                    let (operands, range) = ([&left[done..], &right[done..]], done..done + STEP);
+                    let (tables, results) = (tables[range.clone()].as_flattened(), &mut results[range]);
+                    let first = firsts(at.0, at.1, done);
+                    match at.1 {
+                        Keys::Apart => evaluate_some::<R, R>(c, first, operands, tables, results),
+                        Keys::Shared => evaluate_some::<R, { SHARED / L }>(c, first, operands, tables, results),
+                    }
+                    done += STEP;
+                }
+                while done < left.len() {
+                    let range = done..left.len().min(done + L);
+                    let [mut a, mut b] = [[0; L]; 2];
+                    a[..range.len()].copy_from_slice(&left[range.clone()]);
+                    b[..range.len()].copy_from_slice(&right[range.clone()]);
+                    let (mut some_tables, mut some) = ([[0; 2]; L], [0; L]);
+                    some_tables[..range.len()].copy_from_slice(&tables[range.clone()]);
+                    let first = firsts(at.0, at.1, done);
+                    evaluate_some::<1, 1>(c, first, [&a, &b], some_tables.as_flattened(), &mut some);
+                    results[range.clone()].copy_from_slice(&some[..range.len()]);
+                    done = range.end;
+                }
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn evaluate_some<const N: usize, const K: usize>(
+                c: Constants,
+                first: [u64; 2],
+                [left, right]: [&[u128]; 2],
+                tables: &[u128],
+                results: &mut [u128],
+            ) {
+                let (a, b) = (load::<N>(c, left), load::<N>(c, right));
+                let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
+                let [h, i] = encrypt(c, keys, [mapped(c, a), mapped(c, b)]);
+                let mut labels = h;
+                for (r, table) in tables.as_chunks::<{ 2 * L }>().0.iter().enumerate().take(N) {
+                    let [low, high] = load::<2>(c, table);
+                    let (garbler, evaluator) = $unpair(low, high);
+                    let own = $and($xor(evaluator, a[r]), colour(b[r]));
+                    labels[r] = $xor($xor(h[r], i[r]), $xor($and(garbler, colour(a[r])), own));
+                }
+                store(results, labels);
+            }
+        }
+    };
+}
+
+registers!(
+    registers_512,
+    "avx512f,avx512bw,avx2,vaes,aes",
+    __m512i,
+    4,
+    _mm512_xor_si512,
+    _mm512_and_si512,
+    _mm512_set1_epi32,
+    _mm512_broadcast_i32x4,
+    _mm512_add_epi64,
+    _mm512_shuffle_epi8,
+    _mm512_shuffle_epi32,
+    _mm512_slli_epi64,
+    _mm512_slli_epi32,
+    _mm512_srai_epi32,
+    _mm512_aesenc_epi128,
+    _mm512_aesenclast_epi128,
+    pair_512,
+    unpair_512
+);
+registers!(
+    registers_256,
+    "avx2,vaes,aes",
+    __m256i,
+    2,
+    _mm256_xor_si256,
+    _mm256_and_si256,
+    _mm256_set1_epi32,
+    _mm256_broadcastsi128_si256,
+    _mm256_add_epi64,
+    _mm256_shuffle_epi8,
+    _mm256_shuffle_epi32,
+    _mm256_slli_epi64,
+    _mm256_slli_epi32,
+    _mm256_srai_epi32,
+    _mm256_aesenc_epi128,
+    _mm256_aesenclast_epi128,
+    pair_256,
+    unpair_256
+);
+
+/// The blocks of both, one of each in turn.
+#[target_feature(enable = "avx512f")]
+fn pair_512(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+    let low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    let high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+}
+
+/// The way back.
+#[target_feature(enable = "avx512f")]
+fn unpair_512(low: __m512i, high: __m512i) -> (__m512i, __m512i) {
+    let first = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
+    let second = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
+    (_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high))
+}
+
+#[target_feature(enable = "avx2")]
+fn pair_256(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+    (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y))
+}
+
+#[target_feature(enable = "avx2")]
+fn unpair_256(low: __m256i, high: __m256i) -> (__m256i, __m256i) {
+    pair_256(low, high)
+}

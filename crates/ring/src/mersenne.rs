@@ -1,5 +1,9 @@
 //! The field of `p = 2^61 - 1` elements. An element is a word below `p`; as an integer it is the residue of least magnitude.
 
+mod extrapolate;
+
+pub use extrapolate::Extrapolation;
+
 use crate::simd::vectorise;
 use crate::{Bilinear, Ring, Tensor};
 
@@ -108,6 +112,17 @@ pub fn reduce_all(words: &mut [u64]) {
     vectorise(|| words.iter_mut().for_each(|w| *w = reduce(*w)));
 }
 
+/// The lower 61 bits of each word; whether they are `p` of any, which is no residue: of uniform words the others are uniform residues.
+pub fn truncate_all(words: &mut [u64]) -> bool {
+    let found = vectorise(|| {
+        words.iter_mut().fold(0, |found, word| {
+            *word &= P;
+            found | u64::from(*word == P)
+        })
+    });
+    found != 0
+}
+
 /// `out += c * x`, all residues.
 pub fn add_scaled(out: &mut [u64], c: M61, x: &[u64]) {
     let c = c.0;
@@ -116,9 +131,14 @@ pub fn add_scaled(out: &mut [u64], c: M61, x: &[u64]) {
 
 /// `out = sum of w x` over vectors with their weights, all residues: nothing but the result is stored.
 pub fn combine(out: &mut [u64], terms: &[(M61, &[u64])]) {
-    vectorise(|| out.fill(0));
     let (threes, rest) = terms.as_chunks::<3>();
-    threes.iter().for_each(|three| add_three(out, *three));
+    match threes.split_first() {
+        Some((first, others)) => {
+            sum_three::<false>(out, *first);
+            others.iter().for_each(|three| sum_three::<true>(out, *three));
+        }
+        None => vectorise(|| out.fill(0)),
+    }
     rest.iter().for_each(|(weight, x)| add_scaled(out, *weight, x));
 }
 
@@ -129,8 +149,8 @@ fn parts(x: u64) -> (u64, u64) {
     (x & ((1 << 31) - 1), x >> 31 & ((1 << 30) - 1))
 }
 
-/// `out += sum of w x` of three: products in parts are added up before they are reduced.
-fn add_three(out: &mut [u64], [(u, x), (v, y), (w, z)]: [(M61, &[u64]); 3]) {
+/// `out = sum of w x` of three, or this added to `out`: products in parts are added up before they are reduced.
+fn sum_three<const ADD: bool>(out: &mut [u64], [(u, x), (v, y), (w, z)]: [(M61, &[u64]); 3]) {
     let ((u0, u1), (v0, v1), (w0, w1)) = (parts(u.0), parts(v.0), parts(w.0));
     vectorise(
         #[inline(always)]
@@ -140,7 +160,7 @@ fn add_three(out: &mut [u64], [(u, x), (v, y), (w, z)]: [(M61, &[u64]); 3]) {
                 let low = x0 * u0 + y0 * v0 + z0 * w0;
                 let middle = x0 * u1 + x1 * u0 + y0 * v1 + y1 * v0 + z0 * w1 + z1 * w0;
                 let high = x1 * u1 + y1 * v1 + z1 * w1;
-                *out = reduce(*out + joined(low, middle, high));
+                *out = reduce(if ADD { *out } else { 0 } + joined(low, middle, high));
             }
         },
     );
@@ -245,7 +265,7 @@ fn matrix(c: &mut [u64], a: &[u64], b: &[u64], depth: usize, width: usize) {
             let c = &mut c[from..to];
             let term = |k: usize| (M61(row[k]), &b[k * width + from..k * width + to]);
             let whole = depth / 3 * 3;
-            (0..whole).step_by(3).for_each(|k| add_three(c, [term(k), term(k + 1), term(k + 2)]));
+            (0..whole).step_by(3).for_each(|k| sum_three::<true>(c, [term(k), term(k + 1), term(k + 2)]));
             (whole..depth).map(term).for_each(|(weight, x)| add_scaled(c, weight, x));
         }
     }

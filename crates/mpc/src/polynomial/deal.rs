@@ -134,17 +134,13 @@ impl<F: Field> Dealer<'_, F> {
         for (share, holder) in drawn.iter_mut().zip(&dealing.drawn) {
             self.draw(self.me, *holder, tile, share);
         }
-        let of = |weights: &[F::Scalar]| {
-            let mut share = vec![0; size];
-            let known = secret.chunks_exact(size).chain(drawn.iter().map(Vec::as_slice));
-            let terms: Vec<(F::Scalar, &[u64])> = weights.iter().copied().zip(known).collect();
-            self.code.field.combine(&mut share, &terms);
-            share
-        };
-        for (holder, weights) in &dealing.told {
-            self.exchange.send(*holder, self.step, tile, &of(weights))?;
+        let known: Vec<&[u64]> = secret.chunks_exact(size).chain(drawn.iter().map(Vec::as_slice)).collect();
+        let mut shares = dealing.shares(self.code.field, &known);
+        let own = if dealing.own.is_empty() { None } else { shares.pop() };
+        for ((holder, _), share) in dealing.told.iter().zip(&shares) {
+            self.exchange.send(*holder, self.step, tile, share)?;
         }
-        Ok(of(&dealing.own))
+        Ok(own.unwrap_or_else(|| vec![0; size]))
     }
 
     /// This party's share of what another deals.

@@ -1,5 +1,6 @@
 //! The fields of sharings by polynomials: residues modulo 2^61 - 1 for numbers, small binary fields for bits, 64 elements a word.
 
+use privity_ring::mersenne::Extrapolation;
 use privity_ring::{M61, Ring, mersenne, simd::vectorise};
 
 /// A field, and vectors over it as words.
@@ -22,6 +23,10 @@ pub(crate) trait Field: Copy {
     fn combine(self, out: &mut [u64], terms: &[(Self::Scalar, &[u64])]) {
         out.fill(0);
         terms.iter().for_each(|(weight, x)| self.add_scaled(out, *weight, x));
+    }
+    /// A quicker way than by weights from values at some points to those at others, if the field has one.
+    fn extrapolation(self, _known: &[Self::Scalar], _wanted: &[Self::Scalar]) -> Option<Extrapolation> {
+        None
     }
     /// `out += x`.
     fn add_assign(self, out: &mut [u64], x: &[u64]);
@@ -64,18 +69,16 @@ impl Field for Prime {
     fn combine(self, out: &mut [u64], terms: &[(M61, &[u64])]) {
         mersenne::combine(out, terms);
     }
+    fn extrapolation(self, known: &[M61], wanted: &[M61]) -> Option<Extrapolation> {
+        let points = |of: &[M61]| of.iter().map(|point| point.to_u64() as i64).collect::<Vec<_>>();
+        Some(Extrapolation::new(&points(known), &points(wanted)))
+    }
     fn add_assign(self, out: &mut [u64], x: &[u64]) {
         mersenne::add_assign(out, x);
     }
     /// Of 61 bits, those that are no residue (all ones) are drawn again, so that residues are uniform.
     fn uniform(self, words: &mut [u64], mut more: impl FnMut() -> u64) {
-        let rejected = vectorise(|| {
-            words.iter_mut().fold(0, |rejected, word| {
-                *word &= mersenne::P;
-                rejected | u64::from(*word == mersenne::P)
-            })
-        });
-        if rejected != 0 {
+        if mersenne::truncate_all(words) {
             for word in words.iter_mut().filter(|word| **word == mersenne::P) {
                 while *word == mersenne::P {
                     *word = more() & mersenne::P;

@@ -13,6 +13,7 @@ pub use committee::{Committee, Handover};
 pub(crate) use deal::{Exchange, Together, batches, deal, deal_alone};
 pub(crate) use field::{Binary, Field, Prime};
 pub use packed::{PackedShare, Packing};
+use privity_ring::mersenne::Extrapolation;
 pub(crate) use robust::{Told, correctable, read};
 pub(crate) use survive::{ACKNOWLEDGED, Fault, OPENING, Survivors};
 
@@ -38,6 +39,25 @@ pub(crate) struct Dealing<F: Field> {
     pub told: Vec<(usize, Vec<F::Scalar>)>,
     /// The dealer's own, in the same way; none if it is not one of those who get shares.
     pub own: Vec<F::Scalar>,
+    /// A quicker way to all of these in turn, where the field has one.
+    extrapolation: Option<Extrapolation>,
+}
+
+impl<F: Field> Dealing<F> {
+    /// The shares of those who are told theirs, in turn, and the dealer's own, if it has one: from the secrets and what was drawn.
+    pub fn shares(&self, field: F, known: &[&[u64]]) -> Vec<Vec<u64>> {
+        if let Some(extrapolation) = &self.extrapolation {
+            return extrapolation.run(known);
+        }
+        let of = |weights: &Vec<F::Scalar>| {
+            let mut share = vec![0; known[0].len()];
+            let terms: Vec<(F::Scalar, &[u64])> = weights.iter().copied().zip(known.iter().copied()).collect();
+            field.combine(&mut share, &terms);
+            share
+        };
+        let own = (!self.own.is_empty()).then_some(&self.own);
+        self.told.iter().map(|(_, weights)| weights).chain(own).map(of).collect()
+    }
 }
 
 impl<F: Field> Code<F> {
@@ -67,7 +87,9 @@ impl<F: Field> Code<F> {
             let known: Vec<F::Scalar> = secrets.iter().copied().chain(drawn.iter().map(|p| point(*p))).collect();
             let of = |party: usize| weights(field, &known, point(party));
             let own = if parties.contains(&dealer) { of(dealer) } else { Vec::new() };
-            Dealing { own, drawn, told: told.into_iter().map(|party| (party, of(party))).collect() }
+            let wanted = told.iter().chain(parties.iter().filter(|party| **party == dealer)).map(|party| point(*party));
+            let extrapolation = field.extrapolation(&known, &wanted.collect::<Vec<_>>());
+            Dealing { own, drawn, extrapolation, told: told.into_iter().map(|party| (party, of(party))).collect() }
         };
         let dealings = dealers.iter().map(|dealer| (*dealer, dealing(*dealer))).collect();
         Code { field, parties: parties.to_vec(), secrets: secrets.len(), dealings, points }

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod canonical;
+pub mod canonical;
 pub mod checkpoint;
 pub mod choice;
 pub mod distil;

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("nn", &["ring", "mpc"]),
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
+    ("api", &["net", "job"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),

@@ -1,0 +1,174 @@
+//! What an audit log holds: who decided, what ran, what was sent and opened; never data.
+
+use crate::{Approval, Attempt, Decision, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One record. Names, digests, sizes and times only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Record {
+    /// The log begins.
+    Begun {
+        /// Whose it is.
+        organisation: String,
+        /// Fingerprint of its root.
+        root: String,
+    },
+    /// An organisation joined a project, as this one sees it.
+    Joined {
+        /// The project.
+        project: String,
+        /// Who.
+        organisation: String,
+        /// Fingerprint of its root.
+        root: String,
+    },
+    /// Node certificates became void.
+    Revoked {
+        /// Whose.
+        organisation: String,
+        /// Those valid from before this.
+        before: Time,
+    },
+    /// A key was made, taken into use or given up.
+    Key {
+        /// What for.
+        purpose: String,
+        /// What happened.
+        event: String,
+        /// Fingerprint of its certificate.
+        fingerprint: String,
+    },
+    /// A table was registered, changed or withdrawn.
+    Table {
+        /// Its name.
+        table: String,
+        /// Digest of its contract; empty if it was withdrawn.
+        schema: String,
+        /// Its rows.
+        rows: u64,
+    },
+    /// The policy changed.
+    Policy {
+        /// Digest of the new one.
+        digest: String,
+        /// Who changed it.
+        by: String,
+    },
+    /// A manifest came in.
+    Submitted {
+        /// Its digest.
+        manifest: String,
+        /// Its id.
+        id: String,
+        /// The project.
+        project: String,
+        /// Whose it is.
+        submitter: String,
+    },
+    /// An organisation decided: this one, or another whose statement was verified.
+    Decided {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Who.
+        organisation: String,
+        /// What.
+        decision: Decision,
+        /// Persons or rules.
+        by: Vec<String>,
+        /// Digest of the signed approval.
+        approval: String,
+    },
+    /// All owners had approved, and this node signed an attempt.
+    Attempt {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// Digest of the program.
+        build: String,
+        /// What was negotiated.
+        parameters: Vec<(String, String)>,
+    },
+    /// A session began. All its members know it by the same identifier.
+    Session {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// Identifier, hexadecimal.
+        session: String,
+    },
+    /// A value was about to be opened; it is written before that.
+    Opening {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// What, as the plan calls it.
+        what: String,
+    },
+    /// An attempt ended.
+    Ended {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// `done`, `paused`, `aborted`.
+        end: String,
+        /// Exit code, the same at all members.
+        code: u8,
+        /// Why.
+        reason: String,
+        /// Payload bytes sent to each organisation.
+        sent: BTreeMap<String, u64>,
+        /// Payload bytes sent by class of message.
+        classes: BTreeMap<String, u64>,
+        /// What protected the job.
+        security: String,
+    },
+    /// Another member's head was seen, with this size and root; this node signed that it has.
+    Cosigned {
+        /// Whose log.
+        organisation: String,
+        /// Its size.
+        size: u64,
+        /// Its Merkle root, hexadecimal.
+        root: String,
+    },
+}
+
+impl Record {
+    /// The record of a verified approval.
+    pub fn decided(approval: &Approval, digest: String) -> Record {
+        Record::Decided {
+            manifest: approval.manifest.clone(),
+            organisation: approval.organisation.clone(),
+            decision: approval.decision,
+            by: approval.by.clone(),
+            approval: digest,
+        }
+    }
+    /// The record of an attempt that this node signs.
+    pub fn attempt(attempt: &Attempt) -> Record {
+        Record::Attempt {
+            manifest: attempt.manifest.clone(),
+            number: attempt.number,
+            build: attempt.build.clone(),
+            parameters: attempt.parameters.clone(),
+        }
+    }
+    /// The manifest it is about, if it is about one.
+    pub fn manifest(&self) -> Option<&str> {
+        match self {
+            Record::Submitted { manifest, .. }
+            | Record::Decided { manifest, .. }
+            | Record::Attempt { manifest, .. }
+            | Record::Session { manifest, .. }
+            | Record::Opening { manifest, .. }
+            | Record::Ended { manifest, .. } => Some(manifest),
+            _ => None,
+        }
+    }
+}

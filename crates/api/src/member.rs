@@ -19,20 +19,33 @@ pub struct Member {
     pub helper: bool,
 }
 
-/// Organisations that may run jobs together. Each keeps its own copy: nobody can add a member for another.
+/// Organisations that may run jobs together, as the founder of the project states it. A higher version takes the place of a lower one. That somebody is a
+/// member gives them no right: every job names its participants by their roots, and each of its owners approves it or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Project {
     /// Its name.
     pub name: String,
-    /// The members, this organisation included.
+    /// Organisation that founded it and invites others.
+    pub founder: String,
+    /// Counts on with every change.
+    pub version: u32,
+    /// The members, the founder included.
     pub members: Vec<Member>,
+}
+
+impl Purpose for Project {
+    const PURPOSE: &'static str = "members of a project";
 }
 
 impl Project {
     /// A member.
     pub fn member(&self, organisation: &str) -> Option<&Member> {
         self.members.iter().find(|m| m.organisation == organisation)
+    }
+    /// Members by the fingerprint of their root.
+    pub fn by_root(&self, root: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.root == root)
     }
 }
 

@@ -69,6 +69,20 @@ pub enum CliError {
         /// What it said.
         message: String,
     },
+    /// What the node of this organisation says.
+    #[error("{0}")]
+    Node(String),
+    /// A node that cannot do what it should.
+    #[error(transparent)]
+    Daemon(#[from] privity_node::NodeError),
+    /// A job that was followed to an end other than the wanted one.
+    #[error("{reason}")]
+    Ended {
+        /// Its exit code.
+        code: u8,
+        /// Why.
+        reason: String,
+    },
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] privity_bench::BenchError),

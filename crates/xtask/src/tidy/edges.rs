@@ -19,8 +19,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
     ("api", &["net", "job"]),
+    ("keys", &["net", "api"]),
+    ("node", &["net", "data", "job", "api", "audit", "keys", "policy"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
+    ("cli", &["api", "node", "audit", "policy", "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),
     ("xtask", &[]),
 ];

@@ -10,7 +10,7 @@ use privity_ring::kernels::bits::to_planes;
 use privity_ring::{M61, Ring, Shape, Tensor, mersenne};
 
 /// The top bit of a residue.
-const TOP: u32 = 60;
+pub(super) const TOP: u32 = 60;
 
 /// Spec 5: each value divided by `2^shift`. What needs no division is left as it is. Half a unit and more rounds up; only for `t = 1` and where
 /// that is not asked for, it is rounded down or up, by chance.
@@ -56,7 +56,7 @@ fn offset(shift: u32, halves: usize) -> u64 {
 }
 
 /// Spec 5.1: this party's weighted shares of the values with the offset.
-fn weighted(values: &[u64], weight: M61, offset: u64) -> Vec<u64> {
+pub(super) fn weighted(values: &[u64], weight: M61, offset: u64) -> Vec<u64> {
     let mut own = values.to_vec();
     mersenne::offset_assign(&mut own, M61::from_u64(offset));
     mersenne::scale_assign(&mut own, weight);
@@ -91,7 +91,7 @@ fn fast(p: &mut Shamir, values: &[u64], shift: u32) -> Result<Vec<u64>> {
 }
 
 /// Of two bits as numbers: `a or b = a + b - a b`.
-fn either(p: &mut Shamir, bits: &[Vec<u64>]) -> Result<Vec<u64>> {
+pub(super) fn either(p: &mut Shamir, bits: &[Vec<u64>]) -> Result<Vec<u64>> {
     let both = p.reduce_numbers(bits[0].len(), || {
         let mut both = vec![0; bits[0].len()];
         mersenne::mul_into(&mut both, &bits[0], &bits[1]);
@@ -137,12 +137,12 @@ pub(super) fn digits(number: usize) -> usize {
 }
 
 /// Bits of a number with their places, lowest first.
-fn places(bits: &[Tensor<M61>]) -> Vec<(u32, &[u64])> {
+pub(super) fn places(bits: &[Tensor<M61>]) -> Vec<(u32, &[u64])> {
     (0..).zip(bits).map(|(place, bit)| (place, mersenne::words(bit.data()))).collect()
 }
 
 /// The low bits of words, as planes.
-fn planes(words: &[u64], width: usize) -> Vec<u64> {
+pub(super) fn planes(words: &[u64], width: usize) -> Vec<u64> {
     let mut planes = vec![0; width * plane_words(words.len())];
     to_planes(words, width, &mut planes);
     planes
@@ -160,7 +160,7 @@ pub(super) fn upper_bits(t: usize) -> usize {
 
 /// Spec 5.3: how often the sum of the parties' weighted shares goes beyond `p`, in binary: from 0 to `t`. Of values below `2^60` with the offset,
 /// the sum of the summands' upper bits and `t + 1` tells.
-fn wraps(p: &mut Shamir, numbers: Vec<PolynomialBits>) -> Result<PolynomialBits> {
+pub(super) fn wraps(p: &mut Shamir, numbers: Vec<PolynomialBits>) -> Result<PolynomialBits> {
     let (t, upper) = (p.threshold, upper_bits(p.threshold));
     if t == 1 {
         let both = and(p, &[(&numbers[0], &numbers[1])])?.remove(0);

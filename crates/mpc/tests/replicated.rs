@@ -156,7 +156,7 @@ fn messages_look_uniform() {
     let (_, frames) = World::shamir(Config::default(), 5, 2).record(|p| {
         let me = p.me();
         let sets = Replication::connect(p.party(), 2).expect("keys");
-        let x = Tensor::fill(&Shape::vector(20_000), M61::from_u64(7).word());
+        let x = Tensor::fill(&Shape::vector(20_000), 7);
         let shared = sets.input(p.party(), 4, x.shape(), (me == 4).then_some(&x)).expect("shared");
         sets.from_shamir(p.party(), &sets.to_shamir(&shared)).expect("replicated");
     });

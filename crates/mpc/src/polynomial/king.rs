@@ -89,21 +89,40 @@ fn uniform<F: Field>(field: F, words: usize) -> Result<Vec<u64>> {
 /// which are independent. One after the other, cut to the length wanted.
 fn extracted<F: Field>(code: &Code<F>, rows: usize, dealt: &[Vec<u64>], (each, len): (usize, usize)) -> Vec<u64> {
     let (field, parts) = (code.field, code.field.parts());
+    let matrix = vandermonde(code, rows);
     let mut out = vec![0; parts * len];
-    let mut powers: Vec<F::Scalar> = dealt.iter().map(|_| field.one()).collect();
-    let mut row = vec![0; parts * each];
-    for from in (0..rows).map(|row| (row * each).min(len)) {
-        let terms: Vec<(F::Scalar, &[u64])> = powers.iter().copied().zip(dealt.iter().map(Vec::as_slice)).collect();
-        field.combine(&mut row, &terms);
-        let range = from..len.min(from + each);
-        if !range.is_empty() {
-            add(field, &mut out, &part(&row, parts, each, &(0..range.len())), len, &range);
-        }
-        for (party, power) in powers.iter_mut().enumerate() {
-            *power = field.mul(*power, field.point(party));
+    for from in (0..each).step_by(BLOCK) {
+        let block = from..each.min(from + BLOCK);
+        let columns: Vec<Vec<u64>> = dealt.iter().map(|words| part(words, parts, each, &block)).collect();
+        let mut sum = vec![0; parts * block.len()];
+        for (row, powers) in matrix.iter().enumerate() {
+            let range = (row * each + block.start).min(len)..(row * each + block.end).min(len);
+            if range.is_empty() {
+                break;
+            }
+            let terms: Vec<(F::Scalar, &[u64])> =
+                powers.iter().copied().zip(columns.iter().map(Vec::as_slice)).collect();
+            field.combine(&mut sum, &terms);
+            for (c, words) in sum.chunks_exact(block.len()).enumerate() {
+                out[c * len + range.start..c * len + range.end].copy_from_slice(&words[..range.len()]);
+            }
         }
     }
     out
+}
+
+/// Words of each vector that are extracted at once: all of them together stay in the cache.
+const BLOCK: usize = 1 << 10;
+
+/// Row after row, the powers of all parties' points.
+fn vandermonde<F: Field>(code: &Code<F>, rows: usize) -> Vec<Vec<F::Scalar>> {
+    let (field, parties) = (code.field, code.parties());
+    let next = |row: &Vec<F::Scalar>| {
+        let times = |(power, party): (&F::Scalar, &usize)| field.mul(*power, field.point(*party));
+        Some(row.iter().zip(parties).map(times).collect())
+    };
+    let ones = parties.iter().map(|_| field.one()).collect();
+    std::iter::successors(Some(ones), next).take(rows).collect()
 }
 
 /// The kings, the first `2 t + 1` parties, and which words of each part are theirs.
@@ -297,10 +316,13 @@ impl Default for Routing {
     }
 }
 
-/// Seconds of a party's core for each byte sent or received, for each word drawn, for each word multiplied and added.
+/// Seconds of a party's core for each byte sent or received, for each word that is multiplied and added, for each that is drawn; and for each element
+/// that kings open, with masks dealt and with masks drawn. Fitted to measurements at 3 to 31 parties; right within a factor of two.
 const BYTE: f64 = 1.2e-9;
-const DRAW: f64 = 1.5e-9;
-const TERM: f64 = 0.3e-9;
+const TERM: f64 = 1.0e-9;
+const DRAW: f64 = 3.5e-9;
+const DEALT_MASK: f64 = 100e-9;
+const DRAWN_MASK: f64 = 50e-9;
 
 impl Routing {
     /// The quickest way for so many words in all parts; with `sets`, sets of parties have keys.
@@ -313,36 +335,30 @@ impl Routing {
     }
     /// Predicted seconds of each way there is.
     fn ways(&self, (n, threshold, sets): (usize, usize, bool), words: usize) -> Vec<(Route, f64)> {
-        let (parties, t) = (n as f64, threshold as f64);
-        let (members, told) = (2.0 * t + 1.0, parties - 1.0 - t);
-        let words = words as f64;
-        // Elements over all links for each one, the most on one link, terms and draws of a party; rounds.
-        let seconds = |rounds: f64, elements: f64, link: f64, terms: f64, draws: f64| {
-            let local = 16.0 * elements / parties * BYTE + terms * TERM + draws * DRAW;
-            rounds * self.latency + words * (local + 8.0 * link / self.bandwidth)
+        let (parties, t, words) = (n as f64, threshold as f64, words as f64);
+        let (members, told, rows) = (2.0 * t + 1.0, parties - 1.0 - t, parties - t);
+        // Rounds; of each word: how many over all links, how many on the fullest link, seconds at a party but for what is sent and received.
+        let seconds = |rounds: f64, all: f64, link: f64, local: f64| {
+            rounds * self.latency + words * (16.0 * all / parties * BYTE + 8.0 * link / self.bandwidth + local)
         };
-        let direct = seconds(1.0, members * told, 1.0, told * (t + 1.0) + members, 2.0 * t);
-        let (kings, kings_terms) = (2.0 * t + told, 1.0 + told / members);
-        let rows = parties - t;
-        // A party that deals a word deals a whole one for each that it is short of.
+        let (dealing, kings) = (told * (t + 1.0) * TERM, 2.0 * t + told);
+        let direct = seconds(1.0, members * told, 1.0, dealing + members * TERM + 2.0 * t * DRAW);
+        // Of the masks, each party deals one in so many words; a whole one at least.
         let each = (words / rows).ceil().max(1.0) / words.max(1.0);
-        let dealt = seconds(
-            3.0,
-            kings + parties * told * each,
-            each + 2.0 / members,
-            kings_terms + 2.0 * parties + each * told * (t + 1.0),
-            each * (4.0 * t + 1.0 + parties),
-        );
-        let mut ways = vec![(Route::Direct, direct), (Route::King, dealt)];
+        let masks = each * (dealing + (4.0 * t + 1.0 + parties) * DRAW) + 2.0 * parties * TERM;
+        let all = kings + parties * told * each;
+        let mut ways =
+            vec![(Route::Direct, direct), (Route::King, seconds(3.0, all, each + 2.0 / members, masks + DEALT_MASK))];
         if sets {
-            let sets = (0..threshold).fold(1.0, |sets, i| sets * (n - 1 - i) as f64 / (i + 1) as f64) * (t + 1.0);
-            ways.push((Route::KingOfSets, seconds(2.0, kings, 2.0 / members, kings_terms + sets, sets)));
+            let of_a_party = (0..threshold).fold(1.0, |sets, i| sets * (n - 1 - i) as f64 / (i + 1) as f64);
+            let masks = of_a_party * (t + 1.0) * (DRAW + TERM) + DRAWN_MASK;
+            ways.push((Route::KingOfSets, seconds(2.0, kings, 2.0 / members, masks)));
         }
         ways
     }
 }
 
-/// The two kinds of double sharings.
+/// Double sharings, of either kind.
 pub(crate) fn doubles<F: Field>(
     party: &mut Party,
     code: &Code<F>,

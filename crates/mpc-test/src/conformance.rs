@@ -73,8 +73,7 @@ const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
 /// Parties and corrupt ones that `shamir` is tried with.
 const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7, 2)];
 /// The same with kings, however few elements.
-const KINGS: [(usize, usize, Route); 4] =
-    [(3, 1, Route::King), (5, 2, Route::KingOfSets), (6, 2, Route::King), (4, 1, Route::KingOfSets)];
+const KINGS: [(usize, usize, Route); 2] = [(5, 2, Route::KingOfSets), (6, 2, Route::King)];
 
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.

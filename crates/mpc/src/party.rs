@@ -63,7 +63,7 @@ impl Holders {
             // The next number with as many ones.
             let lowest = bits & bits.wrapping_neg();
             let carried = bits + lowest;
-            bits = carried | ((carried ^ bits) >> 2) / lowest;
+            bits = carried | (((carried ^ bits) >> 2) / lowest);
         }
         sets
     }

@@ -10,16 +10,14 @@ mod convert;
 pub mod cost;
 mod inject;
 mod input;
-mod route;
 mod verify;
-mod words;
 
 use crate::lanes::{self, Laned};
 use crate::polynomial::{
     ACKNOWLEDGED, Binary, Code, Exchange, Fault, Field, Prime, Sets, Survivors, Together, batches, deal,
 };
 pub use crate::polynomial::{
-    Committee, Handover, MOST_SETS, PackedShare, Packing, PolynomialBits, ReplicatedShare, Replication,
+    Committee, Handover, MOST_SETS, PackedShare, Packing, PolynomialBits, ReplicatedShare, Replication, Route, Routing,
 };
 use crate::protocol::Origin;
 use crate::share::plane_words;
@@ -27,7 +25,6 @@ use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Re
 pub use input::Robust;
 use privity_net::NetError;
 use privity_ring::{M61, Shape, Tensor, mersenne};
-pub use route::{Route, Routing};
 use std::sync::Arc;
 
 /// Most parties: a bit's field has 31 points other than zero.
@@ -204,7 +201,7 @@ impl Shamir {
     /// [`Error::Parameter`] where parties go on without others or verify each other; the network; no randomness.
     pub fn to_additive(&mut self, x: &Tensor<M61>) -> Result<Option<Tensor<u64>>> {
         self.plain("summands")?;
-        self.scope("summands", |p| words::to_additive(p, x))
+        self.scope("summands", |p| convert::to_additive(p, x))
     }
     /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
     /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to

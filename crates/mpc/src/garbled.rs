@@ -2,7 +2,7 @@
 
 use crate::share::{BitShare, Planes};
 use privity_circuit::Circuit;
-use privity_circuit::shares::{OnShares, SHARE_BITS};
+use privity_circuit::shares::{self, OnShares, SHARE_BITS};
 use privity_gc::Schedule;
 use privity_ring::Tensor;
 
@@ -23,6 +23,14 @@ impl Garbled {
         let schedule = Schedule::new(&on_shares.circuit);
         let OnShares { circuit, numbers, width, words, results, outputs } = on_shares;
         Garbled { schedule, circuit, numbers, width, words, results, outputs }
+    }
+    /// `x 2^shift / y` of numbers of `width` bits: see [`shares::quotient`].
+    pub fn quotient(width: u32, shift: u32) -> Self {
+        Self::new(shares::quotient(width as usize, shift as usize))
+    }
+    /// The position of the largest of some numbers of `width` bits: see [`shares::argmax`].
+    pub fn argmax(width: u32, numbers: usize) -> Self {
+        Self::new(shares::argmax(width as usize, numbers))
     }
 
     /// Bits of one party's shares of an element's operands.

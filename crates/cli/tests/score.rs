@@ -41,18 +41,9 @@ impl Site {
              [[participants]]\nname = \"hospital-a\"\naddress = \"{a}\"\ncertificate = \"hospital-a/identity/certificate.pem\"\n\
              rows = 0\nmodel = true\n\
              [[participants]]\nname = \"hospital-b\"\naddress = \"{b}\"\ncertificate = \"hospital-b/identity/certificate.pem\"\n\
-             rows = {rows}\n[data]\nschema = \"schema.toml\"\n[model]\nkind = {}\n{rest}",
-            self.kind()
+             rows = {rows}\n[data]\nschema = \"schema.toml\"\n[model]\nkind = \"logistic\"\n{rest}"
         );
         std::fs::write(self.path().join(file), job).expect("written");
-    }
-
-    /// The architecture that the demonstration trained.
-    fn kind(&self) -> String {
-        let job = std::fs::read_to_string(self.path().join("job.toml")).expect("the job");
-        let job: toml::Table = job.parse().expect("TOML");
-        toml::Value::Table(toml::Table::from_iter([("kind".to_owned(), job["model"]["kind"].clone())])).to_string()
-            .trim_start_matches("{ kind = ").trim_end_matches(" }").to_owned()
     }
 
     fn start(&self, job: &str, name: &str, args: &[&str]) -> Child {
@@ -65,10 +56,8 @@ impl Site {
 
     fn run(&self, job: &str, models: &[&str]) -> [Output; 2] {
         let models: Vec<&str> = models.iter().flat_map(|model| ["--model", model]).collect();
-        let parties = [
-            self.start(job, "hospital-a", &models),
-            self.start(job, "hospital-b", &["--data", "hospital-b/data.csv"]),
-        ];
+        let parties =
+            [self.start(job, "hospital-a", &models), self.start(job, "hospital-b", &["--data", "hospital-b/data.csv"])];
         parties.map(|child| child.wait_with_output().expect("it ends"))
     }
 

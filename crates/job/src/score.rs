@@ -62,6 +62,16 @@ pub struct Mixed {
     pub division: Option<Scheme>,
 }
 
+impl Scheme {
+    /// What it is, in plain words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Scheme::Share => "with shares",
+            Scheme::Yao => "as a garbled circuit",
+        }
+    }
+}
+
 impl Mixed {
     pub(crate) fn is_default(&self) -> bool {
         *self == Mixed::default()

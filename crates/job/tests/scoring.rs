@@ -92,6 +92,8 @@ fn done(job: &Job, models: &[ModelFile]) -> Vec<Done> {
         assert_eq!(done.measured.rounds, party.rounds, "rounds of {}", party.name);
     }
     assert_eq!(done.iter().map(|d| d.measured.frames).sum::<u64>(), plan.frames);
+    let other = plan.alternatives.iter().filter(|other| other.price.is_ok()).count();
+    assert!(other > 0 || job.protocol().name() != "gmw", "two owners can add a dealer: {:?}", plan.alternatives);
     let garbled: u64 = done.iter().filter_map(|done| done.measured.operations.get("garbled")).sum();
     assert_eq!(garbled, plan.operations.get("garbled").map_or(0, |price| price.bytes), "bytes garbled");
     assert!(done.iter().all(|done| done.outcome.model.is_none() && done.outcome.moments.is_none()));
@@ -220,6 +222,7 @@ fn the_scheme_is_the_quicker_one_on_the_declared_link() {
             let operation = if output == "class" { "argmax" } else { "division" };
             let fixed = |scheme| seconds(&job(&format!("{text}{operation} = \"{scheme}\"\n")));
             let (left, yao, share) = (job(&text), fixed("yao"), fixed("share"));
+            assert_eq!(plan::plan(&left).expect("a plan").mixed, left.schemes());
             let scheme = left.schemes().argmax.or(left.schemes().division).expect("settled");
             assert_eq!(scheme == Scheme::Yao, yao < share, "{output} at {rtt} ms and {mbit} Mbit/s: {yao} or {share}");
             assert!((seconds(&left) - yao.min(share)).abs() < 1e-9);

@@ -1,7 +1,7 @@
 //! Declared messages of every operation. Operations are cut into parts by the functions of this file, in the protocol as in its price list,
 //! so both send alike. Tests hold measured traffic against it, to the byte and to the round.
 
-use super::yao::INSTANCES;
+use super::convert::INSTANCES;
 use crate::cost::{Arrival, Clock, Costs, ProductCost, TermCost};
 use crate::masked::{lane_words, tiles};
 use crate::share::plane_words;

@@ -9,7 +9,6 @@ mod convert;
 pub mod cost;
 mod inject;
 mod input;
-mod yao;
 
 use crate::lanes::{self, Laned};
 use crate::ops::fourier::Series;
@@ -287,7 +286,7 @@ impl Protocol for Gmw {
         numbers: &[&Tensor<u64>],
         words: &[&Planes],
     ) -> Result<(Vec<Tensor<u64>>, Vec<Planes>)> {
-        self.scope("garbled", |p| yao::garbled(p, what, numbers, words))
+        self.scope("garbled", |p| convert::garbled(p, what, numbers, words))
     }
 }
 

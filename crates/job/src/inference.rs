@@ -60,9 +60,8 @@ pub(crate) fn run<P: Protocol>(
     observer.opening("results for rows, to their owners")?;
     let opened = metrics::open_to_owners(p, &results, &slices(&job.rows()))?;
     let logistic = classifies(&job.file().model, job) && score.output == Output::Prediction;
-    let mut outcome = Outcome::default();
-    outcome.predictions = opened.into_iter().map(|scores| scores.map(|s| probability(s, logistic))).collect();
-    Ok(outcome)
+    let predictions = opened.into_iter().map(|scores| scores.map(|s| probability(s, logistic))).collect();
+    Ok(Outcome { predictions, ..Outcome::default() })
 }
 
 fn check<P: Protocol>(p: &mut P, job: &Job, owner: usize, values: &[(&P::A, f64)]) -> Result<(), JobError> {

@@ -5,7 +5,7 @@ mod common;
 use common::{encoded, finished, parties};
 use privity_job::prepare::divide;
 use privity_job::program::Inputs;
-use privity_job::{Job, JobError, ModelFile, plan, protocol};
+use privity_job::{JobError, ModelFile, plan, protocol};
 use privity_nn::{OpenModel, TrainError};
 
 #[test]

@@ -172,7 +172,7 @@ fn argmax_is_the_first_of_the_largest() {
             assert_eq!(found, want, "of {count}");
         }
         let mut price = Count::new(config, Rep3Costs::new(Radix::Four), Speeds::default());
-        let unit = Tensor::zeros(&Shape::vector(rows));
+        let unit = price.input(0, &Shape::vector(rows), None).expect("an input");
         let before = price.clock().rounds();
         compare::argmax(&mut price, &vec![&unit; count]).expect("a price");
         assert_eq!(price.clock().rounds() - before, 4 * u64::from(count.next_power_of_two().ilog2()));

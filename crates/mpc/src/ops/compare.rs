@@ -52,11 +52,9 @@ pub fn max<P: Protocol>(p: &mut P, x: &P::A, y: &P::A) -> Result<P::A> {
 /// If there are no vectors.
 pub fn argmax<P: Protocol>(p: &mut P, xs: &[&P::A]) -> Result<P::A> {
     let (shape, width) = (xs[0].shape().clone(), p.config().width);
-    let numbered = |(i, x): (usize, &&P::A)| ((*x).clone(), i);
     let mut best: Vec<(P::A, P::A)> = Vec::with_capacity(xs.len());
-    for (x, i) in xs.iter().enumerate().map(numbered) {
-        let position = p.public(&Tensor::fill(&shape, i as u64));
-        best.push((x, position));
+    for (i, x) in xs.iter().enumerate() {
+        best.push(((*x).clone(), p.public(&Tensor::fill(&shape, i as u64))));
     }
     while best.len() > 1 {
         let (pairs, rest) = best.as_chunks::<2>();

@@ -91,6 +91,9 @@ pub struct Args {
     /// Corrupt parties of `minority`; as many as can be if not given.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=15))]
     pub threshold: Option<u8>,
+    /// How `minority` reduces degrees of products.
+    #[arg(long, value_enum, default_value = "quickest")]
+    pub reduction: Reduction,
     /// Work; all of them if not given.
     #[arg(long, value_enum)]
     pub work: Option<Work>,
@@ -127,6 +130,20 @@ pub struct Args {
     /// One JSON object a line instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// How products under `shamir` come back to their degree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// Whichever the cost model says is quickest; sets have no keys.
+    Quickest,
+    /// Every party deals.
+    Direct,
+    /// Kings, masks dealt.
+    King,
+    /// Kings, masks drawn by sets of parties, which must be few.
+    KingOfSets,
 }
 
 /// Carry-tree fan-in.

@@ -2,14 +2,14 @@
 
 use crate::measure::{Measurement, measure};
 use crate::works::Work;
-use crate::{Adversary, Args, Line, LinkKind, RadixKind, plain};
+use crate::{Adversary, Args, Line, LinkKind, RadixKind, Reduction, plain};
 use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
 use privity_mpc::cost::{Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
-use privity_mpc::shamir::{Shamir, cost::ShamirCosts};
+use privity_mpc::shamir::{Route, Routing, Shamir, cost::ShamirCosts};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
@@ -154,7 +154,9 @@ fn party(
             (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Minority => {
-            let mut p = Shamir::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            let p = Shamir::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            let p = if args.reduction == Reduction::KingOfSets { p.with_set_keys()? } else { p };
+            let mut p = p.routed(routing(args))?;
             (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::MinorityActive => {
@@ -302,6 +304,17 @@ struct Price {
     seconds: f64,
 }
 
+/// How `shamir` reduces degrees.
+fn routing(args: &Args) -> Routing {
+    let always = match args.reduction {
+        Reduction::Quickest => None,
+        Reduction::Direct => Some(Route::Direct),
+        Reduction::King => Some(Route::King),
+        Reduction::KingOfSets => Some(Route::KingOfSets),
+    };
+    Routing { always, ..Routing::default() }
+}
+
 /// The price list's word on a repetition: the difference between the sixth and the first few, which is the steady state.
 fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
     let config = config(args);
@@ -320,7 +333,8 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::Minority => {
-            let costs = ShamirCosts::new(args.processes(), args.corrupt(), config.mode);
+            let costs = ShamirCosts::new(args.processes(), args.corrupt(), config.mode).routed(routing(args));
+            let costs = if args.reduction == Reduction::KingOfSets { costs.with_set_keys()? } else { costs };
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::MinorityActive => {

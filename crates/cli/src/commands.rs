@@ -45,6 +45,7 @@ fn what_if(agreed: &Job, args: &PlanArgs) -> Result<Job, ConfigError> {
     file.link.rtt_ms = args.rtt_ms.unwrap_or(file.link.rtt_ms);
     file.link.mbit = args.mbit.unwrap_or(file.link.mbit);
     file.numbers.radix = agreed.radix_choice();
+    file.mixed = agreed.schemes();
     Job::new(file, Path::new(""))
 }
 
@@ -62,6 +63,9 @@ pub struct RunArgs {
     /// This party's rows for evaluation, where the job says `holdout = "file"`.
     #[arg(long)]
     test_data: Option<PathBuf>,
+    /// A model file of a run, at the participant that brings the models rows are scored with; once for each model.
+    #[arg(long = "model")]
+    models: Vec<PathBuf>,
     /// The directory that `privity keys new` made.
     #[arg(long)]
     identity: PathBuf,
@@ -94,6 +98,7 @@ fn run_job(args: &RunArgs) -> Result<(), CliError> {
         party: args.party.clone(),
         data: args.data.clone(),
         test_data: args.test_data.clone(),
+        models: args.models.clone(),
         identity: args.identity.clone(),
         out: args.out.clone(),
         patience: Duration::from_secs(args.wait),

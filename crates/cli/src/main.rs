@@ -44,8 +44,8 @@ enum Command {
     /// Make identities.
     #[command(subcommand)]
     Keys(commands::Keys),
-    /// Apply a model that was opened to this party to local rows, in the clear. Inference as a service, where neither
-    /// the model nor the rows are shown to the other side, is a later part.
+    /// Apply a model that was opened to this party to local rows, in the clear. Where the rows are another party's, and neither they nor the
+    /// model are to be shown to the other side: a job with a [score] section.
     Predict(commands::PredictArgs),
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]

@@ -231,6 +231,7 @@ fn job(
         certificate: None,
         rows,
         test_rows,
+        model: false,
     };
     let dealt = matches!(choice.adversary, Adversary::AllButOne | Adversary::AllButOneActive);
     let dealer = dealt.then_some(("dealer", &(0, 0)));
@@ -267,5 +268,7 @@ fn job(
         continues: None,
         distillation: None,
         checkpoint: None,
+        score: None,
+        mixed: Default::default(),
     }
 }

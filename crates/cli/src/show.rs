@@ -19,6 +19,9 @@ pub fn plan(plan: &Plan) {
     println!("{}", plan.guarantee);
     println!("{}", plan.on_loss);
     plan.escrow.iter().for_each(|escrow| println!("{escrow}"));
+    for (operation, scheme) in [("argmax", plan.mixed.argmax), ("division", plan.mixed.division)] {
+        scheme.iter().for_each(|scheme| println!("{operation}: {}", scheme.meaning()));
+    }
     println!(
         "{} in all, {} rounds, {} frames; about {:.1} s at {} ms round trip and {} Mbit/s; ranges {:?}",
         bytes(plan.bytes),
@@ -83,12 +86,14 @@ pub fn event(event: &Event) {
 fn finished(report: &Report) {
     let sent = bytes(report.bytes_sent.iter().sum());
     println!("done in {:.1} s: sent {sent} in {} rounds", report.seconds, report.rounds);
+    // A job that trains nothing holds nothing out.
+    let rows = if report.losses.is_empty() { "rows" } else { "held-out rows" };
     for (whose, quality) in [("all parties'", &report.joint), ("own", &report.own)] {
         if let Some(q) = quality {
             let figures =
                 [("accuracy", q.accuracy), ("AUC", q.auc), ("log loss", q.log_loss), ("MSE", q.mean_squared_error)];
             let known = figures.iter().filter_map(|(name, value)| value.map(|v| format!("{name} {v:.4}")));
-            println!("{whose} held-out rows ({}): {}", q.rows, known.collect::<Vec<_>>().join(", "));
+            println!("{whose} {rows} ({}): {}", q.rows, known.collect::<Vec<_>>().join(", "));
         }
     }
     if let Some(warning) = &report.warning {

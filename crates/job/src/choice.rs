@@ -235,6 +235,7 @@ fn alternative(job: &Job, row: &Row, machine: Speeds) -> Option<Alternative> {
             certificate: None,
             rows: 0,
             test_rows: 0,
+            model: false,
         });
     }
     let other = JobFile {
@@ -250,6 +251,7 @@ fn alternative(job: &Job, row: &Row, machine: Speeds) -> Option<Alternative> {
         protection: None,
         distillation: None,
         checkpoint: None,
+        mixed: Default::default(),
         ..file.clone()
     };
     let price = Job::new(other, Path::new("")).map_err(|e| e.to_string()).and_then(|job| {

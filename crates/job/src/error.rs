@@ -109,7 +109,7 @@ pub enum ConfigError {
     KeepsNothing,
     /// A data file is missing, or given by a party without rows.
     #[error(
-        "`{party}` {} in the job file: {} --data", if *helper { "is a helper without rows" } else { "has rows" },
+        "`{party}` {} in the job file: {} --data", if *helper { "is without rows" } else { "has rows" },
         if *helper { "it takes no" } else { "it needs" }
     )]
     Data {
@@ -117,6 +117,16 @@ pub enum ConfigError {
         party: String,
         /// Whether it is a helper.
         helper: bool,
+    },
+    /// Model files are missing, or given by a party that owns no models.
+    #[error("`{party}` brings {wanted} models in the job file, and {given} are given: see --model")]
+    Models {
+        /// The party.
+        party: String,
+        /// Models of the job.
+        wanted: usize,
+        /// Files given.
+        given: usize,
     },
     /// The identity is not the one that the job file names for the party.
     #[error(
@@ -165,6 +175,14 @@ pub enum JobError {
         found: usize,
         /// Rows agreed.
         declared: usize,
+    },
+    /// A model that is not one for the job.
+    #[error("{} cannot be used in this job: {problem}", .file.display())]
+    Model {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        problem: String,
     },
     /// A peer.
     #[error("{name}: {source}")]
@@ -305,7 +323,7 @@ impl JobError {
             | JobError::EmptyGroup { .. }
             | JobError::Released { .. }
             | JobError::Budget { .. } => exit::CONFIG,
-            JobError::Data(_) | JobError::Rows { .. } => exit::DATA,
+            JobError::Data(_) | JobError::Rows { .. } | JobError::Model { .. } => exit::DATA,
             JobError::Peer { .. } | JobError::Net(_) => exit::NETWORK,
             JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. } | TrainError::Range(_)) => {
                 exit::RANGE

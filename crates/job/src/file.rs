@@ -31,12 +31,20 @@
 //! questions = "public.csv"
 //! privacy = { voting = { teachers = 300, epsilon = 8.0, delta = 1e-6 } }
 //!
+//! [score]                           # instead of training: rows are scored with the models of the participant that says
+//! models = 3                        # model = true, which none of the others sees: docs/protocols/scoring.md
+//! output = "class"                  # or "prediction", of one model; or "shares"
+//!
+//! [mixed]                           # gmw: operations in the scheme that suits them; default: what is quicker on the link
+//! argmax = "yao"                    # or "share"
+//!
 //! [checkpoint]                      # a party that lost its identity reads its checkpoints again: docs/protocols/escrow.md
 //! escrow = { threshold = 2 }        # if so many others give its shares back
 //! ```
 
 use crate::choice::Adversary;
 use crate::distil::Distillation;
+use crate::score::{Mixed, Score};
 use crate::{ConfigError, canonical};
 use privity_data::Schema;
 use privity_nn::{ModelSpec, TrainSpec};
@@ -108,6 +116,12 @@ pub struct JobFile {
     /// Who can help a party to read its checkpoints again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointSection>,
+    /// Rows are scored with models that a participant owns; nothing is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
+    /// Operations that are computed in another scheme.
+    #[serde(default, skip_serializing_if = "Mixed::is_default")]
+    pub mixed: Mixed,
 }
 
 /// How checkpoints are kept.
@@ -247,11 +261,14 @@ pub struct Participant {
     /// Its certificate as a PEM file beside the job file, instead of a fingerprint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// Rows it trains on. The fourth party of rep4 may have none: a helper.
+    /// Rows it trains on, or has scored. The fourth party of rep4 may have none: a helper.
     pub rows: usize,
     /// Rows it keeps for evaluation. Default 0.
     #[serde(default)]
     pub test_rows: usize,
+    /// Whether it brings the models that rows are scored with. Default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub model: bool,
 }
 
 /// What the files hold.

@@ -6,6 +6,7 @@ use crate::file::{
 };
 use crate::protocol::ProtocolName;
 use crate::scaling::Scaling;
+use crate::score::{self, Mixed};
 use crate::{ConfigError, file::Holdout};
 use privity_data::{Schema, Table};
 use privity_mpc::cost::Speeds;
@@ -29,6 +30,7 @@ pub struct Job {
     config: Config,
     digest: [u8; 32],
     questions: Option<Arc<Table>>,
+    schemes: Mixed,
 }
 
 /// Rows of each party.
@@ -58,7 +60,12 @@ impl Job {
     pub fn new(file: JobFile, folder: &Path) -> Result<Job, ConfigError> {
         let file = crate::choice::settle(file, folder)?;
         let protocol = ProtocolName::parse(&file.protocol)?;
-        let (file, schema) = file.resolve(folder)?;
+        let (mut file, schema) = file.resolve(folder)?;
+        score::check(&file, protocol)?;
+        if file.score.is_some() {
+            // There is no epoch to go on from.
+            file.on_loss = OnLoss::Abort;
+        }
         check_on_loss(&file, protocol)?;
         check_continues(&file, protocol)?;
         check_admits(&file, protocol)?;
@@ -69,12 +76,13 @@ impl Job {
         check_outputs(&file, protocol)?;
         check_threshold(&file, protocol)?;
         let config = config(&file, protocol);
+        let schemes = score::settle(&file, protocol, config);
         let digest = file.digest()?;
         let questions = file.distillation.as_ref().map(|d| d.load(&schema)).transpose()?;
         if let (Some(distillation), Some(questions)) = (&file.distillation, &questions) {
             distillation.check(&file, &schema, questions.rows())?;
         }
-        Ok(Job { file, schema, protocol, config, digest, questions: questions.map(Arc::new) })
+        Ok(Job { file, schema, protocol, config, digest, questions: questions.map(Arc::new), schemes })
     }
 
     /// The job file, with nothing left to look up elsewhere.
@@ -99,6 +107,14 @@ impl Job {
             Radix::Two => RadixChoice::Two,
             Radix::Four => RadixChoice::Four,
         }
+    }
+    /// The schemes in force, for the operations that the job has.
+    pub fn schemes(&self) -> Mixed {
+        self.schemes
+    }
+    /// The participant whose models rows are scored with.
+    pub fn model_owner(&self) -> Option<usize> {
+        self.file.participants.iter().position(|p| p.model)
     }
     /// How many corrupt parties `shamir` withstands here.
     pub fn threshold(&self) -> usize {
@@ -127,9 +143,14 @@ impl Job {
     }
     /// Rows of each party.
     pub fn rows(&self) -> Vec<Rows> {
-        self.file.participants.iter().map(|p| Rows { train: p.rows, test: p.test_rows }).collect()
+        let scores = self.file.score.is_some();
+        let rows = |p: &Participant| match scores {
+            true => Rows { train: 0, test: p.rows },
+            false => Rows { train: p.rows, test: p.test_rows },
+        };
+        self.file.participants.iter().map(rows).collect()
     }
-    /// Number of parties that bring rows.
+    /// Number of parties that bring rows or models.
     pub fn owners(&self) -> usize {
         self.file.participants.iter().filter(|p| !p.is_helper()).count()
     }
@@ -220,7 +241,7 @@ impl Job {
     }
     /// Who learns joint figures; `None`: nobody, or they are not computed.
     pub fn metrics_recipients(&self) -> Option<Recipients> {
-        let evaluated = self.file.evaluation.metrics == Metrics::Secure && self.tested();
+        let evaluated = self.file.evaluation.metrics == Metrics::Secure && self.tested() && self.file.score.is_none();
         match &self.file.outputs.metrics {
             _ if !evaluated => None,
             // A dealer learns nothing that it need not know to keep step.
@@ -235,7 +256,7 @@ impl Job {
     }
     /// Whether there is any held-out row.
     pub fn tested(&self) -> bool {
-        self.file.participants.iter().any(|p| p.test_rows > 0)
+        self.rows().iter().any(|rows| rows.test > 0)
     }
 
     fn recipients(&self, names: &[String]) -> Option<Recipients> {
@@ -246,9 +267,13 @@ impl Job {
 }
 
 impl Participant {
-    /// Whether it takes part in the computation without rows of its own.
+    /// Whether it takes part in the computation without rows or models of its own.
     pub fn is_helper(&self) -> bool {
-        self.rows == 0 && self.test_rows == 0
+        !self.has_rows() && !self.model
+    }
+    /// Whether it brings rows.
+    pub fn has_rows(&self) -> bool {
+        self.rows > 0 || self.test_rows > 0
     }
     /// Reads the certificate if the fingerprint is not given.
     pub(crate) fn resolve(&mut self, index: usize, folder: &Path) -> Result<(), ConfigError> {
@@ -431,7 +456,7 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
         // A helper that went on when another was lost stays one.
         let role = file.continues.is_some() || file.admits.is_some() || rowless.is_some_and(|(role, _)| role == i);
         let helper = p.is_helper() && role;
-        if p.rows == 0 && !helper {
+        if p.rows == 0 && !helper && file.score.is_none() {
             let remedy = "every party needs at least one row to train on; only the fourth of rep4 may be a helper without any, and \
                           the first of additive and additive-mac is a dealer without any";
             return Err(ConfigError::field(key("rows"), "is 0", remedy));
@@ -464,7 +489,7 @@ fn distinct<'a>(key: &str, values: impl Iterator<Item = &'a str>) -> Result<(), 
 }
 
 fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Result<(), ConfigError> {
-    if !schema.has_label() {
+    if !schema.has_label() && file.score.is_none() {
         return Err(ConfigError::field(
             "data.schema",
             "has no label column",

@@ -13,6 +13,7 @@ mod error;
 pub mod escrow;
 pub mod export;
 pub mod file;
+mod inference;
 mod job;
 pub mod ledger;
 pub mod loss;
@@ -26,6 +27,7 @@ pub mod publish;
 pub mod release;
 pub mod run;
 mod scaling;
+pub mod score;
 mod write;
 
 pub use error::{ConfigError, JobError, exit};

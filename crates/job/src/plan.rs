@@ -3,6 +3,7 @@
 
 use crate::choice::{self, Alternative};
 use crate::job::speeds;
+use crate::score::Mixed;
 use crate::{Job, JobError, program, protocol};
 use privity_mpc::cost::{Price, Speeds};
 use privity_nn::range;
@@ -30,6 +31,9 @@ pub struct Plan {
     /// Who else can read checkpoints, in words, if their keys are in escrow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escrow: Option<String>,
+    /// The schemes of operations that have a choice of them.
+    #[serde(skip_serializing_if = "Mixed::is_default")]
+    pub mixed: Mixed,
     /// Fan-in of comparisons: 2 or 4.
     pub radix: u32,
     /// The parties, in the order of their roles.
@@ -134,6 +138,7 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
         protocol: job.protocol().name(),
         withstands: choice::row(job.protocol()).withstands,
         guarantee: job.protocol().guarantee(),
+        mixed: job.schemes(),
         radix: if job.config().radix == privity_mpc::Radix::Two { 2 } else { 4 },
         parties: names.iter().enumerate().map(party).collect(),
         rounds: clock.rounds(),

@@ -22,7 +22,7 @@ pub struct Rows {
 /// # Errors
 /// A file that breaks the contract or has other numbers of rows than agreed; a file missing, or given by a helper.
 pub fn load(job: &Job, party: usize, data: Option<&Path>, test_data: Option<&Path>) -> Result<Rows, JobError> {
-    let helper = job.file().participants[party].is_helper();
+    let helper = !job.file().participants[party].has_rows();
     let data = match (data, test_data) {
         (Some(data), _) if !helper => data,
         (None, None) if helper => return Ok(nothing(job)?),
@@ -33,7 +33,7 @@ pub fn load(job: &Job, party: usize, data: Option<&Path>, test_data: Option<&Pat
     divide(job, party, read(data)?, test)
 }
 
-/// The rows of a helper.
+/// The rows of a party without any.
 ///
 /// # Errors
 /// None in practice: an empty table under the job's schema is sound.
@@ -49,6 +49,13 @@ pub fn nothing(job: &Job) -> Result<Rows, privity_data::DataError> {
 /// Other numbers of rows than agreed; a second table given without need, or missing.
 pub fn divide(job: &Job, party: usize, table: Table, test: Option<Table>) -> Result<Rows, JobError> {
     let declared = job.rows()[party];
+    if job.file().score.is_some() {
+        check(job, party, "rows", table.rows(), declared.test)?;
+        return match test {
+            Some(_) => Err(crate::ConfigError::TestData { needed: "takes no" }.into()),
+            None => Ok(Rows { train: table.select(&[]), test: table }),
+        };
+    }
     let rows = match (job.file().evaluation.holdout, test) {
         (Holdout::File, Some(test)) => Rows { train: table, test },
         (Holdout::File, None) if declared.test == 0 => Rows { test: table.select(&[]), train: table },
@@ -85,12 +92,16 @@ fn check(job: &Job, party: usize, what: &'static str, found: usize, declared: us
 /// A value beyond the range that the schema declares, or that the job assumes where it declares none.
 pub fn encode<R: Ring>(job: &Job, rows: &Rows) -> Result<Encoded<R>, JobError> {
     let (train, labels) = encode_table(job, &rows.train)?;
-    let (test, test_labels) = encode_table(job, &rows.test)?;
+    let (test, test_labels) = match job.file().score {
+        // Labels of rows that are scored stay where they are.
+        Some(_) => (encode_features(job, &rows.test)?, Tensor::zeros(&Shape::vector(0))),
+        None => encode_table(job, &rows.test)?,
+    };
     let (groups, group_labels) = match job.voting() {
         Some(voting) => encode_table(job, &by_groups(job, &voting, &rows.train)?)?,
         None => encode_table(job, &rows.train.select(&[]))?,
     };
-    Ok(Encoded { train, labels, test, test_labels, groups, group_labels, noise: Vec::new() })
+    Ok(Encoded { train, labels, test, test_labels, groups, group_labels, noise: Vec::new(), models: Vec::new() })
 }
 
 /// Public questions, scaled and encoded as rows are; values beyond the range of the job are brought to it.
@@ -159,9 +170,11 @@ fn group_of(seed: u64, person: u64, groups: usize) -> usize {
 type Pair<R> = (privity_ring::Tensor<R>, privity_ring::Tensor<R>);
 
 fn encode_table<R: Ring>(job: &Job, table: &Table) -> Result<Pair<R>, JobError> {
-    let (scaling, format) = (job.scaling(), job.config().fixed);
-    let scaled = scaling.table(table)?;
-    let features = quantise::quantise(&scaled, format, scaling.bound)?;
-    let labels = quantise::quantise_labels(table, format)?;
-    Ok((features, labels.reshape(Shape::vector(table.rows()))))
+    let labels = quantise::quantise_labels(table, job.config().fixed)?;
+    Ok((encode_features(job, table)?, labels.reshape(Shape::vector(table.rows()))))
+}
+
+fn encode_features<R: Ring>(job: &Job, table: &Table) -> Result<Tensor<R>, JobError> {
+    let scaling = job.scaling();
+    Ok(quantise::quantise(&scaling.table(table)?, job.config().fixed, scaling.bound)?)
 }

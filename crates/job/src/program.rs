@@ -32,6 +32,19 @@ pub struct Encoded<R> {
     pub group_labels: Tensor<R>,
     /// This party's noise for each release; none in the twin.
     pub noise: Vec<Tensor<R>>,
+    /// The models that rows are scored with, at their owner.
+    pub models: Vec<EncodedModel<R>>,
+}
+
+/// A model as fixed-point integers. `Debug` prints shapes only.
+#[derive(Clone, Debug)]
+pub struct EncodedModel<R> {
+    /// Of each layer weights and biases `[out, in + 1]`, at the scale of the job's plan for weights.
+    pub layers: Vec<Tensor<R>>,
+    /// Means of the features as the job scales them.
+    pub mean: Tensor<R>,
+    /// Their inverse deviations.
+    pub inverse_deviation: Tensor<R>,
 }
 
 /// What the parties bring, as far as it is here: a party has its own only, the twin has all, a plan none.
@@ -42,7 +55,12 @@ impl Inputs<u64> {
     /// The same integers as elements of another ring.
     pub(crate) fn over<R: Ring>(self) -> Inputs<R> {
         let tensor =
-            |x: Tensor<u64>| Tensor::new(x.shape().clone(), x.data().iter().map(|v| R::from_u64(*v)).collect());
+            &|x: Tensor<u64>| Tensor::new(x.shape().clone(), x.data().iter().map(|v| R::from_u64(*v)).collect());
+        let model = |m: EncodedModel<u64>| EncodedModel {
+            layers: m.layers.into_iter().map(tensor).collect(),
+            mean: tensor(m.mean),
+            inverse_deviation: tensor(m.inverse_deviation),
+        };
         let encoded = |e: Encoded<u64>| Encoded {
             train: tensor(e.train),
             labels: tensor(e.labels),
@@ -51,6 +69,7 @@ impl Inputs<u64> {
             groups: tensor(e.groups),
             group_labels: tensor(e.group_labels),
             noise: e.noise.into_iter().map(tensor).collect(),
+            models: e.models.into_iter().map(model).collect(),
         };
         Inputs(self.0.into_iter().map(|party| party.map(encoded)).collect())
     }
@@ -67,6 +86,10 @@ impl<R> Inputs<R> {
         inputs.0[party] = Some(encoded);
         inputs
     }
+    /// What a party brings, as far as it is here.
+    pub(crate) fn of(&self, party: usize) -> Option<&Encoded<R>> {
+        self.0[party].as_ref()
+    }
     /// The same without rows, which are shared: what is left is for later.
     fn shared(self) -> Self
     where
@@ -81,6 +104,7 @@ impl<R> Inputs<R> {
             groups: empty(),
             group_labels: empty(),
             noise: encoded.noise,
+            models: Vec::new(),
         };
         Inputs(self.0.into_iter().map(|encoded| encoded.map(rest)).collect())
     }
@@ -140,6 +164,9 @@ pub fn run<P: Protocol>(
     keeper: &mut dyn Keeper<P::A>,
     publisher: &mut dyn Publisher,
 ) -> Result<Outcome, JobError> {
+    if let Some(score) = &job.file().score {
+        return crate::inference::run(p, job, score, &inputs, observer);
+    }
     observer.opening("for each owner, whether its rows are within their ranges")?;
     let rows = job.rows();
     let train = joined(share(p, job, &rows, |r| r.train, |e| (&e.train, &e.labels), &inputs)?);
@@ -180,7 +207,7 @@ pub fn run<P: Protocol>(
 }
 
 /// Books the traffic of `f` under `operation`, whatever its error type.
-fn booked<P: Protocol, T>(
+pub(crate) fn booked<P: Protocol, T>(
     p: &mut P,
     operation: &'static str,
     f: impl FnOnce(&mut P) -> Result<T, JobError>,
@@ -282,11 +309,17 @@ fn evaluate<P: Protocol>(
         let scores = model.scores(p, &test.features)?;
         let opened = metrics::open_to_owners(p, &scores, &slices(&job.rows()))?;
         let logistic = classifies(&job.file().model, job);
-        let probability = |score: f64| if logistic { 1.0 / (1.0 + (-score).exp()) } else { score };
-        let of_owner = |scores: Vec<f64>| scores.into_iter().map(probability).collect();
-        outcome.predictions = opened.into_iter().map(|scores| scores.map(of_owner)).collect();
+        outcome.predictions = opened.into_iter().map(|scores| scores.map(|s| probability(s, logistic))).collect();
     }
     Ok(())
+}
+
+/// Scores as they are, or as probabilities.
+pub(crate) fn probability(scores: Vec<f64>, logistic: bool) -> Vec<f64> {
+    match logistic {
+        true => scores.into_iter().map(|score| 1.0 / (1.0 + (-score).exp())).collect(),
+        false => scores,
+    }
 }
 
 fn joint_figures<P: Protocol>(
@@ -306,12 +339,12 @@ fn joint_figures<P: Protocol>(
     Ok(())
 }
 
-fn classifies(model: &ModelSpec, job: &Job) -> bool {
+pub(crate) fn classifies(model: &ModelSpec, job: &Job) -> bool {
     job.file().training.loss(model) == Loss::Bce
 }
 
 /// Where each party's held-out rows lie among all.
-fn slices(rows: &[Rows]) -> Vec<(std::ops::Range<usize>, usize)> {
+pub(crate) fn slices(rows: &[Rows]) -> Vec<(std::ops::Range<usize>, usize)> {
     let mut from = 0;
     let slice = |(owner, rows): (usize, &Rows)| {
         let range = from..from + rows.test;
@@ -337,6 +370,9 @@ fn open_moments<P: Protocol>(
 
 /// All that a job opens, and to whom.
 pub fn openings(job: &Job) -> Vec<Opening> {
+    if let Some(score) = &job.file().score {
+        return crate::inference::openings(job, score);
+    }
     let opening = |what, recipients, times, values| Opening { what, recipients, times, values };
     let tables = 1 + usize::from(job.voting().is_some());
     let checked = job.rows().iter().map(|r| tables * usize::from(r.train > 0) + usize::from(r.test > 0)).sum();

@@ -7,7 +7,7 @@ use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Keepers, Measured};
 use crate::publish::{self, Desk, Release};
 use crate::release::Publisher;
-use crate::{ConfigError, Job, JobError, ModelFile, escrow, loss, prepare, write};
+use crate::{ConfigError, Job, JobError, ModelFile, escrow, loss, prepare, score, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_net::identity::Identity;
@@ -33,6 +33,8 @@ pub struct RunOptions {
     pub data: Option<PathBuf>,
     /// Its rows for evaluation, if the job keeps them apart.
     pub test_data: Option<PathBuf>,
+    /// Its model files, if it brings the models that rows are scored with.
+    pub models: Vec<PathBuf>,
     /// The directory of its certificate and key.
     pub identity: PathBuf,
     /// Where its results go.
@@ -254,7 +256,9 @@ fn attempt(
     let me = job.index(&options.party)?;
     let identity = Arc::new(identity(job, me, &options.identity)?);
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
+    let models = score::load(job, me, &options.models)?;
     let mut encoded = prepare::encode(job, &rows)?;
+    encoded.models = score::encode(job, &models)?;
     encoded.noise = prepare::noise(job)?;
     let inputs = Inputs::only(job, me, encoded);
     let prepare::Rows { train, test } = rows;
@@ -450,9 +454,9 @@ fn leave(link: &mut dyn Link, error: &JobError) {
 }
 
 fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (Outcome, Report) {
-    let classifies =
-        done.outcome.mean_squared_error.is_none() && job.file().model.kind != privity_nn::ModelKind::Linear;
-    let own = done.outcome.predictions.get(me).and_then(Option::as_ref).filter(|_| classifies && test.rows() > 0);
+    let classifies = done.outcome.mean_squared_error.is_none() && score::judged(job);
+    let own =
+        done.outcome.predictions.get(me).and_then(Option::as_ref).filter(|_| classifies && !test.labels().is_empty());
     let report = Report {
         job: job.file().name.clone(),
         digest: job.digest_hex(),
@@ -485,7 +489,8 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
 fn output_bytes(job: &Job, test_rows: usize) -> usize {
     let weights: usize = job.file().model.sizes(job.features()).windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum();
     let releases = job.distillation().map_or(0, |(d, _)| d.releases(job.file().training.epochs));
-    (1 << 16) + (32 + 64 * releases) * (test_rows + 8 * job.features() + weights) + 160 * weights
+    let columns = score::columns(job).len();
+    (1 << 16) + (32 * columns + 64 * releases) * (test_rows + 8 * job.features() + weights) + 160 * weights
 }
 
 fn write_results(
@@ -497,7 +502,7 @@ fn write_results(
 ) -> Result<(), JobError> {
     let me = job.index(&options.party)?;
     if let Some(predictions) = outcome.predictions.get(me).and_then(Option::as_ref) {
-        let text = predictions_csv(predictions, test.labels());
+        let text = csv(&score::columns(job), predictions, test.labels());
         report.files.push(write::atomically(&options.out, "predictions.csv", text.as_bytes())?);
     }
     if let Some(mut model) = ModelFile::from_outcome(job, outcome) {
@@ -513,12 +518,18 @@ fn write_results(
 
 /// Predictions in the order of the held-out rows, beside their labels if there are any.
 pub fn predictions_csv(predictions: &[f64], labels: &[f64]) -> String {
-    let mut text = String::from(if labels.is_empty() { "prediction\n" } else { "prediction,label\n" });
-    for (i, prediction) in predictions.iter().enumerate() {
-        match labels.get(i) {
-            Some(label) => text.push_str(&format!("{prediction},{label}\n")),
-            None => text.push_str(&format!("{prediction}\n")),
-        }
+    csv(&["prediction".into()], predictions, labels)
+}
+
+/// Results in these columns, row after row, beside the labels of the rows if there are any.
+fn csv(columns: &[String], values: &[f64], labels: &[f64]) -> String {
+    let label = (!labels.is_empty()).then_some("label");
+    let mut text = columns.iter().map(String::as_str).chain(label).collect::<Vec<_>>().join(",");
+    text.push('\n');
+    for (i, row) in values.chunks_exact(columns.len()).enumerate() {
+        let line = row.iter().chain(labels.get(i)).map(f64::to_string).collect::<Vec<_>>().join(",");
+        text.push_str(&line);
+        text.push('\n');
     }
     text
 }

@@ -2,40 +2,11 @@
 
 mod common;
 
-use common::encoded;
+use common::{encoded, finished, parties};
 use privity_job::prepare::divide;
-use privity_job::program::{Encoded, Inputs};
-use privity_job::run::{Done, compute};
-use privity_job::{Job, JobError, ModelFile, plan, protocol};
-use privity_mpc::Party;
-use privity_net::memory;
+use privity_job::program::Inputs;
+use privity_job::{JobError, ModelFile, plan, protocol};
 use privity_nn::{OpenModel, TrainError};
-use privity_prim::Context;
-
-fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
-    let mut links: Vec<Vec<_>> = inputs.iter().map(|_| Vec::new()).collect();
-    for _ in 0..job.file().training.lanes {
-        links.iter_mut().zip(memory::mesh(inputs.len())).for_each(|(party, link)| party.push(link));
-    }
-    std::thread::scope(|s| {
-        let start = |(links, own): (Vec<_>, &Encoded<u64>)| {
-            let own = own.clone();
-            s.spawn(move || {
-                let connect = |(link, lane)| Party::connect(Box::new(link), &Context { lane, ..Context::default() });
-                let sessions: Vec<Party> =
-                    links.into_iter().zip(0..).map(connect).collect::<Result<_, _>>().expect("sessions");
-                let me = sessions[0].me();
-                compute(job, sessions, Inputs::only(job, me, own), &mut (), &mut (), &mut ())
-            })
-        };
-        let running: Vec<_> = links.into_iter().zip(inputs).map(start).collect();
-        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
-    })
-}
-
-fn finished(job: &Job) -> Vec<Done> {
-    parties(job, &encoded(job)).into_iter().map(|done| done.expect("the job runs")).collect()
-}
 
 #[test]
 fn bytes_rounds_and_frames_are_as_planned() {

@@ -9,6 +9,7 @@ use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::cost::ShamirCosts;
+use privity_mpc::shamir::{Route, Routing};
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -71,6 +72,8 @@ pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3])
 const ADDITIVE: [usize; 5] = [2, 3, 4, 5, 7];
 /// Parties and corrupt ones that `shamir` is tried with.
 const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7, 2)];
+/// The same with kings, however few elements.
+const KINGS: [(usize, usize, Route); 2] = [(5, 2, Route::KingOfSets), (6, 2, Route::King)];
 
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.
@@ -97,6 +100,12 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
     if program.polynomial() {
         for (n, t) in SHAMIR {
             case.holds(World::shamir(config, n, t), ShamirCosts::new(n, t, config.mode), [0, n / 2, n - 1]);
+        }
+        for (n, t, route) in KINGS {
+            let costs =
+                ShamirCosts::new(n, t, config.mode).routed(Routing { always: Some(route), ..Routing::default() });
+            let costs = if route == Route::KingOfSets { costs.with_set_keys().expect("few sets") } else { costs };
+            case.holds(World::shamir(config, n, t).by(route), costs, [0, n / 2, n - 1]);
         }
     }
     if program.active() {

@@ -4,7 +4,7 @@ use privity_mpc::additive_mac::AdditiveMac;
 use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
-use privity_mpc::shamir::Shamir;
+use privity_mpc::shamir::{Route, Routing, Shamir};
 use privity_mpc::{Config, Party, Protocol, Result};
 use privity_net::sim::{self, Frame, SimConfig, SimLink, Tamper};
 use privity_prim::Context;
@@ -25,6 +25,10 @@ pub trait Shared: Protocol + Sized {
     fn start_at(sessions: Vec<Party>, config: Config, dealt: bool, _threshold: usize) -> Result<Self> {
         Self::start(sessions, config, dealt)
     }
+    /// The same where degrees are always reduced in one way, where that is a choice.
+    fn by(self, _route: Route) -> Result<Self> {
+        Ok(self)
+    }
     /// Its session.
     fn session(&mut self) -> &mut Party;
 }
@@ -38,6 +42,10 @@ impl Shared for Shamir {
         let first = sessions.remove(0);
         let p = if verified { Shamir::verified } else { Shamir::new }(first, config, threshold);
         p?.with_lanes(sessions)
+    }
+    fn by(self, route: Route) -> Result<Self> {
+        let keyed = if route == Route::KingOfSets { self.with_set_keys()? } else { self };
+        keyed.routed(Routing { always: Some(route), ..Routing::default() })
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -98,6 +106,7 @@ pub struct World<P> {
     parties: usize,
     dealt: bool,
     threshold: usize,
+    route: Option<Route>,
     protocol: PhantomData<fn() -> P>,
 }
 
@@ -120,6 +129,10 @@ impl World<Shamir> {
     /// So many parties, so many of them corrupt.
     pub fn shamir(config: Config, parties: usize, threshold: usize) -> Self {
         World { parties, threshold, ..World::new(config) }
+    }
+    /// The same, which always reduce degrees in one way.
+    pub fn by(self, route: Route) -> Self {
+        World { route: Some(route), ..self }
     }
     /// Parties that verify what they multiply.
     pub fn verified(config: Config, threshold: usize) -> Self {
@@ -146,6 +159,7 @@ impl<P: Shared> World<P> {
             parties,
             dealt,
             threshold,
+            route: None,
             protocol: PhantomData,
         }
     }
@@ -228,6 +242,8 @@ impl<P: Shared> World<P> {
             party
         };
         let sessions = links.into_iter().zip(0..).map(session).collect();
-        P::start_at(sessions, self.config, self.dealt, self.threshold).expect("a sound configuration")
+        let p = P::start_at(sessions, self.config, self.dealt, self.threshold);
+        let p = if let Some(route) = self.route { p.and_then(|p| p.by(route)) } else { p };
+        p.expect("a sound configuration")
     }
 }

@@ -261,4 +261,8 @@ pub trait Costs {
     fn open(&self, clock: &mut Clock, len: usize, to: crate::Recipients);
     /// A sine series over `len` values, or why there is none.
     fn harmonics(&self, clock: &mut Clock, len: usize, harmonics: usize) -> crate::Result<()>;
+    /// A circuit for `len` elements in Yao's scheme.
+    fn garbled(&self, _: &mut Clock, _: &crate::Garbled, _: usize) -> crate::Result<()> {
+        Err(crate::protocol::not_garbled())
+    }
 }

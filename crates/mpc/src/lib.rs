@@ -8,6 +8,7 @@ mod buffer;
 pub mod cost;
 pub mod count;
 pub mod error;
+mod garbled;
 pub mod gmw;
 mod lanes;
 mod masked;
@@ -22,6 +23,7 @@ pub mod shamir;
 pub mod share;
 
 pub use error::{Error, Result};
+pub use garbled::Garbled;
 pub use party::Party;
 pub use protocol::{By, Config, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, TruncMode};
 pub use share::{BitShare, Share};

@@ -35,10 +35,12 @@ impl Holders {
         }
         Holders(set)
     }
-    fn contains(self, party: usize) -> bool {
+    /// Whether a party is one of them.
+    pub(crate) fn contains(self, party: usize) -> bool {
         self.0 >> party & 1 == 1
     }
-    fn members(self) -> impl Iterator<Item = usize> {
+    /// Who they are.
+    pub(crate) fn members(self) -> impl Iterator<Item = usize> {
         (0..32).filter(move |party| self.contains(*party))
     }
     /// The sets of `n` parties that have keys: all pairs, and of four parties all triples.
@@ -46,6 +48,30 @@ impl Holders {
         let pairs = (0..n).flat_map(move |a| (a + 1..n).map(move |b| Holders::of(&[a, b])));
         let triples = (0..n).filter(move |_| n == 4).map(move |left_out| Holders(((1 << n) - 1) & !(1 << left_out)));
         pairs.chain(triples)
+    }
+    /// The sets of so many of `n` parties that have no keys from the start.
+    pub(crate) fn without_keys(n: usize, size: usize) -> Vec<Holders> {
+        let all: Vec<Holders> = Holders::all(n).collect();
+        Holders::sets(n, size).into_iter().filter(|set| !all.contains(set)).collect()
+    }
+    /// All sets of so many of `n` parties, at least one, in ascending order of what their members are as bits.
+    pub(crate) fn sets(n: usize, size: usize) -> Vec<Holders> {
+        let mut sets = Vec::new();
+        let mut bits = (1u64 << size) - 1;
+        while bits < 1 << n {
+            sets.push(Holders(bits as u32));
+            // The next number with as many ones.
+            let lowest = bits & bits.wrapping_neg();
+            let carried = bits + lowest;
+            bits = carried | (((carried ^ bits) >> 2) / lowest);
+        }
+        sets
+    }
+    /// Who makes the key of a set that has none from the start, and who are told: it goes round among the members.
+    pub(crate) fn dealt_by(self, index: usize) -> (usize, Vec<usize>) {
+        let mut members: Vec<usize> = self.members().collect();
+        let dealer = members.remove(index % members.len());
+        (dealer, members)
     }
 }
 
@@ -141,6 +167,39 @@ impl Party {
         }
         let keys = (0..sets.len()).map(|i| (sets[i], Prg::new(derived(i, "mask key")))).collect();
         Ok(Self::with_keys(link, keys, context.epoch, context.session))
+    }
+
+    /// A fresh key for each of these sets, known to its members: one of them makes it and tells the others. For parties that follow the protocol. One
+    /// round, 16 bytes from the maker of a key to each other member.
+    ///
+    /// # Errors
+    /// The network; no randomness.
+    pub(crate) fn share_keys(&mut self, sets: &[Holders]) -> Result<()> {
+        let (me, n, step) = (self.me(), self.n(), self.next_step());
+        let dealt: Vec<(usize, Vec<usize>)> = sets.iter().zip(0..).map(|(set, i)| set.dealt_by(i)).collect();
+        let from_to = |from: usize, to: usize| {
+            let of =
+                move |(_, (dealer, others)): &(&Holders, &(usize, Vec<usize>))| *dealer == from && others.contains(&to);
+            sets.iter().zip(&dealt).filter(of).map(|(set, _)| *set)
+        };
+        let mut mine = BTreeMap::new();
+        for (set, _) in sets.iter().zip(&dealt).filter(|(_, (dealer, _))| *dealer == me) {
+            mine.insert(*set, fresh_secret().map_err(|_| Error::Randomness)?);
+        }
+        for peer in (0..n).filter(|peer| *peer != me && from_to(me, *peer).next().is_some()) {
+            let mut keys = Zeroizing::new(Vec::with_capacity(16 * from_to(me, peer).count()));
+            from_to(me, peer).for_each(|set| keys.extend_from_slice(&mine[&set].expose()[..16]));
+            self.send_bytes(peer, step, 0, &keys)?;
+        }
+        let prg = |key: &[u8]| Prg::new(key.try_into().expect("sixteen bytes"));
+        let mut made: Vec<(Holders, Prg)> = mine.iter().map(|(set, key)| (*set, prg(&key.expose()[..16]))).collect();
+        for peer in (0..n).filter(|peer| *peer != me && from_to(*peer, me).next().is_some()) {
+            let mut keys = Zeroizing::new(vec![0; 16 * from_to(peer, me).count()]);
+            self.recv_bytes(peer, step, 0, &mut keys)?;
+            made.extend(from_to(peer, me).zip(keys.chunks_exact(16)).map(|(set, key)| (set, prg(key))));
+        }
+        self.keys.extend(made);
+        Ok(())
     }
 
     /// A party with given keys.

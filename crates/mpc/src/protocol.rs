@@ -1,7 +1,7 @@
 //! The arithmetic black box: what a protocol must offer. A method is here only if protocols need their own way of doing
 //! it; everything else is a free function in [`crate::ops`].
 
-use crate::{BitShare, Error, Result, Share};
+use crate::{BitShare, Error, Garbled, Result, Share};
 use privity_circuit::Comparator;
 use privity_ring::{Bilinear, Fixed, Ring, Shape, Tensor};
 
@@ -196,6 +196,12 @@ pub enum Origin {
     Joined,
 }
 
+/// Why a protocol garbles nothing.
+pub(crate) fn not_garbled() -> Error {
+    let problem = "garbled circuits are for the two parties of gmw; compute with shares instead".into();
+    Error::Parameter { operation: "garbled", problem }
+}
+
 /// One party's side of a protocol. The same straight-line program runs at every party.
 pub trait Protocol {
     /// The ring of values.
@@ -268,6 +274,14 @@ pub trait Protocol {
     fn open(&mut self, x: &Self::A, to: Recipients) -> Result<Option<Tensor<Self::R>>>;
     /// One round of the Fourier sigmoid: see [`crate::ops::sigmoid::fourier`]. Refused in exact mode.
     fn harmonics(&mut self, x: &Self::A, series: &crate::ops::fourier::Series) -> Result<Raw<Self::A>>;
+    /// A circuit on shared numbers and words (`privity_circuit::shares`) for every element of the operands, in Yao's scheme: a division, a
+    /// largest of several, a table. Shares go in and come out: numbers, then words.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where there are not two parties who share values between them alone (`gmw`).
+    fn garbled(&mut self, _: &Garbled, _: &[&Self::A], _: &[&Self::B]) -> Result<(Vec<Self::A>, Vec<Self::B>)> {
+        Err(not_garbled())
+    }
 
     /// Products lifted at once: one round, or two with fast truncation.
     fn products_lifted(&mut self, jobs: &[Product<'_, Self::A>]) -> Result<Vec<Self::A>> {

@@ -142,6 +142,11 @@ impl Planes {
         let n = plane_words(self.len);
         &self.words[i * n..(i + 1) * n]
     }
+    /// Sets the bits of elements `64 block ..`: a word for each plane.
+    pub(crate) fn set_block(&mut self, block: usize, planes: &[u64]) {
+        let n = plane_words(self.len);
+        self.words.iter_mut().skip(block).step_by(n).zip(planes).for_each(|(word, plane)| *word = *plane);
+    }
     /// Word-wise combination.
     pub fn zip(&self, o: &Self, f: impl Fn(u64, u64) -> u64) -> Self {
         assert_eq!((self.len, self.width), (o.len, o.width), "bit operands must have one length and width");

@@ -1,9 +1,11 @@
 //! Operations over their domains: stated errors under the twin, and the same under rep3.
 
+use privity_mpc::cost::Speeds;
+use privity_mpc::count::Count;
 use privity_mpc::ops::{compare, inverse_sqrt, range, reciprocal, sigmoid, statistics};
 use privity_mpc::plain::Plain;
-use privity_mpc::rep3::Rep3;
-use privity_mpc::{Config, Protocol, Raw, Recipients, Result, TruncMode};
+use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
+use privity_mpc::{Config, Protocol, Radix, Raw, Recipients, Result, TruncMode};
 use privity_mpc_test::World;
 use privity_ring::{Fixed, Shape, Tensor};
 
@@ -142,4 +144,37 @@ fn moments_and_range() {
     assert!(statistics::moments(&mut p, &x, 1e6).is_err(), "bounds that the format cannot hold are refused");
     assert!(range::within(&mut p, &x, 11.0).unwrap());
     assert!(!range::within(&mut p, &x, 5.0).unwrap());
+}
+
+#[test]
+fn argmax_is_the_first_of_the_largest() {
+    fn found<P: Protocol>(p: &mut P, values: &[Tensor<P::R>]) -> Vec<u64> {
+        let shared: Vec<P::A> =
+            values.iter().map(|x| p.input(0, x.shape(), (p.me() == 0).then_some(x)).expect("shared")).collect();
+        let position = compare::argmax(p, &shared.iter().collect::<Vec<_>>()).expect("the largest");
+        let opened = p.open(&position, Recipients::ALL).expect("opens").expect("to all");
+        opened.data().iter().map(|v| privity_ring::Ring::to_u64(*v)).collect()
+    }
+    for count in [1usize, 2, 3, 5, 8] {
+        // Some columns rise, some fall, some are level, some have the largest in the middle.
+        let value = |k: usize, i: usize| {
+            let (k, i, last) = (k as i64, i as i64, count as i64 - 1);
+            [k - 3, -k, 7, -(k - last / 2).abs(), (k * (i + 3)) % 7 - 3][i as usize % 5] << 12
+        };
+        let rows = 70;
+        let vector = |k: usize| Tensor::new(Shape::vector(rows), (0..rows).map(|i| value(k, i) as u64).collect());
+        let values: Vec<Tensor<u64>> = (0..count).map(vector).collect();
+        let largest = |i: usize| (0..count).rev().max_by_key(|k| value(*k, i)).expect("one at least") as u64;
+        let want: Vec<u64> = (0..rows).map(largest).collect();
+        let config = Config::default();
+        assert_eq!(found(&mut Plain::new(config, 3), &values), want);
+        for found in World::<Rep3>::new(config).run(|p| found(p, &values)) {
+            assert_eq!(found, want, "of {count}");
+        }
+        let mut price = Count::new(config, Rep3Costs::new(Radix::Four), Speeds::default());
+        let unit = price.input(0, &Shape::vector(rows), None).expect("an input");
+        let before = price.clock().rounds();
+        compare::argmax(&mut price, &vec![&unit; count]).expect("a price");
+        assert_eq!(price.clock().rounds() - before, 4 * u64::from(count.next_power_of_two().ilog2()));
+    }
 }

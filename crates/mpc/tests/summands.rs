@@ -1,4 +1,4 @@
-//! From summands over the ring of words to Shamir's sharing over the field.
+//! From summands over the ring of words to Shamir's sharing over the field, and back.
 
 use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::rep3::Rep3;
@@ -6,7 +6,8 @@ use privity_mpc::shamir::cost::ShamirCosts;
 use privity_mpc::{Config, Error, Product, Protocol, Recipients, Share, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
-use privity_ring::{Ring, Shape, Tensor};
+use privity_mpc_test::statistics::chi_square;
+use privity_ring::{M61, Ring, Shape, Tensor};
 
 /// Summands of some numbers: random ones, and such whose sum goes round at every count there can be.
 fn summands(noise: &mut Noise, x: &Tensor<u64>, count: usize) -> Vec<Tensor<u64>> {
@@ -110,4 +111,107 @@ fn what_rep3_computed_goes_over() {
     for opened in opened {
         assert!(opened.data().iter().zip(x.data()).all(|(got, x)| got.to_u64() == x.wrapping_mul(*x)));
     }
+}
+
+fn field(x: &Tensor<u64>) -> Tensor<M61> {
+    Tensor::new(x.shape().clone(), x.data().iter().map(|v| M61::from_u64(*v)).collect())
+}
+
+#[test]
+fn summands_of_words_add_up_and_traffic_is_declared() {
+    let mut noise = Noise(21);
+    for (n, t) in [(3, 1), (4, 1), (5, 1), (5, 2), (7, 3), (9, 4)] {
+        for len in [0, 1, 3000] {
+            // Magnitudes up to 2^59 - 1, with both edges.
+            let x = noise.edges(&Shape::vector(len), 60);
+            let parties = World::shamir(Config::default(), n, t).run(|p| {
+                let given = (p.me() == n - 1).then(|| field(&x));
+                let shared = p.input(n - 1, x.shape(), given.as_ref()).expect("shared");
+                let mine = p.to_additive(&shared).expect("converted");
+                (mine, p.party().bytes_sent().to_vec(), p.party().rounds())
+            });
+            let costs = ShamirCosts::new(n, t, TruncMode::Fast);
+            let mut clock = Clock::new(n, Default::default());
+            costs.input(&mut clock, n - 1, len);
+            costs.to_additive(&mut clock, len);
+            let mut sum = Tensor::zeros(x.shape());
+            for (me, (mine, sent, rounds)) in parties.into_iter().enumerate() {
+                assert_eq!(mine.is_some(), me <= t, "({n}, {t}), party {me}");
+                if let Some(mine) = mine {
+                    if len > 1000 {
+                        let bytes: Vec<u8> = mine.data().iter().flat_map(|v| v.to_le_bytes()).collect();
+                        assert!(chi_square(&bytes) < 7.0, "({n}, {t}), party {me}");
+                    }
+                    sum = sum.add(&mine);
+                }
+                let declared: Vec<u64> = (0..n).map(|other| clock.bytes(me, other)).collect();
+                assert_eq!((sent, rounds), (declared, clock.rounds_of(me)), "({n}, {t}), party {me}");
+            }
+            assert!(sum == x, "({n}, {t}), {len} numbers");
+        }
+    }
+}
+
+/// What is told is a count masked by the holders' numbers: uniform but for the uppermost of its bits.
+#[test]
+fn what_is_told_on_the_way_to_words_looks_uniform() {
+    let x = Tensor::fill(&Shape::vector(20_000), 12_345u64);
+    for (n, t) in [(3, 1), (5, 2)] {
+        let (_, frames) = World::shamir(Config::default(), n, t).record(|p| {
+            let given = (p.me() == 1).then(|| field(&x));
+            let shared = p.input(1, x.shape(), given.as_ref()).expect("shared");
+            p.to_additive(&shared).expect("converted");
+        });
+        let large: Vec<_> = frames.into_iter().filter(|frame| frame.payload.len() > 10_000).collect();
+        assert!(!large.is_empty());
+        for frame in large {
+            let low: Vec<u8> = frame.payload.chunks_exact(8).flat_map(|word| word[..7].to_vec()).collect();
+            assert!(chi_square(&low) < 7.0, "({n}, {t}): from {} to {} at {:?}", frame.from, frame.to, frame.tag);
+        }
+    }
+}
+
+/// The recipe for rep3: whoever holds a summand shares it as an input, and the inputs are added.
+#[test]
+fn what_shamir_computed_goes_over() {
+    let shape = Shape::vector(500);
+    let x = Noise(4).edges(&shape, 29);
+    let summands = World::shamir(Config::default(), 3, 1).run(|p| {
+        let given = (p.me() == 2).then(|| field(&x));
+        let shared = p.input(2, &shape, given.as_ref()).expect("shared");
+        let square = p.products_lifted(&[Product::mul(&shared, &shared, 0)]).expect("multiplied").remove(0);
+        p.to_additive(&square).expect("converted")
+    });
+    let opened = World::<Rep3>::new(Config::default()).run(|p| {
+        let [one, other] = [0, 1].map(|owner| {
+            let mine = summands[p.me()].as_ref().filter(|_| p.me() == owner);
+            p.input(owner, &shape, mine).expect("shared")
+        });
+        p.open(&one.add(&other), Recipients::ALL).expect("opens").expect("to all")
+    });
+    for opened in opened {
+        assert!(opened.data().iter().zip(x.data()).all(|(got, x)| *got == x.wrapping_mul(*x)));
+    }
+}
+
+#[test]
+fn there_and_back() {
+    let shape = Shape::matrix(30, 20);
+    let x = Noise(9).edges(&shape, 60);
+    for (n, t) in [(3, 1), (5, 2)] {
+        let holders: Vec<usize> = (0..=t).collect();
+        let opened = World::shamir(Config::default(), n, t).run(|p| {
+            let given = (p.me() == 0).then(|| field(&x));
+            let shared = p.input(0, &shape, given.as_ref()).expect("shared");
+            let mine = p.to_additive(&shared).expect("to words");
+            let again = p.from_additive(&holders, &shape, mine.as_ref()).expect("from words");
+            p.open(&again, Recipients::ALL).expect("opens").expect("to all")
+        });
+        assert!(opened.iter().all(|opened| *opened == field(&x)), "({n}, {t})");
+    }
+    let refused = World::verified(Config::default(), 1).run(|p| {
+        let shared = p.public(&field(&x));
+        matches!(p.to_additive(&shared), Err(Error::Parameter { operation: "summands", .. }))
+    });
+    assert_eq!(refused, [true; 3]);
 }

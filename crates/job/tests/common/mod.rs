@@ -4,8 +4,12 @@
 use privity_data::{Table, breast_cancer};
 use privity_job::file::Participant;
 use privity_job::prepare::{divide, encode, nothing};
-use privity_job::program::Encoded;
-use privity_job::{ConfigError, Job, JobFile};
+use privity_job::program::{Encoded, Inputs};
+use privity_job::run::{Done, compute};
+use privity_job::{ConfigError, Job, JobError, JobFile};
+use privity_mpc::Party;
+use privity_net::memory;
+use privity_prim::Context;
 use std::path::Path;
 
 /// Three hospitals with 24 training and 8 test rows each.
@@ -141,4 +145,31 @@ pub fn encoded(job: &Job) -> Vec<Encoded<u64>> {
 pub fn tables() -> Vec<Table> {
     let table = breast_cancer::table().expect("the embedded table is sound");
     (0..3).map(|i| table.select(&(0..32).map(|r| 3 * r + i).collect::<Vec<_>>())).collect()
+}
+
+/// What each party of a job over memory links comes to.
+pub fn parties(job: &Job, inputs: &[Encoded<u64>]) -> Vec<Result<Done, JobError>> {
+    let mut links: Vec<Vec<_>> = inputs.iter().map(|_| Vec::new()).collect();
+    for _ in 0..job.file().training.lanes {
+        links.iter_mut().zip(memory::mesh(inputs.len())).for_each(|(party, link)| party.push(link));
+    }
+    std::thread::scope(|s| {
+        let start = |(links, own): (Vec<_>, &Encoded<u64>)| {
+            let own = own.clone();
+            s.spawn(move || {
+                let connect = |(link, lane)| Party::connect(Box::new(link), &Context { lane, ..Context::default() });
+                let sessions: Vec<Party> =
+                    links.into_iter().zip(0..).map(connect).collect::<Result<_, _>>().expect("sessions");
+                let me = sessions[0].me();
+                compute(job, sessions, Inputs::only(job, me, own), &mut (), &mut (), &mut ())
+            })
+        };
+        let running: Vec<_> = links.into_iter().zip(inputs).map(start).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// The same where nothing fails, of the usual inputs.
+pub fn finished(job: &Job) -> Vec<Done> {
+    parties(job, &encoded(job)).into_iter().map(|done| done.expect("the job runs")).collect()
 }

@@ -1,6 +1,7 @@
 //! The price of a program: it runs with shapes only, and each operation moves the clocks by its declared messages.
 
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
+use crate::garbled::{Garbled, extents, lengths, shape_of};
 use crate::ops::fourier::Series;
 use crate::protocol::Pending;
 use crate::{BitShare, By, Config, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
@@ -250,5 +251,17 @@ impl<C: Costs> Protocol for Count<C> {
         self.booked("harmonics", |c, clock| c.harmonics(clock, x.len(), series.harmonics()))?;
         let pending = Some(Pending { shift: series.rescale(), bits: Vec::new() });
         Ok(Raw { value: Tensor::zeros(x.shape()), pending })
+    }
+    fn garbled(
+        &mut self,
+        what: &Garbled,
+        numbers: &[&Tensor<Unit>],
+        words: &[&CountBits],
+    ) -> Result<(Vec<Tensor<Unit>>, Vec<CountBits>)> {
+        let len = what.elements(&lengths(numbers), &extents(words));
+        self.booked("garbled", |c, clock| c.garbled(clock, what, len))?;
+        let result = Tensor::zeros(&shape_of(numbers, len));
+        let word = |width: &usize| CountBits { len, width: *width, armed: false };
+        Ok((vec![result; what.results], what.outputs.iter().map(word).collect()))
     }
 }

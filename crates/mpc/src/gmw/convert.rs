@@ -2,12 +2,13 @@
 
 use super::cost::Size;
 use super::{ANSWERS, Gmw, Unit, boolean};
+use crate::garbled::{Garbled, extents, lengths, shape_of};
 use crate::masked::{for_lanes, lane, shift_up, subtract};
 use crate::protocol::Pending;
-use crate::share::{Planes, plane_words};
+use crate::share::{BitShare, Planes, plane_words};
 use crate::{Error, Result};
-use privity_circuit::shares::{OnShares, SHARE_BITS};
-use privity_gc::{Garbler, Label, Schedule, TABLE_BYTES};
+use privity_circuit::shares::SHARE_BITS;
+use privity_gc::{Garbler, Label, TABLE_BYTES};
 use privity_ot::extension::message_bytes;
 use privity_ot::products::{Pair, WORD, receive_words, send_words};
 use privity_prim::Prg;
@@ -92,119 +93,119 @@ pub(super) fn a2b(p: &mut Gmw, x: &Tensor<u64>, width: u32) -> Result<Planes> {
     subtract(p, &minuend, &subtrahend, shift_up, boolean::and)
 }
 
-/// A circuit on shared numbers, and the order of its gates: made once for any number of runs.
-pub struct Garbled {
-    schedule: Schedule,
-    numbers: usize,
-    results: usize,
-}
-
-/// Elements that are garbled side by side: whole words of bits, as many as keep tables of a few thousand gates within tens of megabytes.
-const INSTANCES: usize = 64;
+/// Elements that are garbled side by side: a word of each bit.
+pub(super) const INSTANCES: usize = 64;
 
 impl Garbled {
-    /// Prepares a circuit.
-    pub fn new(on_shares: &OnShares) -> Self {
-        let OnShares { circuit, numbers, results } = on_shares;
-        Garbled { schedule: Schedule::new(circuit), numbers: *numbers, results: *results }
-    }
-    /// Bytes from the garbler and to it for each 64 elements: Spec 14.
+    /// Bytes under gmw, from the garbler and to it, for each 64 elements: Spec 14.4.
     pub fn cost(&self) -> [u64; 2] {
-        let (choices, own) = self.inputs();
+        let (choices, own) = inputs(self);
         let labels = 16 + 32 * choices + 16 * own;
         let tables = TABLE_BYTES * self.schedule.ands() * INSTANCES;
         [(labels + tables + self.results * SHARE_BITS * INSTANCES / 8) as u64, message_bytes(choices) as u64]
     }
-    /// Bits that the evaluator chooses labels for, and bits of the garbler.
-    fn inputs(&self) -> (usize, usize) {
-        let bits = SHARE_BITS * INSTANCES;
-        (self.numbers * bits, (self.numbers + self.results) * bits)
-    }
+}
+
+/// Bits that the evaluator chooses labels for, and bits of the garbler, of all instances.
+fn inputs(what: &Garbled) -> (usize, usize) {
+    let operands = what.operand_bits();
+    (operands * INSTANCES, (operands + what.results * SHARE_BITS) * INSTANCES)
 }
 
 /// Spec 14: the circuit for every element of the operands, party 0 garbling, party 1 evaluating; shares in, shares out. Two messages in sequence for
 /// each [`INSTANCES`] elements.
-pub(super) fn garbled(p: &mut Gmw, what: &Garbled, xs: &[&Tensor<u64>]) -> Result<Vec<Tensor<u64>>> {
-    assert!(
-        xs.len() == what.numbers && xs.iter().all(|x| x.shape() == xs[0].shape()),
-        "operands of one shape, as many as the circuit has"
-    );
-    let (shape, len) = (xs[0].shape().clone(), xs[0].len());
-    let mut out = vec![Vec::with_capacity(len); what.results];
-    for from in (0..len).step_by(INSTANCES) {
-        let to = len.min(from + INSTANCES);
-        let mut words: Vec<u64> = Vec::with_capacity(INSTANCES * (what.numbers + what.results));
-        for x in xs {
-            words.extend_from_slice(&x.data()[from..to]);
-            words.resize(words.len().next_multiple_of(INSTANCES), 0);
+pub(super) fn garbled(
+    p: &mut Gmw,
+    what: &Garbled,
+    numbers: &[&Tensor<u64>],
+    words: &[&Planes],
+) -> Result<(Vec<Tensor<u64>>, Vec<Planes>)> {
+    let len = what.elements(&lengths(numbers), &extents(words));
+    let mut results = vec![Vec::with_capacity(len); what.results];
+    let mut outputs: Vec<Planes> = what.outputs.iter().map(|width| Planes::zeros(len, *width)).collect();
+    let mut values = Zeroizing::new([0; INSTANCES]);
+    for block in 0..len.div_ceil(INSTANCES) {
+        let (from, to) = (INSTANCES * block, len.min(INSTANCES * (block + 1)));
+        let mut bits = Zeroizing::new(Vec::with_capacity(what.operand_bits() + what.results * SHARE_BITS));
+        for x in numbers {
+            values.fill(0);
+            values[..to - from].copy_from_slice(&x.data()[from..to]);
+            push_planes(&mut bits, &values[..], what.width);
         }
-        let shares = if p.me() == 0 { garble(p, what, words)? } else { evaluate(p, what, words)? };
-        for (out, shares) in out.iter_mut().zip(shares.chunks_exact(INSTANCES)) {
+        for x in words {
+            bits.extend((0..x.width()).map(|plane| x.plane_words(plane)[block]));
+        }
+        let (shares, colours) = if p.me() == 0 { garble(p, what, bits)? } else { evaluate(p, what, &bits)? };
+        for (out, shares) in results.iter_mut().zip(shares.chunks_exact(INSTANCES)) {
             out.extend_from_slice(&shares[..to - from]);
         }
+        let mut rest = &colours[..];
+        for out in &mut outputs {
+            let planes = rest.split_off(..out.width()).expect("outputs of declared widths");
+            out.set_block(block, planes);
+        }
     }
-    Ok(out.into_iter().map(|data| Tensor::new(shape.clone(), data)).collect())
+    let shape = shape_of(numbers, len);
+    Ok((results.into_iter().map(|data| Tensor::new(shape.clone(), data)).collect(), outputs))
 }
 
-/// Words of [`INSTANCES`] elements, number after number, as bits: `[bit of a number][element]`, a word a bit.
-fn bits_of(words: &[u64]) -> Zeroizing<Vec<u64>> {
-    let mut planes = Zeroizing::new(vec![0; words.len()]);
-    for (words, planes) in words.chunks_exact(INSTANCES).zip(planes.chunks_exact_mut(SHARE_BITS)) {
-        to_planes(words, SHARE_BITS, planes);
-    }
-    planes
+/// Appends the low `width` bits of [`INSTANCES`] values: a word a bit.
+fn push_planes(bits: &mut Vec<u64>, values: &[u64], width: usize) {
+    let at = bits.len();
+    bits.resize(at + width, 0);
+    to_planes(values, width, &mut bits[at..]);
 }
 
-/// Bit `i` of bits as [`bits_of`] has them.
+/// Bit `i`, counted through the elements of one bit after the other.
 fn bit(planes: &[u64], i: usize) -> bool {
     planes[i / INSTANCES] >> (i % INSTANCES) & 1 == 1
 }
 
-/// The garbler's side: its masks are its shares of the results.
-fn garble(p: &mut Gmw, what: &Garbled, mut words: Vec<u64>) -> Result<Vec<u64>> {
-    let (step, (choices, own)) = (p.party.next_step(), what.inputs());
+/// The colours of labels of one bit of all instances.
+fn colours(labels: &[Label]) -> u64 {
+    labels.iter().enumerate().fold(0u64, |word, (i, label)| word | ((label & 1) as u64) << i)
+}
+
+/// The garbler's side: its masks are its shares of numbers, the colours of the labels of 0 its shares of words.
+fn garble(p: &mut Gmw, what: &Garbled, mut bits: Zeroizing<Vec<u64>>) -> Result<(Vec<u64>, Vec<u64>)> {
+    let (step, (choices, own)) = (p.party.next_step(), inputs(what));
     let mut masks = vec![0; what.results * INSTANCES];
     let fresh = privity_prim::fresh_secret().map_err(|_| Error::Randomness)?;
     Prg::new(fresh.expose()[..16].try_into().expect("sixteen bytes")).fill(0, 0, &mut masks);
-    words.extend_from_slice(&masks);
+    masks.chunks_exact(INSTANCES).for_each(|masks| push_planes(&mut bits, masks, SHARE_BITS));
     let mut message = vec![0; message_bytes(choices)];
     p.await_peer(step, 0, &mut message)?;
-    let sender = p
-        .sender
-        .take()
-        .ok_or(Error::Parameter { operation: "garbled", problem: "an earlier transfer failed".into() })?;
-    let (sender, keys) = sender.extend(choices, &message)?;
+    let failed = || Error::Parameter { operation: "garbled", problem: "an earlier transfer failed".into() };
+    let (sender, keys) = p.sender.take().ok_or_else(failed)?.extend(choices, &message)?;
     p.sender = Some(sender);
     let mut garbler = Garbler::new().map_err(|_| Error::Randomness)?;
     let begun = garbler.begin(&what.schedule, INSTANCES);
     let mut sent = Zeroizing::new(garbler.start().to_le_bytes().to_vec());
-    sent.reserve(32 * choices + 16 * own + TABLE_BYTES * what.schedule.ands() * INSTANCES);
+    sent.reserve(what.cost()[0] as usize);
     for (zero, pair) in begun.inputs[own..].iter().zip(keys.iter()) {
         for (value, key) in [false, true].into_iter().zip(pair) {
             sent.extend_from_slice(&(garbler.label(*zero, value) ^ key).to_le_bytes());
         }
     }
-    let planes = bits_of(&words);
     for (i, zero) in begun.inputs[..own].iter().enumerate() {
-        sent.extend_from_slice(&garbler.label(*zero, bit(&planes, i)).to_le_bytes());
+        sent.extend_from_slice(&garbler.label(*zero, bit(&bits, i)).to_le_bytes());
     }
     let outputs = garbler.garble_from(&what.schedule, begun, |tables| -> Result<()> {
         sent.extend_from_slice(bytemuck::cast_slice(tables));
         Ok(())
     })?;
-    // The colours of the labels of 0 tell the evaluator, and nobody else, what its labels stand for.
-    let colours =
-        |zeros: &[Label]| zeros.iter().enumerate().fold(0u64, |word, (i, zero)| word | ((zero & 1) as u64) << i);
-    outputs.chunks_exact(INSTANCES).for_each(|zeros| sent.extend_from_slice(&colours(zeros).to_le_bytes()));
+    // Spec 14.2: the colours of the labels of 0 tell the evaluator, and nobody else, what its labels stand for; those of words stay here.
+    let mut zeros: Vec<u64> = outputs.chunks_exact(INSTANCES).map(colours).collect();
+    let words = zeros.split_off(what.results * SHARE_BITS);
+    zeros.iter().for_each(|word| sent.extend_from_slice(&word.to_le_bytes()));
     p.post(step, ANSWERS, &sent)?;
-    Ok(masks)
+    Ok((masks, words))
 }
 
-/// The evaluator's side.
-fn evaluate(p: &mut Gmw, what: &Garbled, words: Vec<u64>) -> Result<Vec<u64>> {
-    let (step, (choices, own)) = (p.party.next_step(), what.inputs());
-    let planes = bits_of(&words);
-    let (message, keys) = p.receiver.extend_words(&planes)?;
+/// The evaluator's side: what the outputs stand for are its shares of numbers, the colours of the labels its shares of words.
+fn evaluate(p: &mut Gmw, what: &Garbled, bits: &[u64]) -> Result<(Vec<u64>, Vec<u64>)> {
+    let (step, (choices, own)) = (p.party.next_step(), inputs(what));
+    let (message, keys) = p.receiver.extend_words(bits)?;
     p.post(step, 0, &message)?;
     let mut got = vec![0; what.cost()[0] as usize];
     p.await_peer(step, ANSWERS, &mut got)?;
@@ -215,23 +216,23 @@ fn evaluate(p: &mut Gmw, what: &Garbled, words: Vec<u64>) -> Result<Vec<u64>> {
     let mut active: Vec<Label> = garblers.chunks_exact(16).map(label).collect();
     for (i, (pair, key)) in pairs.chunks_exact(32).zip(keys.iter()).enumerate() {
         let (zero, one) = (label(&pair[..16]), label(&pair[16..]));
-        active.push(zero ^ (zero ^ one) & Label::from(bit(&planes, i)).wrapping_neg() ^ key);
+        active.push(zero ^ (zero ^ one) & Label::from(bit(bits, i)).wrapping_neg() ^ key);
     }
-    let (mut tables, colours) = rest.split_at(rest.len() - what.results * SHARE_BITS * INSTANCES / 8);
+    let (mut tables, zeros) = rest.split_at(rest.len() - what.results * SHARE_BITS * INSTANCES / 8);
     let labels = privity_gc::evaluate(&what.schedule, label(start), 0, &active, INSTANCES, |part| -> Result<()> {
         let (head, tail) = tables.split_at(16 * part.len());
         bytemuck::cast_slice_mut(part).copy_from_slice(head);
         tables = tail;
         Ok(())
     })?;
-    let mut shares = vec![0; what.results * INSTANCES];
-    let mut planes = Vec::with_capacity(what.results * SHARE_BITS);
-    for (labels, colours) in labels.chunks_exact(INSTANCES).zip(colours.chunks_exact(8)) {
-        let own = labels.iter().enumerate().fold(0u64, |word, (i, label)| word | ((label & 1) as u64) << i);
-        planes.push(own ^ u64::from_le_bytes(colours.try_into().expect("eight bytes")));
+    let mut planes: Vec<u64> = labels.chunks_exact(INSTANCES).map(colours).collect();
+    let words = planes.split_off(what.results * SHARE_BITS);
+    for (plane, zeros) in planes.iter_mut().zip(zeros.chunks_exact(8)) {
+        *plane ^= u64::from_le_bytes(zeros.try_into().expect("eight bytes"));
     }
+    let mut shares = vec![0; what.results * INSTANCES];
     for (planes, shares) in planes.chunks_exact(SHARE_BITS).zip(shares.chunks_exact_mut(INSTANCES)) {
         from_planes(planes, SHARE_BITS, shares);
     }
-    Ok(shares)
+    Ok((shares, words))
 }

@@ -14,8 +14,7 @@ use crate::lanes::{self, Laned};
 use crate::ops::fourier::Series;
 use crate::party::{Draw, Holders, Party};
 use crate::share::Planes;
-use crate::{Config, Error, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
-pub use convert::Garbled;
+use crate::{Config, Error, Garbled, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, TruncMode};
 use cost::{FRAME, Size};
 use privity_circuit::Comparator;
 use privity_ot::OtError;
@@ -280,18 +279,18 @@ impl Protocol for Gmw {
     fn harmonics(&mut self, _: &Tensor<u64>, _: &Series) -> Result<Raw<Tensor<u64>>> {
         Err(cost::no_harmonics())
     }
+    /// The first party garbles, the other evaluates. Spec 14. Bytes: [`Garbled::cost`] for each 64 elements, in two messages in sequence.
+    fn garbled(
+        &mut self,
+        what: &Garbled,
+        numbers: &[&Tensor<u64>],
+        words: &[&Planes],
+    ) -> Result<(Vec<Tensor<u64>>, Vec<Planes>)> {
+        self.scope("garbled", |p| convert::garbled(p, what, numbers, words))
+    }
 }
 
 impl Gmw {
-    /// A circuit on shared numbers (`privity_circuit::shares`) for every element of the operands: a division, a largest of several, a table, in
-    /// the scheme that suits it. Shares go in and come out; the first party garbles, the other evaluates. Spec 14. Bytes: [`convert::Garbled::cost`]
-    /// for each 64 elements, in two messages in sequence.
-    ///
-    /// # Errors
-    /// The network; no randomness; a failed check of transfers.
-    pub fn garbled(&mut self, what: &Garbled, xs: &[&Tensor<u64>]) -> Result<Vec<Tensor<u64>>> {
-        self.scope("garbled", |p| convert::garbled(p, what, xs))
-    }
     fn rounded(&mut self, raw: Vec<arithmetic::Truncated>) -> Result<Vec<Raw<Tensor<u64>>>> {
         match self.config.mode {
             TruncMode::Fast => Ok(raw.into_iter().map(arithmetic::Truncated::into_raw).collect()),

@@ -2,6 +2,7 @@
 
 use super::{add_constant, constant};
 use crate::{By, Inject, Protocol, Raw, Result, Share};
+use privity_ring::Tensor;
 
 /// The bits `x < y`. Exact for `|x - y| < 2^(width - 1)` as integers. Rounds: a sign extraction.
 pub fn less<P: Protocol>(p: &mut P, x: &P::A, y: &P::A) -> Result<P::B> {
@@ -42,6 +43,41 @@ pub fn clip<P: Protocol>(p: &mut P, x: &P::A, low: f64, high: f64) -> Result<P::
 /// The larger of two values. Exact. Rounds: a sign extraction and a selection.
 pub fn max<P: Protocol>(p: &mut P, x: &P::A, y: &P::A) -> Result<P::A> {
     Ok(relu(p, Raw::exact(x.sub(y)))?.0.add(y))
+}
+
+/// The position of the largest of some vectors' elements, the first of equals, as an integer. Exact for values that differ by less than
+/// `2^(width - 1)` as integers. Rounds: a sign extraction and a selection for each of `ceil(log2 n)` levels of a tree.
+///
+/// # Panics
+/// If there are no vectors.
+pub fn argmax<P: Protocol>(p: &mut P, xs: &[&P::A]) -> Result<P::A> {
+    let (shape, width) = (xs[0].shape().clone(), p.config().width);
+    let mut best: Vec<(P::A, P::A)> = Vec::with_capacity(xs.len());
+    for (i, x) in xs.iter().enumerate() {
+        best.push(((*x).clone(), p.public(&Tensor::fill(&shape, i as u64))));
+    }
+    while best.len() > 1 {
+        let (pairs, rest) = best.as_chunks::<2>();
+        let of = |pick: &dyn Fn(&[(P::A, P::A); 2]) -> P::A| {
+            let parts: Vec<P::A> = pairs.iter().map(pick).collect();
+            P::A::concat_rows(&parts.iter().collect::<Vec<_>>())
+        };
+        let (values, positions) = (of(&|pair| pair[0].0.clone()), of(&|pair| pair[0].1.clone()));
+        let by_value = of(&|pair| pair[1].0.sub(&pair[0].0));
+        let by_position = of(&|pair| pair[1].1.sub(&pair[0].1));
+        // Only what is larger replaces what comes before it.
+        let (larger, _) = p.signs(&[&by_value.neg()], width, Vec::new())?;
+        let larger = p.arm(&[&larger[0]])?;
+        let (by_value, by_position) = (Raw::exact(by_value), Raw::exact(by_position));
+        let term = |by| Inject { terms: vec![(&larger[0], By::Value(by))], shape: values.shape().clone() };
+        let change = p.inject(&[term(&by_value), term(&by_position)])?;
+        let (values, positions) = (values.add(&change[0]), positions.add(&change[1]));
+        let len = shape.len();
+        let winner =
+            |i: usize| (values.slice_rows(i * len, (i + 1) * len), positions.slice_rows(i * len, (i + 1) * len));
+        best = (0..pairs.len()).map(winner).chain(rest.iter().cloned()).collect();
+    }
+    Ok(best.remove(0).1)
 }
 
 /// `|x|`. Exact. Rounds: a sign extraction and a selection.

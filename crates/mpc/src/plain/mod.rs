@@ -2,7 +2,7 @@
 //! protocols in exact mode agree with it bit for bit.
 
 use crate::ops::fourier::Series;
-use crate::{By, Config, Inject, Origin, Product, Protocol, Raw, Recipients, Result, share::Planes};
+use crate::{By, Config, Garbled, Inject, Origin, Product, Protocol, Raw, Recipients, Result, share::Planes};
 use privity_ring::{Ring, Shape, Tensor};
 
 /// The plaintext protocol over `parties` notional owners.
@@ -100,6 +100,14 @@ impl Protocol for Plain {
     }
     fn harmonics(&mut self, x: &Tensor<u64>, series: &Series) -> Result<Raw<Tensor<u64>>> {
         Ok(Raw::exact(x.map(|v| round_shift(series.plain(v), series.rescale()))))
+    }
+    fn garbled(
+        &mut self,
+        what: &Garbled,
+        numbers: &[&Tensor<u64>],
+        words: &[&Planes],
+    ) -> Result<(Vec<Tensor<u64>>, Vec<Planes>)> {
+        Ok(what.clear(numbers, words))
     }
 }
 

@@ -105,12 +105,12 @@ pub(crate) fn deal_alone<F: Field>(
 }
 
 /// The words of a range, part after part.
-fn part(words: &[u64], parts: usize, len: usize, range: &Range<usize>) -> Vec<u64> {
+pub(crate) fn part(words: &[u64], parts: usize, len: usize, range: &Range<usize>) -> Vec<u64> {
     (0..parts).flat_map(|c| &words[c * len + range.start..c * len + range.end]).copied().collect()
 }
 
 /// `out[range] += share`, part after part.
-fn add<F: Field>(field: F, out: &mut [u64], share: &[u64], len: usize, range: &Range<usize>) {
+pub(crate) fn add<F: Field>(field: F, out: &mut [u64], share: &[u64], len: usize, range: &Range<usize>) {
     for (c, share) in share.chunks_exact(range.len()).enumerate() {
         field.add_assign(&mut out[c * len + range.start..c * len + range.end], share);
     }
@@ -155,22 +155,26 @@ impl<F: Field> Dealer<'_, F> {
         Ok(())
     }
 
-    /// The share that a dealer and its holder draw. Words that are no element are drawn again from a stream of their own.
+    /// The share that a dealer and its holder draw.
     fn draw(&self, dealer: usize, holder: usize, tile: usize, out: &mut [u64]) {
-        let holders = Holders::of(&[dealer, holder]);
-        let label = dealer as u8 + 1;
-        self.exchange.party.mask(holders, Draw { step: self.step, label, tile }, out);
-        let mut further = None;
-        let draw_further = || {
-            let mut words = vec![0; AGAIN];
-            self.exchange.party.mask(holders, Draw { step: self.step, label: label | AGAIN_LABEL, tile }, &mut words);
-            words
-        };
-        self.code.field.uniform(out, || {
-            let words = further.get_or_insert_with(draw_further);
-            words.pop().expect("not even two words of a tile are drawn again, but once in 2^100 tiles")
-        });
+        let place = Draw { step: self.step, label: dealer as u8 + 1, tile };
+        draw(self.exchange.party, self.code.field, Holders::of(&[dealer, holder]), place, out);
     }
+}
+
+/// Uniform elements that some parties draw together; the label is below 128. Words that are no element are drawn again from a stream of their own.
+pub(crate) fn draw<F: Field>(party: &Party, field: F, holders: Holders, place: Draw, out: &mut [u64]) {
+    party.mask(holders, place, out);
+    let mut further = None;
+    let draw_further = || {
+        let mut words = vec![0; AGAIN];
+        party.mask(holders, Draw { label: place.label | AGAIN_LABEL, ..place }, &mut words);
+        words
+    };
+    field.uniform(out, || {
+        let words = further.get_or_insert_with(draw_further);
+        words.pop().expect("not even two words of a tile are drawn again, but once in 2^100 tiles")
+    });
 }
 
 /// Words that are drawn again, one in 2^61, come from a stream of their own, of so many words a tile.

@@ -4,7 +4,9 @@ mod bits;
 mod committee;
 mod deal;
 mod field;
+pub(crate) mod king;
 mod packed;
+mod replicated;
 mod robust;
 mod survive;
 
@@ -12,8 +14,11 @@ pub use bits::PolynomialBits;
 pub use committee::{Committee, Handover};
 pub(crate) use deal::{Exchange, Together, batches, deal, deal_alone};
 pub(crate) use field::{Binary, Field, Prime};
+pub use king::{Route, Routing};
 pub use packed::{PackedShare, Packing};
 use privity_ring::mersenne::Extrapolation;
+pub(crate) use replicated::Sets;
+pub use replicated::{MOST_SETS, ReplicatedShare, Replication};
 pub(crate) use robust::{Told, correctable, read};
 pub(crate) use survive::{ACKNOWLEDGED, Fault, OPENING, Survivors};
 

@@ -4,7 +4,7 @@ use super::boolean::{AT_ONCE, BITS};
 use super::convert::{digits, groups, upper_bits, upper_bits_of};
 use super::verify::PARTS;
 use crate::cost::{Clock, Costs, ProductCost, TermCost};
-use crate::polynomial::{Binary, Code, Field, Packing, Prime, batches};
+use crate::polynomial::{Binary, Code, Field, Packing, Prime, Route, Routing, Sets, batches, king};
 use crate::share::plane_words;
 use crate::{Error, Origin, Recipients, Result, TruncMode};
 use privity_ring::Bilinear;
@@ -20,6 +20,9 @@ pub struct ShamirCosts {
     surviving: bool,
     /// Whether products are verified, and the length of the vectors that they come down to since the last verification.
     owed: Option<Cell<Option<usize>>>,
+    routing: Routing,
+    /// The sets that have keys, if they have.
+    sets: Option<Sets>,
 }
 
 /// Some parties deal `len` words in each part.
@@ -47,7 +50,22 @@ impl ShamirCosts {
             mode,
             surviving: false,
             owed: None,
+            routing: Routing::default(),
+            sets: None,
         }
+    }
+    /// The same where [`Shamir::routed`](super::Shamir::routed) says the same.
+    pub fn routed(mut self, routing: Routing) -> Self {
+        self.routing = routing;
+        self
+    }
+    /// The same where sets of parties have keys.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] as in [`Shamir::with_set_keys`](super::Shamir::with_set_keys).
+    pub fn with_set_keys(mut self) -> Result<Self> {
+        self.sets = Some(Sets::new(self.numbers.parties().len(), self.threshold)?);
+        Ok(self)
     }
     /// The same for `2 threshold + 1` parties that verify what they multiply.
     pub fn verified(threshold: usize) -> Self {
@@ -93,12 +111,26 @@ impl ShamirCosts {
     fn deal_bits(&self, clock: &mut Clock, len: usize, width: usize) {
         self.deal(clock, &self.bits, &self.first(self.threshold + 1), width * plane_words(len));
     }
+    /// Spec 4.2 or 24.
+    fn reduce<F: Field>(&self, clock: &mut Clock, code: &Code<F>, len: usize) {
+        let (n, t) = (code.parties().len(), self.threshold);
+        let direct = self.surviving || self.owed.is_some();
+        match self.routing.route((n, t, self.sets.is_some()), len * code.field.parts()) {
+            route if direct || route == Route::Direct => self.deal(clock, code, &self.first(2 * t + 1), len),
+            route => {
+                if route == Route::King {
+                    self.deal(clock, code, code.parties(), king::dealt_each(n, t, len));
+                }
+                king::price(clock, code, t, len);
+            }
+        }
+    }
     fn reduce_numbers(&self, clock: &mut Clock, len: usize) {
-        self.deal(clock, &self.numbers, &self.first(2 * self.threshold + 1), len);
+        self.reduce(clock, &self.numbers, len);
     }
     /// An AND of so many planes.
     fn and_planes(&self, clock: &mut Clock, len: usize, planes: usize) {
-        self.deal(clock, &self.bits, &self.first(2 * self.threshold + 1), planes * plane_words(len));
+        self.reduce(clock, &self.bits, planes * plane_words(len));
     }
     fn carry_save(&self, clock: &mut Clock, len: usize, width: usize, mut numbers: usize) {
         while numbers > 2 {
@@ -212,6 +244,23 @@ impl ShamirCosts {
             self.to_numbers(clock, digits(m - 1) * len);
         }
     }
+    /// Summands modulo 2^64 of `len` numbers.
+    pub fn to_additive(&self, clock: &mut Clock, len: usize) {
+        let t = self.threshold;
+        for from in (0..len).step_by(AT_ONCE) {
+            let len = AT_ONCE.min(len - from);
+            if t == 1 {
+                self.deal_numbers(clock, 2 * len);
+                self.reduce_numbers(clock, len);
+            } else {
+                self.deal_numbers(clock, len);
+                self.deal_bits(clock, len, upper_bits(t));
+                self.wraps(clock, len);
+                self.to_numbers(clock, digits(t) * len);
+            }
+            self.open(clock, len, Recipients::only(0));
+        }
+    }
     /// A packed input of `len` elements.
     pub fn input_packed(&self, clock: &mut Clock, packing: &Packing, owner: usize, len: usize) {
         self.deal(clock, &packing.packed, &[owner], packing.polynomials(len));
@@ -243,6 +292,9 @@ pub(super) fn no_harmonics() -> Error {
 impl Costs for ShamirCosts {
     fn parties(&self) -> usize {
         self.numbers.parties().len()
+    }
+    fn set_up(&self, clock: &mut Clock) {
+        self.sets.iter().for_each(|sets| sets.price(clock));
     }
     fn input(&self, clock: &mut Clock, owner: usize, len: usize) {
         self.deal(clock, &self.numbers, &[owner], len);
@@ -292,7 +344,7 @@ impl Costs for ShamirCosts {
     }
     fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]) {
         let words = jobs.iter().map(|(len, width)| width * plane_words(*len)).sum();
-        self.deal(clock, &self.bits, &self.first(2 * self.threshold + 1), words);
+        self.reduce(clock, &self.bits, words);
     }
     fn arm(&self, clock: &mut Clock, lens: &[usize]) {
         self.to_numbers(clock, lens.iter().sum());

@@ -14,9 +14,11 @@ mod verify;
 
 use crate::lanes::{self, Laned};
 use crate::polynomial::{
-    ACKNOWLEDGED, Binary, Code, Exchange, Fault, Field, Prime, Survivors, Together, batches, deal,
+    ACKNOWLEDGED, Binary, Code, Exchange, Fault, Field, Prime, Sets, Survivors, Together, batches, deal,
 };
-pub use crate::polynomial::{Committee, Handover, PackedShare, Packing, PolynomialBits};
+pub use crate::polynomial::{
+    Committee, Handover, MOST_SETS, PackedShare, Packing, PolynomialBits, ReplicatedShare, Replication, Route, Routing,
+};
 use crate::protocol::Origin;
 use crate::share::plane_words;
 use crate::{Config, Error, Inject, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
@@ -45,6 +47,10 @@ pub struct Shamir {
     dealt_in: usize,
     /// What is to be verified before the next opening, if it is.
     debt: Option<verify::Debt>,
+    /// What decides how degrees are reduced.
+    routing: Routing,
+    /// The sets of parties that draw masks, if they have keys.
+    sets: Option<Arc<Sets>>,
 }
 
 impl Shamir {
@@ -74,6 +80,8 @@ impl Shamir {
             survivors: None,
             dealt_in: 0,
             debt: None,
+            routing: Routing::default(),
+            sets: None,
         })
     }
     /// The same, and when parties are lost the others go on, as long as `2 threshold + 1` and more than half of all are
@@ -140,7 +148,14 @@ impl Shamir {
             (None, Some(_)) => Shamir::verified,
             (None, None) => Shamir::new,
         };
-        let lane = |party| start(party, self.config, self.threshold);
+        let lane = |party| {
+            let mut lane = start(party, self.config, self.threshold)?;
+            lane.routing = self.routing;
+            if self.sets.is_some() {
+                lane.connect_sets()?;
+            }
+            Ok(lane)
+        };
         self.lanes = sessions.into_iter().map(lane).collect::<Result<_>>()?;
         Ok(self)
     }
@@ -174,6 +189,19 @@ impl Shamir {
     ) -> Result<Tensor<M61>> {
         self.plain("summands")?;
         self.scope("summands", |p| convert::from_additive(p, holders, shape, mine))
+    }
+    /// Summands modulo 2^64 of numbers of magnitudes below 2^59, at the first `t + 1` parties; nothing at the others. Any `t` of them are uniform. What is
+    /// told in between is a count of at most `t`, masked by 56 bits: an element's is within `t / 2^56` of uniform in statistical distance. Out of range
+    /// something else comes out. 3 rounds for `t = 1`, `4 (n - 2) + 1` elements and a product an element; of more, see
+    /// [`ShamirCosts::to_additive`]. Spec 21.
+    ///
+    /// [`ShamirCosts::to_additive`]: cost::ShamirCosts::to_additive
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where parties go on without others or verify each other; the network; no randomness.
+    pub fn to_additive(&mut self, x: &Tensor<M61>) -> Result<Option<Tensor<u64>>> {
+        self.plain("summands")?;
+        self.scope("summands", |p| convert::to_additive(p, x))
     }
     /// Opens a value although some parties tell wrong shares and others none. With `told` parties that tell theirs, `spare = told - t - 1`, and
     /// at most `liars <= spare` of them wrong ones, what a recipient gets is right, or it gets an error. Wrong shares of up to
@@ -227,6 +255,9 @@ impl Shamir {
     }
     /// Shares of degree `2 t`, given by `mine`, become shares of degree `t` of the same numbers. Spec 4.2.
     fn reduce_numbers(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
+        if let Some(reduced) = self.by_kings(&self.numbers.clone(), len, &mine)? {
+            return Ok(reduced);
+        }
         let weighted = |weight| {
             let mut products = mine();
             mersenne::scale_assign(&mut products, weight);
@@ -238,6 +269,9 @@ impl Shamir {
     }
     /// The same of elements of the binary field, `len` words in each part.
     fn reduce_bits(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
+        if let Some(reduced) = self.by_kings(&self.bits.clone(), len, &mine)? {
+            return Ok(reduced);
+        }
         let field = self.bits.field;
         let weighted = |weight| {
             let products = mine();

@@ -116,7 +116,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Job(error) => error.exit_code(),
-            CliError::Party { code, .. } => *code,
+            CliError::Party { code, .. } | CliError::Ended { code, .. } => *code,
+            CliError::Node(_) => exit::NETWORK,
+            CliError::Daemon(privity_node::NodeError::Config { .. }) => exit::CONFIG,
+            CliError::Daemon(_) => exit::OUTPUT,
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. } | privity_shamir::Error::Committee { .. }) => {

@@ -13,7 +13,7 @@ use privity_mpc::shamir::{Route, Routing, Shamir, cost::ShamirCosts};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink, loopback_listener};
+use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink, loopback_listener};
 use privity_net::{Link, NetError, memory};
 use privity_prim::Context;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,7 @@ pub fn child(file: &Path, out: &mut dyn Write) -> Result<(), BenchError> {
             job: [lane; 32],
             limits: Limits::default(),
             unprotected: child.args.link == LinkKind::Tcp,
+            host: Host::default(),
         })?;
         let session = link.session();
         Ok((Box::new(link), session))

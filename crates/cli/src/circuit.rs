@@ -7,7 +7,7 @@ use privity_circuit::{Circuit, aes, arithmetic, bristol, sha256};
 use privity_gc::{Garbler, Schedule, TABLE_BYTES, evaluate};
 use privity_net::Link;
 use privity_net::identity::Identity;
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink};
 use privity_yao::{EVALUATOR, GARBLER, Prepared};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
@@ -240,6 +240,7 @@ fn party(args: &PartyArgs, me: usize) -> Result<(), CliError> {
         job: *digest.finalize().as_bytes(),
         limits,
         unprotected: false,
+        host: Host::default(),
     })?;
     let session = link.session();
     eprintln!("privity: the garbler is trusted to follow the protocol; the evaluator is not");

@@ -4,8 +4,8 @@
 use crate::run::peers;
 use crate::{ConfigError, Job, JobError, write};
 use privity_net::NetError;
-use privity_net::identity::{Identity, Signed};
-use privity_net::tls::{Limits, Presence, TlsConfig, council};
+use privity_net::identity::{Identity, Revocations, Signed};
+use privity_net::tls::{Host, Limits, Presence, TlsConfig, council};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,15 +54,17 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Whether each of the three others of the job signed that this party was lost.
+    /// Whether each of the three others of the job signed that this party was lost. What a node signed counts while its certificate
+    /// is valid.
     pub fn holds(&self, job: &Job) -> bool {
         let others = job.file().participants.iter().filter(|p| p.name != self.lost);
         let mut stated = others.map(|p| {
             let expected = words(&self.job, &self.session, &self.lost, &p.name);
             self.statements.iter().any(|s| {
                 let signed = Signed { certificate: unhex(&s.certificate), signature: unhex(&s.signature) };
+                let (pinned, words) = (p.fingerprint.as_deref().unwrap_or_default(), expected.as_bytes());
                 s.statement == expected
-                    && signed.by(p.fingerprint.as_deref().unwrap_or_default(), PURPOSE, expected.as_bytes())
+                    && signed.by_party(pinned, PURPOSE, words, None, &Revocations::default()).is_ok()
             })
         });
         self.job == job.digest_hex() && job.index(&self.lost).is_ok() && stated.all(|stated| stated)
@@ -95,6 +97,7 @@ fn config(job: &Job, me: usize, identity: Identity, session: &str) -> TlsConfig 
         job: *hasher.finalize().as_bytes(),
         limits,
         unprotected: false,
+        host: Host::default(),
     }
 }
 

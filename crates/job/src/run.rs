@@ -11,7 +11,7 @@ use crate::{ConfigError, Job, JobError, ModelFile, escrow, loss, prepare, score,
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_net::identity::Identity;
-use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
+use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink};
 use privity_net::{AbortCause, Link, NetError};
 use privity_nn::metrics::Classification;
 use privity_nn::{Observer, TrainError};
@@ -371,8 +371,16 @@ fn connect(
     digest: [u8; 32],
 ) -> Result<TlsLink, JobError> {
     let limits = Limits { connect: patience, ..Limits::default() };
-    TlsLink::connect(TlsConfig { me, peers: peers(job), identity, job: digest, limits, unprotected: false })
-        .map_err(JobError::Net)
+    TlsLink::connect(TlsConfig {
+        me,
+        peers: peers(job),
+        identity,
+        job: digest,
+        limits,
+        unprotected: false,
+        host: Host::default(),
+    })
+    .map_err(JobError::Net)
 }
 
 /// The sessions of all lanes but the first, one after the other, each bound to the first one's session and its own number.

@@ -129,6 +129,20 @@ pub enum NetError {
         /// What the TLS layer said.
         problem: String,
     },
+    /// A certificate issued by a root does not count.
+    #[error("party {peer} could not be authenticated: {problem}")]
+    Untrusted {
+        /// The peer.
+        peer: usize,
+        /// What is wrong with it.
+        problem: crate::identity::Untrusted,
+    },
+    /// This party's operator stopped the run.
+    #[error("stopped by this party's operator: {reason}")]
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
     /// Another party stopped and said why.
     #[error("party {by} stopped because of party {about}: {reason}")]
     Reported {
@@ -164,9 +178,10 @@ impl NetError {
             | NetError::TooLong { peer, .. }
             | NetError::Malformed { peer, .. }
             | NetError::Mismatch { peer, .. }
+            | NetError::Untrusted { peer, .. }
             | NetError::Certificate { peer, .. } => Some(*peer),
             NetError::Reported { about, .. } => Some(*about),
-            NetError::Io { .. } => None,
+            NetError::Cancelled { .. } | NetError::Io { .. } => None,
         }
     }
 }

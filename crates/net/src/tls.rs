@@ -10,13 +10,13 @@ mod connection;
 mod council;
 mod pin;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, Revocations, Untrusted};
 use crate::{AbortCause, Incoming, Link, NetError, PeerStats, Tag, frame};
 use connection::Connection;
 pub use council::{Presence, council};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A party of the session, as everybody knows it.
@@ -58,6 +58,35 @@ impl Default for Limits {
     }
 }
 
+/// A run's end, ordered from outside: whoever holds a copy may give the order, once.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<OnceLock<String>>);
+
+impl Cancel {
+    /// Ends what looks at this copy or others of it within seconds. The other parties are told the reason. The first order counts.
+    pub fn cancel(&self, reason: impl Into<String>) {
+        let _ = self.0.set(reason.into());
+    }
+    /// Why, if the order was given.
+    pub fn reason(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+    /// # Errors
+    /// The order was given.
+    pub(crate) fn check(&self) -> Result<(), NetError> {
+        self.reason().map_or(Ok(()), |reason| Err(NetError::Cancelled { reason: reason.into() }))
+    }
+}
+
+/// What the process that hosts a session gives it. By default nothing: no leaf is revoked, and nobody ends the session.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// Which certificates of nodes are void.
+    pub revocations: Arc<Revocations>,
+    /// Ends the session.
+    pub cancel: Cancel,
+}
+
 /// What a party needs to join a session.
 pub struct TlsConfig {
     /// This party's index into `peers`.
@@ -73,6 +102,8 @@ pub struct TlsConfig {
     /// Plain TCP in place of TLS: anybody can read and alter what is sent, and be any party. Only for measuring, on one
     /// machine, what protection costs; no job can ask for it.
     pub unprotected: bool,
+    /// What the process that hosts the session gives it.
+    pub host: Host,
 }
 
 /// A listener on a free loopback port, for parties on one machine: its port lies below those that systems give to outgoing
@@ -106,6 +137,7 @@ struct Shared {
     fault: Mutex<Option<(usize, NetError)>>,
     /// Whether trouble with one peer is no trouble for the others.
     tolerant: AtomicBool,
+    host: Host,
 }
 
 /// One party's connections.
@@ -127,8 +159,7 @@ impl TlsLink {
     /// of fresh randomness of all.
     pub fn connect(config: TlsConfig) -> Result<TlsLink, NetError> {
         let n = config.peers.len();
-        let limits = config.limits;
-        let me = config.me;
+        let (me, limits, host) = (config.me, config.limits, config.host.clone());
         let (connections, session) = connect::establish(config)?;
         let slots = connections.into_iter().map(|c| c.map(Mutex::new)).collect();
         let shared = Arc::new(Shared {
@@ -139,6 +170,7 @@ impl TlsLink {
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
             tolerant: AtomicBool::new(false),
+            host,
         });
         let watched = shared.clone();
         let monitor = std::thread::Builder::new()
@@ -156,6 +188,10 @@ impl TlsLink {
 
     /// Tells the others, once, and passes the error on.
     fn fail<T>(&mut self, error: NetError) -> Result<T, NetError> {
+        if let NetError::Cancelled { reason } = &error {
+            // The monitor has said so already; what the kernel did not take at once leaves now.
+            self.abort(&self.shared.order(reason));
+        }
         if let Some(about) = error.about().filter(|_| !self.shared.tolerant()) {
             let cause = AbortCause { about, reason: error.to_string() };
             self.abort(&cause);
@@ -268,7 +304,7 @@ impl Shared {
     /// What the monitor found, if anything; while tolerant, with this peer.
     fn check(&self, peer: usize) -> Result<(), NetError> {
         match &*lock(&self.fault) {
-            Some((with, error)) if *with == peer || !self.tolerant() => Err(error.clone()),
+            Some((with, error)) if *with == peer || *with == self.me || !self.tolerant() => Err(error.clone()),
             _ => Ok(()),
         }
     }
@@ -323,12 +359,32 @@ impl Shared {
         })
     }
 
+    /// What the others are told of an order to stop.
+    fn order(&self, reason: &str) -> AbortCause {
+        AbortCause { about: self.me, reason: format!("stopped by its operator: {reason}") }
+    }
+
+    fn end_all(&self, error: &NetError) {
+        let cause = self.order(self.host.cancel.reason().unwrap_or_default());
+        self.peers().for_each(|(_, slot)| lock(slot).expel(&cause, error.clone()));
+        *lock(&self.fault) = Some((self.me, error.clone()));
+    }
+
     /// The monitor thread.
     fn watch(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::park_timeout(Duration::from_millis(250));
+            if let Err(error) = self.host.cancel.check() {
+                self.end_all(&error);
+            }
             for (peer, slot) in self.peers() {
                 let mut connection = lock(slot);
+                if connection.revoked(&self.host.revocations) {
+                    let error = NetError::Untrusted { peer, problem: Untrusted::Revoked };
+                    connection.expel(&AbortCause { about: peer, reason: error.to_string() }, error.clone());
+                    lock(&self.fault).get_or_insert((peer, error));
+                    continue;
+                }
                 // Read under the lock: whoever waits has said so before it last looked.
                 let awaited = self.awaited.load(Ordering::SeqCst) == peer;
                 let looked = connection.look_after(self.limits.silence, !awaited);

@@ -2,7 +2,7 @@
 
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
-use privity_net::tls::{Limits, Peer, Presence, TlsConfig, TlsLink, council, loopback_listener};
+use privity_net::tls::{Host, Limits, Peer, Presence, TlsConfig, TlsLink, council, loopback_listener};
 use privity_net::{AbortCause, Link, NetError, Tag};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,7 @@ fn session(n: usize) -> Vec<TlsConfig> {
         job: [7; 32],
         limits,
         unprotected: false,
+        host: Host::default(),
     };
     identities.into_iter().enumerate().map(config).collect()
 }

@@ -2,19 +2,20 @@
 
 use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate};
-use super::pin::Pins;
+use super::pin::{Pins, known_by};
 use super::{Limits, TlsConfig};
 use crate::NetError;
-use crate::identity::fingerprint;
+use crate::identity::Untrusted;
 use privity_prim::fresh_secret;
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::{CipherSuite, ClientConfig, ServerConfig, version::TLS13};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Version of the whole wire protocol.
@@ -45,13 +46,13 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     }
     let deadline = Instant::now() + config.limits.connect;
     let hello = Hello::new(&config)?;
-    let (client, server) = tls_configs(&config)?;
+    let configs = tls_configs(&config)?;
     let listener = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
     let mut raw: Vec<Option<(TcpStream, Channel, [u8; 32])>> = (0..n).map(|_| None).collect();
     for peer in 0..me {
         let stream = dial(&config, peer, deadline)?;
         let name = ServerName::try_from("privity").expect("a name");
-        let tls = UnbufferedClientConnection::new(client[peer].clone().expect("a peer"), name);
+        let tls = UnbufferedClientConnection::new(configs.clients[peer].clone().expect("a peer"), name);
         let security = match config.unprotected {
             true => Security::None,
             false => Security::Client(tls.map_err(|e| certificate(peer, &e))?),
@@ -64,8 +65,9 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
             let stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    config.host.cancel.check()?;
                     if Instant::now() > deadline {
-                        return Err(unreachable(&config, missing));
+                        return Err(configs.missing(&config, missing));
                     }
                     std::thread::sleep(Duration::from_millis(5));
                     continue;
@@ -73,7 +75,7 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
                 Err(e) => return Err(io("accepting a connection")(e)),
             };
             stream.set_nonblocking(false).map_err(io("configuring a socket"))?;
-            let tls = UnbufferedServerConnection::new(server.clone()).map_err(|e| certificate(missing, &e))?;
+            let tls = UnbufferedServerConnection::new(configs.server.clone()).map_err(|e| certificate(missing, &e))?;
             let security = if config.unprotected { Security::None } else { Security::Server(tls) };
             match greet(stream, security, None, &config, &hello) {
                 Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
@@ -125,7 +127,7 @@ pub(super) fn greet(
     channel.handshake(&stream, || before(until)).map_err(|e| known(expected, &e))?;
     let authenticated = match channel.state() {
         Some(tls) => {
-            let presented = tls.peer_certificates().and_then(|chain| chain.first()).map(fingerprint);
+            let presented = tls.peer_certificates().and_then(known_by);
             let peer = presented.and_then(|f| config.peers.iter().position(|p| p.fingerprint == f));
             Some(peer.filter(|p| *p != config.me).ok_or(GreetError::Stranger)?)
         }
@@ -226,10 +228,22 @@ fn agree(
     Ok((connections, session))
 }
 
-pub(super) fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientConfig>>>, Arc<ServerConfig>), NetError> {
+/// Of each peer what to dial it with, and what to answer all with.
+pub(super) struct Configs {
+    pub clients: Vec<Option<Arc<ClientConfig>>>,
+    pub server: Arc<ServerConfig>,
+    /// Of roots that are pinned, what was wrong with leaves of theirs that knocked.
+    pub refused: Arc<Mutex<BTreeMap<String, Untrusted>>>,
+}
+
+pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
     let refused = |e: rustls::Error| NetError::Io { operation: "preparing TLS", problem: e.to_string() };
     let provider = provider();
-    let pins = |accepted: Vec<String>| Arc::new(Pins { accepted, provider: provider.clone() });
+    let refused_leaves = Arc::default();
+    let pins = |accepted: Vec<String>| {
+        let (provider, revocations) = (provider.clone(), config.host.revocations.clone());
+        Arc::new(Pins { accepted, provider, revocations, refused: Arc::clone(&refused_leaves) })
+    };
     let others = config.peers.iter().enumerate().filter(|(i, _)| *i != config.me);
     let mut server = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&[&TLS13])
@@ -254,11 +268,21 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<(Vec<Option<Arc<ClientCo
         Ok(Some(Arc::new(client)))
     };
     let clients = config.peers.iter().enumerate().map(client).collect::<Result<Vec<_>, _>>()?;
-    Ok((clients, Arc::new(server)))
+    Ok(Configs { clients, server: Arc::new(server), refused: refused_leaves })
 }
 
 pub(super) fn listen(address: &str) -> Result<TcpListener, NetError> {
     TcpListener::bind(address).map_err(|e| NetError::Io { operation: "listening", problem: format!("{address}: {e}") })
+}
+
+impl Configs {
+    /// A party that was to come did not, or what it came with does not count.
+    fn missing(&self, config: &TlsConfig, peer: usize) -> NetError {
+        match super::lock(&self.refused).get(&config.peers[peer].fingerprint) {
+            Some(problem) => NetError::Untrusted { peer, problem: *problem },
+            None => unreachable(config, peer),
+        }
+    }
 }
 
 fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
@@ -268,6 +292,7 @@ fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
 /// Dials until the peer is up or the time is over.
 fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream, NetError> {
     loop {
+        config.host.cancel.check()?;
         if let Some(stream) = dial_once(config, peer, Duration::from_secs(2)) {
             return Ok(stream);
         }

@@ -1,7 +1,9 @@
 //! One TLS connection after the handshake: frames out, frames in.
 
 use super::channel::Channel;
+use super::pin;
 use crate::frame::{FrameError, HEADER, Header, Kind, encode, parse_header};
+use crate::identity::{Leaf, Revocations, Untrusted};
 use crate::{AbortCause, NetError, Tag, check_tag};
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     session: u64,
     stream: Arc<TcpStream>,
     channel: Channel,
+    /// The peer's certificate, if a root issued it.
+    leaf: Option<Leaf>,
     /// Small frames that are not encrypted yet.
     gathered: Vec<u8>,
     last_sent: Instant,
@@ -46,11 +50,13 @@ impl Connection {
         let nonblocking = stream.set_nonblocking(true);
         nonblocking.map_err(|e| NetError::Io { operation: "configuring a socket", problem: e.to_string() })?;
         let now = Instant::now();
+        let leaf = channel.state().and_then(|tls| tls.peer_certificates()).and_then(pin::leaf);
         Ok(Connection {
             peer,
             session,
             stream: Arc::new(stream),
             channel,
+            leaf,
             gathered: Vec::with_capacity(RECORD),
             last_sent: now,
             last_heard: now,
@@ -184,6 +190,18 @@ impl Connection {
     /// Nothing more is read or sent: every further attempt gives this error.
     pub fn spoil(&mut self, error: &NetError) {
         self.ended.get_or_insert_with(|| error.clone());
+    }
+    /// Ends the connection, as far as it stands, and tells the peer why.
+    pub fn expel(&mut self, cause: &AbortCause, error: NetError) {
+        if self.ended.is_none() {
+            // A peer that cannot be told any more is one that needs not be.
+            let _ = self.say_abort(cause);
+            self.spoil(&error);
+        }
+    }
+    /// Whether the peer's certificate became void.
+    pub fn revoked(&self, revocations: &Revocations) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| revocations.voids(&leaf.root, leaf.not_before))
     }
     /// Whether nothing can come or go any more.
     pub fn over(&self) -> bool {
@@ -339,6 +357,9 @@ impl Connection {
 /// A TLS failure as an error about the peer.
 pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
     match error {
+        rustls::Error::InvalidCertificate(why) if let Some(problem) = Untrusted::from_tls(why) => {
+            NetError::Untrusted { peer, problem }
+        }
         rustls::Error::InvalidCertificate(_) => {
             NetError::Certificate { peer, problem: "its certificate is not the one that was agreed".into() }
         }

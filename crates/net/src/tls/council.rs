@@ -2,7 +2,9 @@
 
 use super::TlsConfig;
 use super::channel::{Channel, Security};
-use super::connect::{GreetError, Greeted, Hello, dial_once, greet, listen, read_exact, tls_configs, write_all};
+use super::connect::{
+    Configs, GreetError, Greeted, Hello, dial_once, greet, listen, read_exact, tls_configs, write_all,
+};
 use crate::NetError;
 use crate::identity::Identity;
 use rustls::client::UnbufferedClientConnection;
@@ -90,7 +92,7 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
     let (me, n) = (config.me, config.peers.len());
     let deadline = Instant::now() + window;
     let hello = Hello::new(config)?;
-    let (client, server) = tls_configs(config)?;
+    let Configs { clients, server, .. } = tls_configs(config)?;
     let listener: Option<TcpListener> = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
     if let Some(listener) = &listener {
         let operation = "listening";
@@ -99,8 +101,10 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
     let mut met: Vec<Option<Met>> = (0..n).map(|_| None).collect();
     let missing = |met: &[Option<Met>]| (0..n).any(|peer| peer != me && met[peer].is_none());
     while missing(&met) && Instant::now() < deadline {
+        config.host.cancel.check()?;
         for peer in (0..me).filter(|peer| met[*peer].is_none()).collect::<Vec<_>>() {
-            let (Some(stream), Some(tls)) = (dial_once(config, peer, Duration::from_millis(500)), &client[peer]) else {
+            let (Some(stream), Some(tls)) = (dial_once(config, peer, Duration::from_millis(500)), &clients[peer])
+            else {
                 continue;
             };
             let name = ServerName::try_from("privity").expect("a name");

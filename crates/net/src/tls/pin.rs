@@ -1,27 +1,58 @@
-//! Certificates are trusted by fingerprint and nothing else; signatures are checked by the TLS provider.
+//! Certificates are trusted by fingerprint and nothing else: their own, or that of the root that issued them and came with them.
+//! Signatures of the handshake are checked by the TLS provider.
 
-use crate::identity::fingerprint;
+use crate::identity::{Leaf, Revocations, Untrusted, describe, fingerprint, verify};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-/// Accepts exactly the certificates with these fingerprints.
+/// Accepts exactly the certificates with these fingerprints, and those of nodes that one of them issued.
 #[derive(Debug)]
 pub(super) struct Pins {
     pub accepted: Vec<String>,
     pub provider: Arc<CryptoProvider>,
+    pub revocations: Arc<Revocations>,
+    /// Of accepted roots, what was last wrong with a leaf that is theirs.
+    pub refused: Arc<Mutex<BTreeMap<String, Untrusted>>>,
+}
+
+/// The fingerprint by which the presenter of a chain is known.
+pub(super) fn known_by(chain: &[CertificateDer<'_>]) -> Option<String> {
+    match chain {
+        [own] | [_, own] => Some(fingerprint(own)),
+        _ => None,
+    }
+}
+
+/// The leaf of a chain that was accepted, if a root issued it.
+pub(super) fn leaf(chain: &[CertificateDer<'_>]) -> Option<Leaf> {
+    match chain {
+        [leaf, root] => describe(leaf, root).ok(),
+        _ => None,
+    }
 }
 
 impl Pins {
-    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-        if self.accepted.contains(&fingerprint(certificate)) {
-            Ok(())
-        } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    fn check(&self, own: &CertificateDer<'_>, issuers: &[CertificateDer<'_>], at: UnixTime) -> Result<(), Error> {
+        match issuers {
+            [] if self.accepted.contains(&fingerprint(own)) => Ok(()),
+            [] => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            [root] => self.check_issued(own, root, at).map_err(Untrusted::to_tls),
+            _ => Err(Untrusted::Malformed.to_tls()),
         }
+    }
+    fn check_issued(&self, own: &CertificateDer<'_>, root: &CertificateDer<'_>, at: UnixTime) -> Result<(), Untrusted> {
+        let at = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+        let accepted = |root: &str| self.accepted.iter().any(|pinned| pinned == root);
+        let verified = verify(own, root, accepted, at, Some(&self.revocations));
+        if let Err(problem @ (Untrusted::Expired | Untrusted::NotYetValid | Untrusted::Revoked)) = verified {
+            super::lock(&self.refused).insert(fingerprint(root), problem);
+        }
+        verified.map(drop)
     }
     fn tls12(
         &self,
@@ -48,12 +79,12 @@ impl ServerCertVerifier for Pins {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        issuers: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
-        _: UnixTime,
+        at: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.check(end_entity).map(|()| ServerCertVerified::assertion())
+        self.check(end_entity, issuers, at).map(|()| ServerCertVerified::assertion())
     }
     fn verify_tls12_signature(
         &self,
@@ -83,10 +114,10 @@ impl ClientCertVerifier for Pins {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        issuers: &[CertificateDer<'_>],
+        at: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.check(end_entity).map(|()| ClientCertVerified::assertion())
+        self.check(end_entity, issuers, at).map(|()| ClientCertVerified::assertion())
     }
     fn verify_tls12_signature(
         &self,

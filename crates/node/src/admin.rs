@@ -205,7 +205,7 @@ async fn status(State(node): State<Arc<Node>>) -> Result_<Status> {
         root: node.root.fingerprint(),
         address: node.config.address.clone(),
         build: node.build.clone(),
-        log: node.log.len(),
+        log: node.log.size(),
         peers: peers.collect(),
     }))
 }

@@ -7,10 +7,10 @@ use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, watch};
 use crate::message::{Answer, Joining, Knock, Reveal};
 use privity_api::{Member, Statement};
-use privity_audit::Log;
+use privity_audit::{Log, Witness};
 use privity_keys::{FileRoot, Root};
 use privity_net::identity::{Identity, Revocations};
-use privity_net::tls::Switch;
+use privity_net::tls::{Bounds, Switch};
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +53,14 @@ fn load(home: &Path, config: &Config) -> Result<(Arc<FileRoot>, Identity), NodeE
     Ok((Arc::new(root), identity))
 }
 
+fn log(home: &Path, config: &Config, root: Arc<FileRoot>) -> Result<(Arc<Log>, Witness), NodeError> {
+    let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
+    let fingerprint = privity_api::Signer::fingerprint(&*root);
+    let log = Arc::new(Log::open(&home::audit(home), &config.organisation, &fingerprint, root, now()).map_err(failed)?);
+    let witness = Witness::open(log.clone(), now()).map_err(failed)?;
+    Ok((log, witness))
+}
+
 /// A node that runs.
 pub struct Running {
     /// The node.
@@ -70,16 +78,16 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let store = Store::open(home).await?;
     let shown = Shown::new(identity);
     let revocations = Arc::new(Revocations::default());
-    let log = Log::open(&home::audit(home), &config.organisation, &privity_api::Signer::fingerprint(&*root), root.clone());
-    let log = log.map_err(|e| NodeError::Audit(e.to_string()))?;
+    let (log, witness) = log(home, &config, root.clone())?;
     let peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
     let bind = |address: &str| TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") });
-    let (listener, admin_listener) = (bind(&config.listen)?, bind(&config.admin)?);
+    let admin_listener = bind(&config.admin)?;
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
-    let switch = Switch::start(listener, move |stream| drop(to.try_send(stream)));
+    let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
     let switch = switch.map_err(|e| NodeError::Config { problem: e.to_string() })?;
-    let node = Node::new((home.into(), config), (store, log), root, (peers, shown.clone(), revocations.clone()), Arc::new(switch))?;
+    let keys = (peers, shown.clone(), revocations.clone());
+    let node = Node::new((home.into(), config), (store, log, witness), root, keys, switch)?;
     node.recover().await?;
     tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
     tokio::spawn(watch::work(node.clone()));
@@ -195,7 +203,7 @@ pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&st
     }
     let name = project.name.clone();
     // The daemon logs who it finds itself with when it adopts the statement.
-    let log = Log::open(&home::audit(home), &config.organisation, &own_root, root.clone()).map_err(|e| NodeError::Audit(e.to_string()))?;
+    let (log, _) = log(home, &config, root.clone())?;
     for member in &project.members {
         let (organisation, root) = (member.organisation.clone(), member.root.clone());
         let record = privity_api::Record::Joined { project: name.clone(), organisation, root };

@@ -8,11 +8,11 @@ use crate::store::{Store, Stored, Table};
 use crate::{NodeError, home};
 use privity_api::statement::Purpose;
 use privity_api::{Approval, Attempt, Decision, Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
-use privity_audit::Log;
+use privity_audit::{Log, Witness};
 use privity_job::{Job, exit};
 use privity_keys::Root;
 use privity_net::identity::Revocations;
-use privity_net::tls::Switch;
+use privity_net::tls::{Cancel, Switch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,13 +26,15 @@ pub struct Node {
     pub config: Config,
     /// What it remembers.
     pub store: Store,
-    pub(crate) log: Log,
+    pub(crate) log: Arc<Log>,
+    /// What it has seen of the others' logs.
+    pub(crate) witness: Witness,
     pub(crate) root: Arc<dyn Root>,
     pub(crate) peers: Peers,
     /// The certificate that it shows.
     pub(crate) shown: Shown,
     pub(crate) revocations: Arc<Revocations>,
-    pub(crate) switch: Arc<Switch>,
+    pub(crate) switch: Switch,
     pub(crate) build: String,
     running: Mutex<BTreeMap<String, Running>>,
     draining: AtomicBool,
@@ -41,8 +43,8 @@ pub struct Node {
 /// An attempt that runs.
 pub(crate) struct Running {
     pub number: u32,
-    /// Set to have the engine stop.
-    pub cancel: Arc<AtomicBool>,
+    /// Has the engine stop.
+    pub cancel: Cancel,
     /// How it ended at each participant, as far as it is known.
     pub ends: BTreeMap<String, End>,
 }
@@ -56,13 +58,13 @@ impl Node {
     /// A node of these parts.
     pub(crate) fn new(
         (home, config): (PathBuf, Config),
-        (store, log): (Store, Log),
+        (store, log, witness): (Store, Arc<Log>, Witness),
         root: Arc<dyn Root>,
         (peers, shown, revocations): (Peers, Shown, Arc<Revocations>),
-        switch: Arc<Switch>,
+        switch: Switch,
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
-        Ok(Arc::new(Node { home, config, store, log, root, peers, shown, revocations, switch, build, running, draining }))
+        Ok(Arc::new(Node { home, config, store, log, witness, root, peers, shown, revocations, switch, build, running, draining }))
     }
 
     /// What a node that was stopped in the middle of something does first.
@@ -314,6 +316,7 @@ impl Node {
         if self.store.jobs().await?.iter().any(|known| known.digest == digest) {
             return Ok(digest);
         }
+        self.log.keep(manifest).map_err(|e| NodeError::Audit(e.to_string()))?;
         self.record(&Record::Submitted {
             manifest: digest.clone(),
             id: manifest.id.clone(),
@@ -592,7 +595,7 @@ impl Node {
     pub(crate) fn ended(&self, at: &str, end: End) {
         if let Some(running) = self.running().get_mut(&end.manifest).filter(|r| r.number == end.number) {
             if !end.done {
-                running.cancel.store(true, Ordering::Relaxed);
+                running.cancel.cancel(end.reason.clone());
             }
             running.ends.entry(at.into()).or_insert(end);
         }

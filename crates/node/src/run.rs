@@ -7,10 +7,10 @@ use crate::store::{Stored, Table};
 use crate::{NodeError, home};
 use privity_api::{Record, Time};
 use privity_job::{Event, Job, JobError, Report, RunOptions, exit};
+use privity_net::tls::Cancel;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -28,7 +28,7 @@ fn binding(manifest: &str, number: u32) -> [u8; 32] {
 
 /// Runs this node's part.
 pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, job: Job, table: Option<Table>) {
-    let cancel = Arc::new(AtomicBool::new(false));
+    let cancel = Cancel::default();
     let running = Running { number, cancel: cancel.clone(), ends: BTreeMap::new() };
     node.running().insert(stored.digest.clone(), running);
     let until = stored.manifest.body.release.until;
@@ -68,7 +68,7 @@ fn options(
     digest: &str,
     number: u32,
     table: Option<Table>,
-    (until, cancel): (Time, Arc<AtomicBool>),
+    (until, cancel): (Time, Cancel),
 ) -> RunOptions {
     let (logging, manifest) = (node.clone(), digest.to_owned());
     // Spec 3.1: an opening is in the log before it happens, and nothing is opened after its time.

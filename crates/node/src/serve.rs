@@ -102,8 +102,8 @@ async fn ask(
         "attempt" => return Ok(Json(node.receive_attempt(read::<Statement<Attempt>>(&body)?).await?).into_response()),
         "start" => node.start(&read::<Start>(&body)?).await?,
         "end" => node.receive_end(&organisation, read::<End>(&body)?).await?,
-        "head" => return Ok(Json(node.head()?).into_response()),
-        "cosigned" => node.receive_cosignature(read(&body)?)?,
+        "seen" => return Ok(Json(node.seen_of(&organisation)).into_response()),
+        "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),
         other => return Err(NodeError::missing("request", other)),
     }
     Ok(done())

@@ -53,6 +53,12 @@ pub enum NetError {
         /// How long.
         waited: Duration,
     },
+    /// The peer's process runs and knows of no such session.
+    #[error("party {peer}'s node answers, but has not begun this session; check that it runs the same job and attempt")]
+    NoSession {
+        /// The peer.
+        peer: usize,
+    },
     /// A frame from a later place in the program.
     #[error(
         "party {peer} is out of step: expected a message of {want:?}, got one of {got:?}; the parties run different programs"
@@ -179,6 +185,7 @@ impl NetError {
             | NetError::Malformed { peer, .. }
             | NetError::Mismatch { peer, .. }
             | NetError::Untrusted { peer, .. }
+            | NetError::NoSession { peer }
             | NetError::Certificate { peer, .. } => Some(*peer),
             NetError::Reported { about, .. } => Some(*about),
             NetError::Cancelled { .. } | NetError::Io { .. } => None,

@@ -10,6 +10,7 @@ mod connection;
 pub mod control;
 mod council;
 mod pin;
+mod switch;
 
 use crate::identity::{Identity, Revocations, Untrusted};
 use crate::{AbortCause, Incoming, Link, NetError, PeerStats, Tag, frame};
@@ -19,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
+pub use switch::{Bounds, ENGINE, Switch};
 
 /// A party of the session, as everybody knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +81,12 @@ impl Cancel {
     }
 }
 
-/// What the process that hosts a session gives it. By default nothing: no leaf is revoked, and nobody ends the session.
+/// What the process that hosts a session gives it. By default nothing: the session listens at the party's address itself, no leaf
+/// is revoked, and nobody ends the session.
 #[derive(Clone, Debug, Default)]
 pub struct Host {
+    /// Where connections for this party come in, in place of a listener of the session's own. Not for unprotected sessions.
+    pub switch: Option<Switch>,
     /// Which certificates of nodes are void.
     pub revocations: Arc<Revocations>,
     /// Ends the session.

@@ -3,6 +3,7 @@
 use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate};
 use super::pin::{Pins, known_by};
+use super::switch::{ENGINE, Registration, name_of};
 use super::{Limits, TlsConfig};
 use crate::NetError;
 use crate::identity::Untrusted;
@@ -47,48 +48,89 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
     let deadline = Instant::now() + config.limits.connect;
     let hello = Hello::new(&config)?;
     let configs = tls_configs(&config)?;
-    let listener = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
+    let door = Door::open(&config)?;
     let mut raw: Vec<Option<(TcpStream, Channel, [u8; 32])>> = (0..n).map(|_| None).collect();
     for peer in 0..me {
-        let stream = dial(&config, peer, deadline)?;
-        let name = ServerName::try_from("privity").expect("a name");
-        let tls = UnbufferedClientConnection::new(configs.clients[peer].clone().expect("a peer"), name);
-        let security = match config.unprotected {
-            true => Security::None,
-            false => Security::Client(tls.map_err(|e| certificate(peer, &e))?),
-        };
-        raw[peer] = Some(greet(stream, security, Some(peer), &config, &hello)?.1);
+        raw[peer] = Some(join(&config, &configs, &hello, peer, deadline)?);
     }
-    if let Some(listener) = listener {
-        listener.set_nonblocking(true).map_err(io("listening"))?;
-        while let Some(missing) = (me + 1..n).find(|p| raw[*p].is_none()) {
-            let stream = match listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    config.host.cancel.check()?;
-                    if Instant::now() > deadline {
-                        return Err(configs.missing(&config, missing));
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                    continue;
-                }
-                Err(e) => return Err(io("accepting a connection")(e)),
-            };
-            stream.set_nonblocking(false).map_err(io("configuring a socket"))?;
-            let tls = UnbufferedServerConnection::new(configs.server.clone()).map_err(|e| certificate(missing, &e))?;
-            let security = if config.unprotected { Security::None } else { Security::Server(tls) };
-            match greet(stream, security, None, &config, &hello) {
-                Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
-                Ok((peer, _)) => {
-                    return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" });
-                }
-                // Whoever else knocks is turned away; the party that is due may still come.
-                Err(GreetError::Stranger) => {}
-                Err(GreetError::Known(e)) => return Err(e),
+    let Some(door) = door else { return agree(config, raw, hello) };
+    while let Some(missing) = (me + 1..n).find(|p| raw[*p].is_none()) {
+        config.host.cancel.check()?;
+        let Some(stream) = door.accept()? else {
+            if Instant::now() > deadline {
+                return Err(configs.missing(&config, missing));
             }
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        let tls = UnbufferedServerConnection::new(configs.server.clone()).map_err(|e| certificate(missing, &e))?;
+        let security = if config.unprotected { Security::None } else { Security::Server(tls) };
+        match greet(stream, security, None, &config, &hello) {
+            Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
+            Ok((peer, _)) => {
+                return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" });
+            }
+            // Whoever else knocks is turned away; the party that is due may still come.
+            Err(GreetError::Stranger) => {}
+            Err(GreetError::Known(e)) => return Err(e),
         }
     }
     agree(config, raw, hello)
+}
+
+/// Where connections for a party come in.
+pub(super) enum Door {
+    Own(TcpListener),
+    Switch(Registration),
+}
+
+impl Door {
+    /// None for the last party, which only dials.
+    pub(super) fn open(config: &TlsConfig) -> Result<Option<Door>, NetError> {
+        if config.me + 1 >= config.peers.len() {
+            return Ok(None);
+        }
+        if let Some(switch) = config.host.switch.as_ref().filter(|_| !config.unprotected) {
+            return Ok(Some(Door::Switch(switch.register(&config.job, config.me)?)));
+        }
+        let listener = listen(&config.peers[config.me].address)?;
+        listener.set_nonblocking(true).map_err(io("listening"))?;
+        Ok(Some(Door::Own(listener)))
+    }
+
+    /// The next connection, if one has come; it blocks.
+    pub(super) fn accept(&self) -> Result<Option<TcpStream>, NetError> {
+        let stream = match self {
+            Door::Switch(registration) => return Ok(registration.accept()),
+            Door::Own(listener) => match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(io("accepting a connection")(e)),
+            },
+        };
+        stream.set_nonblocking(false).map_err(io("configuring a socket"))?;
+        Ok(Some(stream))
+    }
+}
+
+/// Dials a peer until its process is up and has begun the session, or the time is over.
+fn join(
+    config: &TlsConfig,
+    configs: &Configs,
+    hello: &Hello,
+    peer: usize,
+    deadline: Instant,
+) -> Result<(TcpStream, Channel, [u8; 32]), NetError> {
+    loop {
+        let stream = dial(config, peer, deadline)?;
+        let security = configs.dial(config, peer).map_err(|e| certificate(peer, &e))?;
+        match greet(stream, security, Some(peer), config, hello) {
+            Err(GreetError::Known(NetError::NoSession { .. })) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            greeted => return Ok(greeted?.1),
+        }
+    }
 }
 
 pub(super) type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
@@ -251,6 +293,7 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
         .with_client_cert_verifier(pins(others.map(|(_, p)| p.fingerprint.clone()).collect()))
         .with_single_cert(config.identity.chain(), config.identity.key())
         .map_err(refused)?;
+    server.alpn_protocols = vec![ENGINE.to_vec()];
     // No resumption: every session is a fresh key exchange.
     server.send_tls13_tickets = 0;
     let client = |(i, peer): (usize, &super::Peer)| -> Result<Option<Arc<ClientConfig>>, NetError> {
@@ -264,6 +307,7 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
             .with_custom_certificate_verifier(pins(vec![peer.fingerprint.clone()]))
             .with_client_auth_cert(config.identity.chain(), config.identity.key())
             .map_err(refused)?;
+        client.alpn_protocols = vec![ENGINE.to_vec()];
         client.resumption = rustls::client::Resumption::disabled();
         Ok(Some(Arc::new(client)))
     };
@@ -276,6 +320,16 @@ pub(super) fn listen(address: &str) -> Result<TcpListener, NetError> {
 }
 
 impl Configs {
+    /// What to dial a peer with. Its name says which session it is for; who it is shows in its certificate.
+    pub(super) fn dial(&self, config: &TlsConfig, peer: usize) -> Result<Security, rustls::Error> {
+        if config.unprotected {
+            return Ok(Security::None);
+        }
+        let name = ServerName::try_from(name_of(&config.job, peer)).expect("hexadecimal and two labels");
+        let client = self.clients[peer].clone().expect("another party");
+        UnbufferedClientConnection::new(client, name).map(Security::Client)
+    }
+
     /// A party that was to come did not, or what it came with does not count.
     fn missing(&self, config: &TlsConfig, peer: usize) -> NetError {
         match super::lock(&self.refused).get(&config.peers[peer].fingerprint) {

@@ -5,6 +5,7 @@ use super::pin;
 use crate::frame::{FrameError, HEADER, Header, Kind, encode, parse_header};
 use crate::identity::{Leaf, Revocations, Untrusted};
 use crate::{AbortCause, NetError, Tag, check_tag};
+use rustls::AlertDescription;
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -363,6 +364,7 @@ pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
         rustls::Error::InvalidCertificate(_) => {
             NetError::Certificate { peer, problem: "its certificate is not the one that was agreed".into() }
         }
+        rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => NetError::NoSession { peer },
         rustls::Error::AlertReceived(alert) => NetError::Certificate {
             peer,
             problem: format!("it refused this party's certificate or parameters ({alert:?})"),

@@ -1,16 +1,13 @@
 //! A meeting of whoever can be reached, after a session has failed: who answers, and one short message with each.
 
-use super::TlsConfig;
 use super::channel::{Channel, Security};
-use super::connect::{
-    Configs, GreetError, Greeted, Hello, dial_once, greet, listen, read_exact, tls_configs, write_all,
-};
+use super::connect::{Door, GreetError, Greeted, Hello, dial_once, greet, read_exact, tls_configs, write_all};
+use super::{TlsConfig, lock};
 use crate::NetError;
 use crate::identity::Identity;
-use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longest message.
@@ -92,39 +89,43 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
     let (me, n) = (config.me, config.peers.len());
     let deadline = Instant::now() + window;
     let hello = Hello::new(config)?;
-    let Configs { clients, server, .. } = tls_configs(config)?;
-    let listener: Option<TcpListener> = if me + 1 < n { Some(listen(&config.peers[me].address)?) } else { None };
-    if let Some(listener) = &listener {
-        let operation = "listening";
-        listener.set_nonblocking(true).map_err(|e| NetError::Io { operation, problem: e.to_string() })?;
-    }
-    let mut met: Vec<Option<Met>> = (0..n).map(|_| None).collect();
-    let missing = |met: &[Option<Met>]| (0..n).any(|peer| peer != me && met[peer].is_none());
-    while missing(&met) && Instant::now() < deadline {
-        config.host.cancel.check()?;
-        for peer in (0..me).filter(|peer| met[*peer].is_none()).collect::<Vec<_>>() {
-            let (Some(stream), Some(tls)) = (dial_once(config, peer, Duration::from_millis(500)), &clients[peer])
-            else {
-                continue;
-            };
-            let name = ServerName::try_from("privity").expect("a name");
-            if let Ok(tls) = UnbufferedClientConnection::new(tls.clone(), name) {
-                note(&mut met, greet(stream, Security::Client(tls), Some(peer), config, &hello));
-            }
+    let configs = tls_configs(config)?;
+    let door = Door::open(config)?;
+    let met: Mutex<Vec<Option<Met>>> = Mutex::new((0..n).map(|_| None).collect());
+    let over = || Instant::now() > deadline || config.host.cancel.reason().is_some();
+    let missing = |peer: usize| peer != me && lock(&met)[peer].is_none();
+    let accepted: Result<(), NetError> = std::thread::scope(|scope| {
+        // Whoever answers and says nothing holds up nobody else.
+        for peer in 0..me {
+            let (configs, hello, met) = (&configs, &hello, &met);
+            scope.spawn(move || {
+                while missing(peer) && !over() {
+                    let stream = dial_once(config, peer, Duration::from_millis(500));
+                    if let Some((stream, Ok(security))) = stream.map(|stream| (stream, configs.dial(config, peer))) {
+                        note(met, greet(stream, security, Some(peer), config, hello));
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            });
         }
-        while let Some((stream, _)) = listener.as_ref().and_then(|l| l.accept().ok()) {
-            if let (Ok(()), Ok(tls)) = (stream.set_nonblocking(false), UnbufferedServerConnection::new(server.clone()))
-            {
-                note(&mut met, greet(stream, Security::Server(tls), None, config, &hello));
+        while (0..n).any(missing) && !over() {
+            while let Some(stream) = door.as_ref().map_or(Ok(None), Door::accept)? {
+                if let Ok(tls) = UnbufferedServerConnection::new(configs.server.clone()) {
+                    note(&met, greet(stream, Security::Server(tls), None, config, &hello));
+                }
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(met)
+        Ok(())
+    });
+    accepted?;
+    config.host.cancel.check()?;
+    Ok(met.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A peer that proved its certificate is there, whatever it came for.
-fn note(met: &mut [Option<Met>], greeted: Result<Greeted, GreetError>) {
+fn note(met: &Mutex<Vec<Option<Met>>>, greeted: Result<Greeted, GreetError>) {
+    let mut met = lock(met);
     match greeted {
         Ok((peer, (stream, channel, _))) => met[peer] = Some(Met::Here(Box::new((stream, channel)))),
         Err(GreetError::Known(NetError::Mismatch { peer, .. })) => {

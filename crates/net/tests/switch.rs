@@ -1,0 +1,252 @@
+//! Sessions that share a port, and strangers at it.
+
+use privity_net::identity::Identity;
+use privity_net::tls::{Bounds, Host, Limits, Peer, Presence, Switch, TlsConfig, TlsLink, council, loopback_listener};
+use privity_net::{Link, NetError, Tag};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// A switch on a free loopback port, and what its fallback gets.
+fn switch(bounds: Bounds) -> (Switch, Receiver<TcpStream>) {
+    let (others, got) = channel();
+    // The listener that found the port goes before the switch takes it.
+    let address = loopback_listener().unwrap().local_addr().unwrap().to_string();
+    let switch = Switch::listen(&address, bounds, move |stream| drop(others.send(stream)));
+    (switch.unwrap(), got)
+}
+
+/// A session of as many parties as there are switches.
+fn session(job: u8, switches: &[&Switch]) -> Vec<TlsConfig> {
+    let identities: Vec<_> = switches.iter().map(|_| Identity::generate("party").unwrap()).collect();
+    let peer = |(identity, switch): (&Identity, &&Switch)| Peer {
+        address: switch.address().unwrap().to_string(),
+        fingerprint: identity.fingerprint(),
+    };
+    let peers: Vec<Peer> = identities.iter().zip(switches).map(peer).collect();
+    let limits = Limits { connect: Duration::from_secs(20), ..Limits::default() };
+    let config = |(me, (identity, switch)): (usize, (Identity, &&Switch))| TlsConfig {
+        me,
+        peers: peers.clone(),
+        identity: identity.into(),
+        job: [job; 32],
+        limits,
+        unprotected: false,
+        host: Host { switch: Some((*switch).clone()), ..Host::default() },
+    };
+    identities.into_iter().zip(switches).enumerate().map(config).collect()
+}
+
+/// Connects, sends to all and hears all, and takes leave.
+fn play(config: TlsConfig) -> Result<[u8; 32], NetError> {
+    let mut link = TlsLink::connect(config)?;
+    let (me, tag) = (link.me(), Tag { epoch: 0, step: 1, tile: 0 });
+    let peers: Vec<usize> = (0..link.n()).filter(|peer| *peer != me).collect();
+    for peer in &peers {
+        link.send(*peer, tag, 0, &[me as u8; 100])?;
+    }
+    for peer in peers {
+        let mut got = [0; 100];
+        link.recv(peer, tag, &mut got)?;
+        assert_eq!(got, [peer as u8; 100]);
+    }
+    link.close()?;
+    Ok(link.session())
+}
+
+fn all(sessions: Vec<Vec<TlsConfig>>) -> Vec<Vec<Result<[u8; 32], NetError>>> {
+    let start = |config| std::thread::spawn(move || play(config));
+    let running: Vec<Vec<_>> = sessions.into_iter().map(|configs| configs.into_iter().map(start).collect()).collect();
+    running.into_iter().map(|session| session.into_iter().map(|party| party.join().unwrap()).collect()).collect()
+}
+
+#[test]
+fn sessions_share_a_port_each() {
+    let (a, _) = switch(Bounds::default());
+    let (b, _) = switch(Bounds::default());
+    let (c, _) = switch(Bounds::default());
+    // The last has two of its parties at one switch.
+    let mut sessions: Vec<_> = (0..5).map(|job| session(job, &[&a, &b, &c])).collect();
+    sessions.push(session(9, &[&a, &b, &a]));
+    let played = all(sessions);
+    for session in &played {
+        let first = session[0].as_ref().unwrap();
+        assert!(session.iter().all(|party| party.as_ref() == Ok(first)), "{session:?}");
+    }
+    // The same job again, at the ports where it ran.
+    assert!(all(vec![session(0, &[&a, &b, &c])]).concat().iter().all(Result::is_ok));
+}
+
+#[test]
+fn the_same_party_of_a_session_is_joined_once_at_a_time() {
+    let (a, _) = switch(Bounds::default());
+    let mut configs = session(1, &[&a, &a]);
+    configs.truncate(1);
+    configs[0].limits.connect = Duration::from_secs(1);
+    let twin = session(1, &[&a, &a]).remove(0);
+    let first = std::thread::spawn({
+        let config = configs.remove(0);
+        move || TlsLink::connect(config).err()
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(matches!(TlsLink::connect(twin).err(), Some(NetError::Io { .. })));
+    assert!(matches!(first.join().unwrap(), Some(NetError::Unreachable { peer: 1, .. })));
+}
+
+#[test]
+fn councils_meet_at_switches() {
+    let switches: Vec<_> = (0..4).map(|_| switch(Bounds::default()).0).collect();
+    let mut configs = session(3, &switches.iter().collect::<Vec<_>>());
+    // Its process runs, and holds no council.
+    configs.remove(1);
+    let started = Instant::now();
+    let meet = |config| {
+        let say = |_: &Identity, absent: &[usize]| Ok(absent.iter().map(|p| *p as u8).collect());
+        std::thread::spawn(move || council(config, Duration::from_secs(4), say).unwrap())
+    };
+    let running: Vec<_> = configs.into_iter().map(meet).collect();
+    for (party, heard) in [0, 2, 3].into_iter().zip(running) {
+        for (peer, presence) in heard.join().unwrap().into_iter().enumerate() {
+            let expected = if peer == party || peer == 1 { Presence::Absent } else { Presence::Spoke(vec![1]) };
+            assert_eq!(presence, expected, "{peer} at {party}");
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_dialer_before_its_time_is_kept_a_while_and_then_told_to_try_again() {
+    for wait in [Duration::from_secs(4), Duration::from_millis(100)] {
+        let (a, _) = switch(Bounds { wait, ..Bounds::default() });
+        let mut configs = session(5, &[&a, &a]);
+        let (dialer, late) = (configs.pop().unwrap(), configs.pop().unwrap());
+        let early = std::thread::spawn(move || play(dialer));
+        std::thread::sleep(Duration::from_millis(700));
+        let late = play(late).unwrap();
+        assert_eq!(early.join().unwrap(), Ok(late));
+    }
+}
+
+#[test]
+fn a_session_that_nobody_begins_is_named_as_such() {
+    let (a, got) = switch(Bounds { wait: Duration::from_millis(50), ..Bounds::default() });
+    let mut dialer = session(5, &[&a, &a]).remove(1);
+    dialer.limits.connect = Duration::from_secs(1);
+    assert_eq!(TlsLink::connect(dialer).err(), Some(NetError::NoSession { peer: 0 }));
+    assert!(got.try_recv().is_err(), "it is nobody else's either");
+    // Sessions of another binding or job do not meet.
+    let (mut one, mut two) = (session(6, &[&a, &a]), session(7, &[&a, &a]));
+    let (mut first, mut second) = (one.remove(0), two.remove(1));
+    second.identity = one.remove(0).identity;
+    second.peers = first.peers.clone();
+    for config in [&mut first, &mut second] {
+        config.limits.connect = Duration::from_secs(1);
+    }
+    let errors: Vec<_> = all(vec![vec![first, second]]).concat();
+    assert!(matches!(errors[0], Err(NetError::Unreachable { peer: 1, .. })), "{errors:?}");
+    assert_eq!(errors[1], Err(NetError::NoSession { peer: 0 }));
+}
+
+/// The first message of a client that is no session's.
+fn other_hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = rustls::pki_types::ServerName::try_from("control.example").unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+/// Whether the other end closes within this time.
+fn closes(mut stream: &TcpStream, within: Duration) -> bool {
+    stream.set_read_timeout(Some(within)).unwrap();
+    match stream.read(&mut [0; 64]) {
+        Ok(n) => n == 0,
+        Err(e) => !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+    }
+}
+
+#[test]
+fn what_is_no_sessions_goes_to_the_fallback_untouched_and_garbage_to_nobody() {
+    let (a, got) = switch(Bounds::default());
+    let address = a.address().unwrap();
+    let hello = other_hello();
+    // In two parts, so that the first look sees half of it.
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(&hello[..40]).unwrap();
+    std::thread::sleep(Duration::from_millis(120));
+    client.write_all(&hello[40..]).unwrap();
+    let mut served = got.recv_timeout(Duration::from_secs(3)).unwrap();
+    let mut read = vec![0; hello.len()];
+    served.read_exact(&mut read).unwrap();
+    assert_eq!(read, hello);
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 9000], &[22, 3, 1, 0, 4, 9, 9, 9, 9], &[22, 3, 3, 255, 255]] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(garbage).unwrap();
+        assert!(closes(&client, Duration::from_secs(8)), "{:?}", &garbage[..4]);
+    }
+    assert!(got.try_recv().is_err());
+    // Accepted elsewhere.
+    let (others, got) = channel();
+    let offered = Switch::new(Bounds::default(), move |stream| drop(others.send(stream))).unwrap();
+    let listener = loopback_listener().unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    offered.offer(listener.accept().unwrap().0);
+    client.write_all(&hello).unwrap();
+    assert!(got.recv_timeout(Duration::from_secs(3)).is_ok());
+}
+
+fn crowd(address: SocketAddr, of: usize, says: &[u8]) -> Vec<TcpStream> {
+    let come = || {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
+        stream.write_all(says).unwrap();
+        stream
+    };
+    (0..of).map(|_| come()).collect()
+}
+
+#[test]
+fn crowds_that_say_nothing_or_little_keep_nobody_out_and_are_closed() {
+    let bounds = Bounds { pending: 32, hello: Duration::from_secs(1), ..Bounds::default() };
+    let (a, got) = switch(bounds);
+    let address = a.address().unwrap();
+    let hello = other_hello();
+    let mute = crowd(address, 200, b"");
+    let slow = crowd(address, 20, &hello[..30]);
+    // More than the bound: the oldest are gone at once.
+    assert!(mute[..100].iter().all(|stream| closes(stream, Duration::from_secs(2))));
+    let dripping = std::thread::spawn({
+        let (slow, byte) = (slow[0].try_clone().unwrap(), hello[30]);
+        move || {
+            let started = Instant::now();
+            // A byte now and then buys no time beyond the bound.
+            while (&slow).write_all(&[byte]).is_ok() && started.elapsed() < Duration::from_secs(10) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            started.elapsed()
+        }
+    });
+    let played = all(vec![session(1, &[&a, &a])]).concat();
+    assert!(played.iter().all(Result::is_ok), "{played:?}");
+    assert!(dripping.join().unwrap() < Duration::from_secs(5));
+    assert!(slow.iter().chain(&mute).all(|stream| closes(stream, Duration::from_secs(5))));
+    assert!(got.try_recv().is_err());
+    // A crowd that asks for sessions that are not there: those beyond the bound are refused at once.
+    let fewer = switch(Bounds { early: 4, wait: Duration::from_secs(60), ..Bounds::default() }).0;
+    let dialers: Vec<_> = (0..12)
+        .map(|job| {
+            let mut config = session(job, &[&fewer, &fewer]).remove(1);
+            config.limits.connect = Duration::from_millis(1500);
+            std::thread::spawn(move || TlsLink::connect(config).err().unwrap())
+        })
+        .collect();
+    let errors: Vec<NetError> = dialers.into_iter().map(|dialer| dialer.join().unwrap()).collect();
+    assert!(errors.iter().filter(|error| **error == NetError::NoSession { peer: 0 }).count() >= 8, "{errors:?}");
+}

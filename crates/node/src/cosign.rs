@@ -2,7 +2,7 @@
 
 use crate::NodeError;
 use crate::node::{Node, now};
-use privity_api::{Member, Statement, Time};
+use privity_api::{Member, Record, Statement, Time};
 use privity_audit::{Cosignature, Head, merkle::Proof};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,7 +32,13 @@ impl Node {
         cosigned.map_err(|e| NodeError::Audit(e.to_string()))
     }
 
-    /// Shows the head of this node's log to all members, each once.
+    /// Whether anything but cosignatures stands behind the first entries: of these alone logs would grow for ever.
+    fn has_news(&self, seen: u64, size: u64) -> Result<bool, NodeError> {
+        let entries = self.log.entries(seen.min(size)..size).map_err(|e| NodeError::Audit(e.to_string()))?;
+        Ok(entries.iter().any(|entry| !matches!(entry.record, Record::Cosigned { .. })))
+    }
+
+    /// Shows the head of this node's log to all members who have not seen what is new in it.
     pub(crate) async fn cosign_all(&self) -> Result<(), NodeError> {
         let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
@@ -42,11 +48,11 @@ impl Node {
         members.remove(self.organisation());
         let size = self.log.size();
         for member in members.values() {
-            if self.log.seen_by(&member.organisation) >= size {
-                continue;
-            }
             // Whoever does not answer is asked again in a while; that it has not cosigned shows in `overdue`.
             let Ok(seen) = self.peers.ask_member::<_, u64>(member, "seen", &()).await else { continue };
+            if !self.has_news(seen, size)? {
+                continue;
+            }
             let head = self.log.head(now()).map_err(failed)?;
             let proof = self.log.consistency(seen, head.body.size).map_err(failed)?;
             let answer = self.peers.ask_member(member, "head", &Shown { head, proof }).await;

@@ -6,8 +6,8 @@ use crate::node::{Node, Running, now};
 use crate::store::{Stored, Table};
 use crate::{NodeError, home};
 use privity_api::{Record, Time};
-use privity_job::{Event, Job, JobError, Report, RunOptions, exit};
-use privity_net::tls::Cancel;
+use privity_job::{Audit, Event, Hooks, Job, JobError, Report, RunOptions, exit};
+use privity_net::tls::{Cancel, Host};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,10 +88,12 @@ fn options(
         out: home::job(&node.home, digest),
         patience: TOGETHER,
         resume: number > 1,
-        binding: Some(binding(digest, number)),
-        switch: Some(node.switch.clone()),
-        before_opening: Some(Arc::new(before_opening).into()),
-        cancel: Some(cancel),
+        models: Vec::new(),
+        hooks: Hooks {
+            binding: Some(binding(digest, number)),
+            host: Host { switch: Some(node.switch.clone()), revocations: node.revocations.clone(), cancel },
+            audit: Some(Audit::new(before_opening)),
+        },
     }
 }
 
@@ -121,7 +123,7 @@ async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<
     let end = |done, code, reason: String| End { manifest: digest.clone(), number, done, code, reason };
     let (ours, state) = match &outcome {
         Ok(_) => (end(true, exit::OK, "done".into()), State::Done),
-        Err(error @ JobError::Paused { .. }) => (end(false, error.exit_code(), error.to_string()), State::Paused),
+        Err(error @ (JobError::Paused { .. } | JobError::Cancelled { epochs: Some(_), .. })) => (end(false, error.exit_code(), error.to_string()), State::Paused),
         Err(error) => (end(false, error.exit_code(), error.to_string()), State::Aborted),
     };
     node.ended(&own, ours.clone());

@@ -93,6 +93,26 @@ pub struct Letter {
     pub body: String,
 }
 
+/// What makes the database of each version from that of the one before.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_begin.sql")];
+
+/// Brings a database to this version. One that is newer belongs to a newer program.
+async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
+    let row = sqlx::query("PRAGMA user_version").fetch_one(pool).await?;
+    let version = row.try_get::<i64, _>(0)? as usize;
+    if version > MIGRATIONS.len() {
+        return Err(NodeError::Store(format!("it is of version {version}, made by a newer program than this")));
+    }
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let mut transaction = pool.begin().await?;
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        let mark = format!("PRAGMA user_version = {}", done + 1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, NodeError> {
     serde_json::from_str(text).map_err(|e| NodeError::Store(format!("what it holds is not what was written: {e}")))
 }
@@ -114,8 +134,7 @@ impl Store {
         for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
             sqlx::query(pragma).execute(&pool).await?;
         }
-        let migrated = sqlx::migrate!("migrations/sqlite").run(&pool).await;
-        migrated.map_err(|e| NodeError::Store(e.to_string()))?;
+        migrate(&pool).await?;
         Ok(Store(pool))
     }
 

@@ -13,6 +13,7 @@ mod organisation;
 mod scenario;
 mod share;
 mod show;
+mod up;
 
 use clap::{Parser, Subcommand};
 use error::CliError;
@@ -57,6 +58,8 @@ enum Command {
     Init(organisation::InitArgs),
     /// Run the node of an organisation.
     Node(organisation::NodeArgs),
+    /// Start several organisations on this machine, for trying.
+    Up(up::UpArgs),
     /// Invite organisations to a project.
     Invite(organisation::InviteArgs),
     /// Confirm the words of an organisation that joins.
@@ -73,6 +76,8 @@ enum Command {
     Job(organisation::JobCommand),
     /// Say what the node is and which others answer.
     Status(organisation::StatusArgs),
+    /// Look whether all members of a project are reached, and how.
+    Doctor(organisation::DoctorArgs),
     /// Declare the node's certificates void.
     Revoke(organisation::RevokeArgs),
     /// Measure the works W1 to W10.
@@ -109,6 +114,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Circuit(args) => circuit::run(&args),
         Command::Init(args) => organisation::init(&args),
         Command::Node(args) => organisation::node(&args),
+        Command::Up(args) => up::run(&args, &own()?),
         Command::Invite(args) => organisation::invite(&args),
         Command::Confirm(args) => organisation::confirm(&args),
         Command::Join(args) => organisation::join(&args),
@@ -116,6 +122,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Jobs(args) => organisation::jobs(&args),
         Command::Job(command) => organisation::job(&command),
         Command::Status(args) => organisation::status(&args),
+        Command::Doctor(args) => organisation::doctor(&args),
         Command::Revoke(args) => organisation::revoke(&args),
         Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),
         Command::BenchParty { file } => Ok(privity_bench::child(&file, &mut std::io::stdout())?),

@@ -7,6 +7,7 @@ use privity_data::Schema;
 use privity_job::JobFile;
 use privity_job::file::SchemaSource;
 use privity_node::admin::{Confirm, Details, Draft, Invite, Line, Status, Told, Vote};
+use privity_node::doctor::Finding;
 use privity_node::store::Table;
 use privity_node::{Config, NodeError, daemon, home, job::State};
 use serde::Serialize;
@@ -241,6 +242,19 @@ pub struct StatusArgs {
     json: bool,
 }
 
+/// Look whether all members of a project are reached, how fast, with which program and clock
+#[derive(Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    home: Home,
+    /// The project
+    #[arg(long)]
+    project: String,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Declare the node's certificates void, at all members within seconds, and make a new one
 #[derive(Args)]
 pub struct RevokeArgs {
@@ -366,7 +380,7 @@ pub fn table(command: &TableCommand) -> Result<(), CliError> {
     match command {
         TableCommand::Add { home, name, data, test_data, schema } => {
             let contract = Schema::load(schema).map_err(|e| CliError::Node(e.to_string()))?;
-            let schema = toml::to_string(&contract).map_err(|e| CliError::Node(e.to_string()))?;
+            let schema = contract.to_toml();
             let test_path = test_data.as_deref().map(absolute).transpose()?.unwrap_or_default();
             let table = Table { name: name.clone(), path: absolute(data)?, test_path, schema, rows: 0, shows_rows: false };
             let table: Table = Client::new(home)?.post("tables", &table)?;
@@ -546,6 +560,37 @@ pub fn status(args: &StatusArgs) -> Result<(), CliError> {
         println!("  {name}: answered {} ms ago in {} ms{drift}", seen.ago_ms, seen.took_ms);
     }
     Ok(())
+}
+
+/// `privity doctor`. Fails if anything is wrong.
+pub fn doctor(args: &DoctorArgs) -> Result<(), CliError> {
+    let found: BTreeMap<String, Finding> = Client::new(&args.home)?.get(&format!("projects/{}/examination", args.project))?;
+    let problems: usize = found.values().map(|finding| finding.problems.len()).sum();
+    if args.json {
+        println!("{}", crate::commands::json(&found));
+    } else {
+        let mut table = comfy_table::Table::new();
+        table.set_header(["member", "address", "round trip", "bandwidth", "clock", "program", "sees"]);
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        for (name, finding) in &found {
+            let sees = finding.sees.iter().map(|(other, ms)| format!("{other} {ms} ms")).collect::<Vec<_>>().join(", ");
+            table.add_row([
+                name.clone(),
+                finding.addresses.join(", "),
+                or_none(finding.round_trip_ms.map(|ms| format!("{ms:.1} ms"))),
+                or_none(finding.megabits.map(|m| format!("{m:.0} Mbit/s"))),
+                or_none(finding.clock.map(|s| format!("{s:+} s"))),
+                or_none(finding.same_program.map(|same| if same { "same" } else { "another" }.into())),
+                sees,
+            ]);
+        }
+        println!("{table}");
+        found.iter().for_each(|(name, finding)| finding.problems.iter().for_each(|p| println!("{name}: {p}")));
+    }
+    match problems {
+        0 => Ok(()),
+        n => Err(CliError::Node(format!("{n} problems"))),
+    }
 }
 
 /// `privity revoke`.

@@ -73,7 +73,7 @@ fn alternatives(plan: &Plan) -> Table {
 /// An event of a run.
 pub fn event(event: &Event) {
     match event {
-        Event::Connected { seconds } => println!("connected after {seconds:.1} s"),
+        Event::Connected { seconds, .. } => println!("connected after {seconds:.1} s"),
         Event::Resumed { epochs } => println!("going on after {epochs} epochs"),
         Event::Lost { party, security } => println!("{party} is lost, as all others state; from now on: {security}"),
         Event::Epoch { epoch, loss } => println!("epoch {}: loss {loss:.4}", epoch + 1),

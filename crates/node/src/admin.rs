@@ -1,5 +1,6 @@
 //! What people and tools of this organisation ask their node, at its loopback address, with its token.
 
+use crate::doctor::Finding;
 use crate::job::State as JobState;
 use crate::message::Pong;
 use crate::node::{Node, now};
@@ -179,6 +180,7 @@ pub(crate) fn router(node: Arc<Node>) -> Result<Router, NodeError> {
         .route("/api/v1/jobs/{job}/abort", post(abort))
         .route("/api/v1/jobs/{job}/events", get(events))
         .route("/api/v1/revocations", post(revoke))
+        .route("/api/v1/projects/{project}/examination", get(examine))
         .layer(middleware::from_fn(move |request: Request, next: Next| authorised(token.clone(), request, next)))
         .layer(DefaultBodyLimit::max(MAX_TEXT))
         .with_state(node))
@@ -340,6 +342,10 @@ async fn events(State(node): State<Arc<Node>>, Path(name): Path<String>, Query(a
     let told = node.store.events(&stored.digest, after.after).await?.into_iter();
     let told = told.map(|(seq, at, event)| Told { seq, at, event: serde_json::from_str(&event).unwrap_or_default() });
     Ok(Json(told.collect()))
+}
+
+async fn examine(State(node): State<Arc<Node>>, Path(project): Path<String>) -> Result_<BTreeMap<String, Finding>> {
+    Ok(Json(node.examine(&project).await?))
 }
 
 async fn revoke(State(node): State<Arc<Node>>, Json(reason): Json<String>) -> Result_<()> {

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod config;
 mod cosign;
 pub mod daemon;
+pub mod doctor;
 mod error;
 pub mod home;
 pub mod job;

@@ -85,4 +85,6 @@ pub struct Pong {
     pub time: Time,
     /// Manifests that it runs, with the attempt.
     pub running: Vec<(String, u32)>,
+    /// Milliseconds that other members' last answers to it took.
+    pub seen: std::collections::BTreeMap<String, u64>,
 }

@@ -623,7 +623,8 @@ impl Node {
     /// A sign of life.
     pub fn pong(&self) -> Pong {
         let running = self.running().iter().map(|(digest, r)| (digest.clone(), r.number)).collect();
-        Pong { organisation: self.organisation().into(), build: self.build.clone(), time: now(), running }
+        let seen = self.peers.seen().into_iter().map(|(name, (_, took, _))| (name, took.as_millis() as u64)).collect();
+        Pong { organisation: self.organisation().into(), build: self.build.clone(), time: now(), running, seen }
     }
 }
 

@@ -93,6 +93,7 @@ async fn ask(
     }
     let organisation = node.caller(&root).await?;
     match what.as_str() {
+        "sink" => {}
         "ping" => return Ok(Json(node.pong()).into_response()),
         "project" => node.receive_project(read::<Statement<Project>>(&body)?).await?,
         "revocation" => node.receive_revocation(&root, &read::<Statement<Revocation>>(&body)?).await?,

@@ -53,6 +53,8 @@ pub enum Event {
     Connected {
         /// Seconds it took.
         seconds: f64,
+        /// The session, in hexadecimal.
+        session: String,
     },
     /// The run goes on from a checkpoint.
     Resumed {
@@ -292,7 +294,7 @@ fn attempt(
         Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))
     });
     let sessions = connected.collect::<Result<Vec<Party>, _>>()?;
-    events(Event::Connected { seconds: started.elapsed().as_secs_f64() });
+    events(Event::Connected { seconds: started.elapsed().as_secs_f64(), session: hex(&session) });
     if resumed_from > 0 {
         events(Event::Resumed { epochs: resumed_from });
     }

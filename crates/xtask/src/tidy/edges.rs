@@ -19,9 +19,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
     ("api", &["net", "job"]),
+    ("audit", &["job", "api"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
-    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),
+    (
+        "cli",
+        &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api", "audit"],
+    ),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "audit"]),
     ("xtask", &[]),
 ];
 

@@ -5,6 +5,7 @@ mod committee;
 mod deal;
 mod field;
 mod packed;
+mod prime_bits;
 mod robust;
 mod survive;
 
@@ -13,6 +14,7 @@ pub use committee::{Committee, Handover};
 pub(crate) use deal::{Exchange, Together, batches, deal, deal_alone};
 pub(crate) use field::{Binary, Field, Prime};
 pub use packed::{PackedShare, Packing};
+pub use prime_bits::PrimeBits;
 pub(crate) use robust::{Told, correctable, read};
 pub(crate) use survive::{ACKNOWLEDGED, Fault, OPENING, Survivors};
 

@@ -53,9 +53,8 @@ impl BitShare for PrimeBits {
         // What is the XOR of fewer terms is that of zeros, too.
         let zero = Tensor::zeros(&Shape::matrix(1, len));
         let most = planes.iter().map(|p| p.terms.len()).max().unwrap_or(1);
-        let term = |k: usize| {
-            Tensor::concat_rows(&planes.iter().map(|p| p.terms.get(k).unwrap_or(&zero)).collect::<Vec<_>>())
-        };
+        let term =
+            |k: usize| Tensor::concat_rows(&planes.iter().map(|p| p.terms.get(k).unwrap_or(&zero)).collect::<Vec<_>>());
         PrimeBits { len, width: planes.len(), terms: (0..most).map(term).collect() }
     }
 }

@@ -46,10 +46,7 @@ pub(super) fn sums(p: &mut ShamirActive, jobs: &[Sum<'_>]) -> Result<Vec<Tensor<
 }
 
 /// The same of one element-wise product each.
-pub(super) fn multiply(
-    p: &mut ShamirActive,
-    pairs: &[(&Tensor<M61>, &Tensor<M61>)],
-) -> Result<Vec<Tensor<M61>>> {
+pub(super) fn multiply(p: &mut ShamirActive, pairs: &[(&Tensor<M61>, &Tensor<M61>)]) -> Result<Vec<Tensor<M61>>> {
     let jobs: Vec<Sum<'_>> = pairs.iter().map(|pair| Sum { op: Bilinear::Mul, pairs: vec![*pair] }).collect();
     sums(p, &jobs)
 }

@@ -2,10 +2,10 @@
 
 use super::ShamirActive;
 use super::arithmetic::multiply;
+use crate::Result;
 use crate::polynomial::PrimeBits;
 use crate::shamir::arithmetic::joined;
 use crate::shamir::input::tensor;
-use crate::Result;
 use privity_ring::{M61, Ring, Shape, Tensor, mersenne};
 
 /// Bits of a residue.
@@ -42,18 +42,27 @@ pub(super) fn and(p: &mut ShamirActive, jobs: &[(&PrimeBits, &PrimeBits)]) -> Re
     Ok(multiply(p, &pairs)?.into_iter().map(PrimeBits::new).collect())
 }
 
-/// Spec 3: two integers of 61 bits whose sum is that of the values modulo `p`, planes a row: each of the first `t + 1` parties deals the bits of its
-/// weighted share. That they are bits, and of numbers of that sum, is owed. Values as words, residues.
-fn integers(p: &mut ShamirActive, values: &[u64]) -> Result<[Tensor<M61>; 2]> {
-    let planes = Shape::matrix(BITS, values.len());
+/// The bits of residues as numbers, plane after plane.
+fn planes(words: &[u64]) -> Vec<u64> {
+    (0..BITS).flat_map(|place| words.iter().map(move |x| x >> place & 1)).collect()
+}
+
+/// Spec 3: two integers of 61 bits whose sum is that of the values modulo `p`, planes a row. Values as words, residues.
+pub(super) fn integers(p: &mut ShamirActive, values: &[u64]) -> Result<[Tensor<M61>; 2]> {
+    integers_in(p, values, planes)
+}
+
+/// The same; `planes` makes of a party's weighted shares what it deals. That these are bits, and of numbers of the right sum, is owed.
+fn integers_in(p: &mut ShamirActive, values: &[u64], planes: impl Fn(&[u64]) -> Vec<u64>) -> Result<[Tensor<M61>; 2]> {
+    let shape = Shape::matrix(BITS, values.len());
     // Spec 3.1.
     let mine = |weight: M61| {
         let mut own = values.to_vec();
         mersenne::scale_assign(&mut own, weight);
-        (0..BITS).flat_map(|place| own.iter().map(move |x| x >> place & 1)).collect()
+        planes(&own)
     };
-    let dealt = p.base.deal_numbers(planes.len(), mine)?;
-    let mut numbers: Vec<Tensor<M61>> = dealt.into_iter().map(|words| tensor(&planes, words)).collect();
+    let dealt = p.base.deal_numbers(shape.len(), mine)?;
+    let mut numbers: Vec<Tensor<M61>> = dealt.into_iter().map(|words| tensor(&shape, words)).collect();
     // Spec 3.2.
     let mut difference = values.to_vec();
     mersenne::scale_assign(&mut difference, M61::from_u64(1).negated());
@@ -101,9 +110,8 @@ pub(super) struct Added {
     pub pass: Tensor<M61>,
 }
 
-/// Spec 3.4: of values `y` with `0 <= y < 2^60`; so many low places are wanted.
-pub(super) fn added(p: &mut ShamirActive, y: &[u64], places: usize) -> Result<Added> {
-    let [a, b] = integers(p, y)?;
+/// Spec 3.4: of the two integers of values `y` with `0 <= y < 2^60`; so many low places are wanted.
+pub(super) fn added(p: &mut ShamirActive, [a, b]: [Tensor<M61>; 2], places: usize) -> Result<Added> {
     let (low_a, low_b) = (a.slice_rows(0, places), b.slice_rows(0, places));
     let (top_a, top_b) = (a.slice_rows(BITS - 1, BITS), b.slice_rows(BITS - 1, BITS));
     let [generate, tops] = two(multiply(p, &[(&low_a, &low_b), (&top_a, &top_b)])?);
@@ -145,7 +153,8 @@ pub(super) fn carries(p: &mut ShamirActive, sum: &Added, places: usize) -> Resul
         // What reaches down to the lowest place needs to know no more.
         let open = (2 * distance).min(places);
         let (above, below) = (pass.slice_rows(distance, places), generate.slice_rows(0, places - distance));
-        let (above_pass, below_pass) = (pass.slice_rows(open, places), pass.slice_rows(open - distance, places - distance));
+        let (above_pass, below_pass) =
+            (pass.slice_rows(open, places), pass.slice_rows(open - distance, places - distance));
         let [carried, passed] = two(multiply(p, &[(&above, &below), (&above_pass, &below_pass)])?);
         let carried = generate.slice_rows(distance, places).add(&carried);
         generate = Tensor::concat_rows(&[&generate.slice_rows(0, distance), &carried]);
@@ -161,6 +170,14 @@ pub(super) fn xor(p: &mut ShamirActive, x: &Tensor<M61>, y: &Tensor<M61>) -> Res
     Ok(exclusive(x, y, &product))
 }
 
+/// Spec 4.3: whether a bit of the sum of two integers is not set, a row.
+fn without(p: &mut ShamirActive, integers: [Tensor<M61>; 2], place: usize) -> Result<Tensor<M61>> {
+    let sum = added(p, integers, place + 1)?;
+    let carry = carry(p, &sum, place)?;
+    let set = xor(p, &sum.pass.slice_rows(place, place + 1), &carry)?;
+    Ok(Tensor::fill(set.shape(), 1).sub(&set))
+}
+
 /// Spec 4.3: `x` is negative if bit `width - 1` of `x + 2^(width - 1)` is not set.
 pub(super) fn signs(p: &mut ShamirActive, xs: &[&Tensor<M61>], width: u32) -> Result<Vec<PrimeBits>> {
     assert!((2..BITS as u32).contains(&width), "comparisons of 2 to 60 bits");
@@ -170,14 +187,147 @@ pub(super) fn signs(p: &mut ShamirActive, xs: &[&Tensor<M61>], width: u32) -> Re
     for values in all.chunks(AT_ONCE) {
         let mut y = values.to_vec();
         mersenne::offset_assign(&mut y, M61::power_of_two(width - 1));
-        let sum = added(p, &y, high + 1)?;
-        let carry = carry(p, &sum, high)?;
-        let positive = xor(p, &sum.pass.slice_rows(high, high + 1), &carry)?;
-        signs.extend_from_slice(Tensor::fill(positive.shape(), 1).sub(&positive).data());
+        let y = integers(p, &y)?;
+        signs.extend_from_slice(without(p, y, high)?.data());
     }
     let mut rest = signs.into_iter();
     let mut next = |x: &&Tensor<M61>| {
         PrimeBits::new(Tensor::new(Shape::matrix(1, x.len()), rest.by_ref().take(x.len()).collect()))
     };
     Ok(xs.iter().map(&mut next).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shamir_active::convert::quotient;
+    use crate::{Config, Error, Party, Protocol, Recipients};
+    use privity_net::sim::mesh;
+
+    /// What parties that deviate deal in the place of the bits of their weighted shares.
+    type Deal = fn(usize, &[u64]) -> Vec<u64>;
+
+    /// Runs something at `2 t + 1` parties.
+    fn run<T: Send>(t: usize, program: impl Fn(&mut ShamirActive) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let start = |link| {
+                let program = &program;
+                scope.spawn(move || {
+                    let party = Party::connect(Box::new(link), &Default::default()).expect("keys");
+                    program(&mut ShamirActive::new(party, Config::default(), t).expect("a sound configuration"))
+                })
+            };
+            let parties: Vec<_> = mesh(2 * t + 1, Default::default()).into_iter().map(start).collect();
+            parties.into_iter().map(|party| party.join().expect("the program panicked")).collect()
+        })
+    }
+
+    /// Signs and quotients of values, of which the parties below `t` deal what `deal` says.
+    fn attacked(t: usize, xs: &[i64], deal: Deal) -> Vec<Result<Vec<i64>>> {
+        run(t, |p| {
+            let me = p.me();
+            let dealt = |own: &[u64]| if me < t { deal(me, own) } else { planes(own) };
+            // Not public to whom it matters: an input of the last party.
+            let shape = Shape::vector(xs.len());
+            let given = Tensor::new(shape.clone(), xs.iter().map(|x| M61::from_u64(*x as u64)).collect());
+            let x = p.input(2 * t, &shape, (me == 2 * t).then_some(&given))?;
+            let shifted = |by: u64| {
+                let mut y = mersenne::words(x.data()).to_vec();
+                mersenne::offset_assign(&mut y, M61::from_u64(by));
+                y
+            };
+            let y = integers_in(p, &shifted(1 << 39), dealt)?;
+            let signs = without(p, y, 39)?;
+            let y = integers_in(p, &shifted((1 << 59) + (1 << 15)), dealt)?;
+            let quotients = quotient(p, y, 16, true)?;
+            let mut all = mersenne::words(signs.data()).to_vec();
+            all.extend(quotients);
+            let all = tensor(&Shape::vector(2 * xs.len()), all);
+            let opened = p.open(&all, Recipients::ALL)?.expect("to all");
+            Ok(opened.data().iter().map(|v| v.to_u64() as i64).collect())
+        })
+    }
+
+    const VALUES: [i64; 6] = [0, -1, 5 << 16, -(1 << 38), (1 << 38) + 77, -70_000];
+
+    fn wanted() -> Vec<i64> {
+        VALUES.iter().map(|x| i64::from(*x < 0)).chain(VALUES.iter().map(|x| (x + (1 << 15)) >> 16)).collect()
+    }
+
+    #[test]
+    fn bits_that_are_none_and_bits_of_other_numbers_are_noticed() {
+        let deals: [Deal; 4] = [
+            // The bits of another number.
+            |_, own| planes(&own.iter().map(|x| if *x == 0 { 1 } else { x - 1 }).collect::<Vec<_>>()),
+            // The same number, of which two bits are none: two more in one place, one less above.
+            |me, own| {
+                let mut bits = planes(own);
+                if me == 0 {
+                    bits[7 * own.len()] = mersenne::reduce(bits[7 * own.len()] + 2);
+                    bits[8 * own.len()] = mersenne::reduce(bits[8 * own.len()] + mersenne::P - 1);
+                }
+                bits
+            },
+            // One bit of one value.
+            |me, own| {
+                let mut bits = planes(own);
+                bits[60 * own.len() + 1] ^= u64::from(me == 0);
+                bits
+            },
+            // Any numbers.
+            |_, own| planes(own).iter().map(|bit| bit * 12345).collect(),
+        ];
+        for t in [1, 2] {
+            for (k, deal) in deals.into_iter().enumerate() {
+                let ends = attacked(t, &VALUES, deal);
+                assert!(ends.iter().all(|end| matches!(end, Err(Error::Cheating { .. }))), "{k}, t = {t}: {ends:?}");
+            }
+        }
+    }
+
+    /// Spec 3.2: any integers of the right sum will do, also if they are not those of the dealers' shares.
+    #[test]
+    fn summands_that_are_moved_between_parties_change_nothing() {
+        let moved: Deal = |me, own| {
+            let by = [1 << 60, mersenne::P - (1 << 60)][me];
+            planes(&own.iter().map(|x| mersenne::reduce(x + by)).collect::<Vec<_>>())
+        };
+        for end in attacked(2, &VALUES, moved) {
+            assert_eq!(end.expect("nothing to notice"), wanted());
+        }
+        for t in [1, 2, 3] {
+            for end in attacked(t, &VALUES, |_, own| planes(own)) {
+                assert_eq!(end.expect("all are honest"), wanted());
+            }
+        }
+    }
+
+    /// The second representation of zero: of public zeros all weighted shares are zero, and those who deviate deal `p`.
+    #[test]
+    fn both_representations_of_zero_are_right() {
+        for t in [1, 2, 3] {
+            for rest in [0u64, 1, 12345, 1 << 39, (1 << 60) - 1] {
+                let ends = run(t, |p| -> Result<Vec<u64>> {
+                    let me = p.me();
+                    // Parties beyond those who deviate have no part in `rest` but one.
+                    let dealt = |_: &[u64]| match me {
+                        me if me < t => planes(&[mersenne::P]),
+                        _ => planes(&[rest]),
+                    };
+                    let pair = integers_in(p, &[rest], dealt)?;
+                    let sum = added(p, pair, 59)?;
+                    let carries = carries(p, &sum, 59)?;
+                    let bits = xor(p, &sum.pass, &carries)?;
+                    let all = Tensor::concat_rows(&[&bits, &sum.wraps]);
+                    let opened = p.open(&all, Recipients::ALL)?.expect("to all");
+                    Ok(opened.data().iter().map(|v| v.to_u64()).collect())
+                });
+                for end in ends {
+                    let bits = end.expect("zeros are bits of the right sum");
+                    assert!((0..59).all(|place| bits[place] == rest >> place & 1), "{rest}, t = {t}");
+                    assert_eq!(bits[59], 1, "beyond p once, as the sum of two integers");
+                }
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Division by powers of two, bits of values. Spec 5.
 
 use super::ShamirActive;
-use super::boolean::{AT_ONCE, BITS, added, carries, carry, xor};
+use super::boolean::{AT_ONCE, BITS, added, carries, carry, integers, xor};
 use crate::Result;
 use crate::polynomial::PrimeBits;
 use crate::shamir::LIMIT;
@@ -22,29 +22,35 @@ pub(super) fn divide(
         let flat = joined(group.iter().map(|i| &out[*i]));
         let shapes: Vec<Shape> = group.iter().map(|i| out[*i].shape().clone()).collect();
         let mut divided = Vec::with_capacity(flat.len());
+        let shift = shifts[group[0]];
         for part in flat.chunks(AT_ONCE) {
-            divided.extend(quotient(p, part, shifts[group[0]], exactly)?);
+            let mut y = part.to_vec();
+            mersenne::offset_assign(&mut y, M61::power_of_two(LIMIT));
+            mersenne::offset_assign(&mut y, M61::power_of_two(if exactly { shift - 1 } else { shift }));
+            let y = integers(p, &y)?;
+            divided.extend(quotient(p, y, shift, exactly)?);
         }
         group.into_iter().zip(separated(&divided, &shapes)).for_each(|(i, x)| out[i] = x);
     }
     Ok(out)
 }
 
-/// Spec 5.1: of the two integers the upper bits, less what goes beyond `p`, less the offset; exactly: with what the lower bits carry (5.3), else rounded
-/// down or up (5.2).
-fn quotient(p: &mut ShamirActive, values: &[u64], shift: u32, exactly: bool) -> Result<Vec<u64>> {
-    let low = shift as usize;
-    let mut y = values.to_vec();
-    let unit = M61::power_of_two(if exactly { shift - 1 } else { shift });
-    mersenne::offset_assign(&mut y, M61::power_of_two(LIMIT));
-    mersenne::offset_assign(&mut y, unit);
-    let sum = added(p, &y, if exactly { low } else { 0 })?;
+/// Spec 5.1: of the two integers of values with the offset the upper bits, less what goes beyond `p`, less the offset; exactly: with what the lower
+/// bits carry (5.3), else rounded down or up (5.2).
+pub(super) fn quotient(
+    p: &mut ShamirActive,
+    integers: [Tensor<M61>; 2],
+    shift: u32,
+    exactly: bool,
+) -> Result<Vec<u64>> {
+    let (low, len) = (shift as usize, integers[0].cols());
+    let sum = added(p, integers, if exactly { low } else { 0 })?;
     let mut quotient = match exactly {
         true => mersenne::words(carry(p, &sum, low)?.data()).to_vec(),
-        false => vec![0; values.len()],
+        false => vec![0; len],
     };
     for integer in [&sum.a, &sum.b] {
-        let upper = mersenne::words(integer.data())[low * values.len()..].chunks_exact(values.len());
+        let upper = mersenne::words(integer.data())[low * len..].chunks_exact(len);
         (0..).zip(upper).for_each(|(place, bits)| mersenne::add_scaled(&mut quotient, M61::power_of_two(place), bits));
     }
     let wrap = M61::power_of_two(BITS as u32 - shift).negated();
@@ -61,10 +67,14 @@ pub(super) fn a2b(p: &mut ShamirActive, x: &Tensor<M61>, width: u32) -> Result<P
     for values in joined([x]).chunks(AT_ONCE) {
         let mut y = values.to_vec();
         mersenne::offset_assign(&mut y, M61::power_of_two(LIMIT));
-        let sum = added(p, &y, width)?;
+        let y = integers(p, &y)?;
+        let sum = added(p, y, width)?;
         let carries = carries(p, &sum, width)?;
         let bits = xor(p, &sum.pass, &carries)?;
-        planes.iter_mut().zip(bits.data().chunks_exact(values.len())).for_each(|(all, part)| all.extend_from_slice(part));
+        planes
+            .iter_mut()
+            .zip(bits.data().chunks_exact(values.len()))
+            .for_each(|(all, part)| all.extend_from_slice(part));
     }
     Ok(PrimeBits::new(Tensor::new(Shape::matrix(width, x.len()), planes.concat())))
 }

@@ -11,10 +11,7 @@ use privity_ring::{Bilinear, M61, Tensor};
 const MAX_TERMS: usize = 32;
 
 /// Spec 2.4: bits are numbers: public factors are local, secret ones make one sum of products for each job.
-pub(super) fn inject(
-    p: &mut ShamirActive,
-    jobs: &[Inject<'_, Tensor<M61>, PrimeBits>],
-) -> Result<Vec<Tensor<M61>>> {
+pub(super) fn inject(p: &mut ShamirActive, jobs: &[Inject<'_, Tensor<M61>, PrimeBits>]) -> Result<Vec<Tensor<M61>>> {
     for job in jobs {
         if job.terms.len() > MAX_TERMS {
             let problem = format!("{} terms in one sum; at most {MAX_TERMS} are supported", job.terms.len());

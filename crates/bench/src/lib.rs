@@ -42,7 +42,7 @@ pub enum Adversary {
     AllButOneActive,
     /// So many of the parties are curious together as `--threshold` says, fewer than half: `shamir`, see `--parties`.
     Minority,
-    /// So many of `2 threshold + 1` parties deviate as they like: `shamir`, verified. Products without division only: W1 and W8.
+    /// So many of `2 threshold + 1` parties deviate as they like: `shamir-active`, see `--parties`.
     MinorityActive,
     /// Either of two parties is curious, and there is nobody else: `gmw`.
     OneOfTwo,
@@ -54,7 +54,8 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
-            Adversary::Minority | Adversary::MinorityActive => "shamir",
+            Adversary::Minority => "shamir",
+            Adversary::MinorityActive => "shamir-active",
             Adversary::OneOfTwo => "gmw",
             Adversary::AllButOneActive => "additive-mac",
         }

@@ -75,7 +75,7 @@ const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7,
 
 /// Corrupt parties that `shamir-active` is tried with, and up to how many input elements: a comparison has a few hundred elements at every party, and
 /// each of them is verified.
-const SHAMIR_ACTIVE: [(usize, usize); 3] = [(1, 1 << 13), (2, 1 << 11), (3, 1 << 10)];
+const SHAMIR_ACTIVE: [(usize, usize); 3] = [(1, 1 << 16), (2, 1 << 11), (3, 1 << 10)];
 
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.

@@ -86,7 +86,7 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
-    /// Parties of `all-but-one` and `all-but-one-active` (2 to 7, the dealer not counted) and `minority` (3 to 31).
+    /// Parties of `all-but-one` and `all-but-one-active` (2 to 7, the dealer not counted), `minority` and `minority-active` (3 to 31, the latter an odd number).
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=31))]
     pub parties: u8,
     /// Corrupt parties of `minority`; as many as can be if not given.

@@ -1,7 +1,8 @@
 //! Shamir with everything verified: every message of every party altered, under every operation.
 
+use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::plain::Plain;
-use privity_mpc::shamir_active::ShamirActive;
+use privity_mpc::shamir_active::{ShamirActive, cost::ShamirActiveCosts};
 use privity_mpc::{BitShare, By, Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
@@ -180,4 +181,22 @@ fn after_a_bad_verdict_nothing_is_opened() {
         (fine == value, matches!(verdict, Err(Error::Cheating { .. })), matches!(again, Err(Error::Cheating { .. })))
     });
     assert_eq!(ends, [(true, true, true); 3]);
+}
+
+/// Bytes over all links and rounds of one value, as docs/protocols/shamir-active.md states them.
+#[test]
+fn prices_are_as_documented() {
+    let price = |t: usize, mode: TruncMode, operation: fn(&ShamirActiveCosts, &mut Clock)| {
+        let costs = ShamirActiveCosts::new(t, mode);
+        let mut clock = Clock::new(2 * t + 1, Default::default());
+        operation(&costs, &mut clock);
+        (clock.total_bytes(), clock.rounds())
+    };
+    let sign: fn(&ShamirActiveCosts, &mut Clock) = |costs, clock| costs.signs(clock, &[1], 32, &[]);
+    assert_eq!(price(1, TruncMode::Fast, |costs, clock| costs.rescale(clock, &[(1, 16)])), (1000, 2));
+    assert_eq!(price(1, TruncMode::Exact, |costs, clock| costs.round_exactly(clock, &[(1, 16)])), (2032, 7));
+    assert_eq!(price(1, TruncMode::Fast, sign), (3160, 8));
+    assert_eq!(price(2, TruncMode::Fast, |costs, clock| costs.rescale(clock, &[(1, 16)])), (12_768, 4));
+    assert_eq!(price(2, TruncMode::Exact, |costs, clock| costs.round_exactly(clock, &[(1, 16)])), (16_208, 9));
+    assert_eq!(price(2, TruncMode::Fast, sign), (19_968, 10));
 }

@@ -10,6 +10,7 @@ use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::cost::ShamirCosts;
 use privity_mpc::shamir::{Route, Routing};
+use privity_mpc::shamir_active::cost::ShamirActiveCosts;
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
 use privity_ring::{Ring, Shape, Tensor};
 
@@ -75,6 +76,10 @@ const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7,
 /// The same with kings, however few elements.
 const KINGS: [(usize, usize, Route); 2] = [(5, 2, Route::KingOfSets), (6, 2, Route::King)];
 
+/// Corrupt parties that `shamir-active` is tried with, and up to how many input elements: a comparison has a few hundred elements at every party, and
+/// each of them is verified.
+const SHAMIR_ACTIVE: [(usize, usize); 3] = [(1, 1 << 16), (2, 1 << 11), (3, 1 << 10)];
+
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.
 const TRANSFERRED: usize = 250_000;
@@ -108,9 +113,15 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
             case.holds(World::shamir(config, n, t).by(route), costs, [0, n / 2, n - 1]);
         }
     }
+    let elements: usize = values.iter().map(Tensor::len).sum();
+    if program.polynomial() {
+        for (t, _) in SHAMIR_ACTIVE.into_iter().filter(|(_, most)| elements <= *most) {
+            let world = World::shamir_active(config, t);
+            case.holds(world, ShamirActiveCosts::new(t, config.mode), [0, t, 2 * t]);
+        }
+    }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
-        let elements: usize = values.iter().map(Tensor::len).sum();
         for (others, _) in ADDITIVE_MAC.into_iter().filter(|(_, most)| elements <= *most) {
             let costs = AdditiveMacCosts::new(others, config.radix);
             case.holds(World::additive_mac(config, others), costs, [1, 2, 1 + 2 % others]);

@@ -5,6 +5,7 @@ use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
 use privity_mpc::shamir::{Route, Routing, Shamir};
+use privity_mpc::shamir_active::ShamirActive;
 use privity_mpc::{Config, Party, Protocol, Result};
 use privity_net::sim::{self, Frame, SimConfig, SimLink, Tamper};
 use privity_prim::Context;
@@ -46,6 +47,20 @@ impl Shared for Shamir {
     fn by(self, route: Route) -> Result<Self> {
         let keyed = if route == Route::KingOfSets { self.with_set_keys()? } else { self };
         keyed.routed(Routing { always: Some(route), ..Routing::default() })
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
+impl Shared for ShamirActive {
+    const PARTIES: usize = 3;
+    fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
+        Self::start_at(sessions, config, dealt, 1)
+    }
+    fn start_at(mut sessions: Vec<Party>, config: Config, _: bool, threshold: usize) -> Result<Self> {
+        let first = sessions.remove(0);
+        ShamirActive::new(first, config, threshold)?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -137,6 +152,13 @@ impl World<Shamir> {
     /// Parties that verify what they multiply.
     pub fn verified(config: Config, threshold: usize) -> Self {
         World { dealt: true, ..Self::shamir(config, 2 * threshold + 1, threshold) }
+    }
+}
+
+impl World<ShamirActive> {
+    /// `2 threshold + 1` parties.
+    pub fn shamir_active(config: Config, threshold: usize) -> Self {
+        World { parties: 2 * threshold + 1, threshold, ..World::new(config) }
     }
 }
 

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod additive_mac;
+pub mod beaver;
 mod buffer;
+mod correlations;
 pub mod cost;
 pub mod count;
 pub mod error;

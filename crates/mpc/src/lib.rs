@@ -1,5 +1,5 @@
 //! Shares and protocols. A program is written once, generic in [`Protocol`]; [`plain`] gives it its meaning, [`count`]
-//! its price, [`rep3`], [`rep4`], [`additive_mac`], [`gmw`] and [`shamir`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
+//! its price, [`rep3`], [`rep4`], [`additive_mac`], [`gmw`], [`beaver`] and [`shamir`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
 
 #![forbid(unsafe_code)]
 

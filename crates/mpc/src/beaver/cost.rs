@@ -114,7 +114,7 @@ impl<R: Number> BeaverCosts<R> {
         let upper = R::BITS - shift;
         self.summed(clock, len, (shift, if exact { 0 } else { shift }), true);
         self.summed(clock, len, (upper, upper - 1), true);
-        self.to_numbers(clock, plane_words(len));
+        self.made_numbers(clock, plane_words(len));
     }
     /// Spec 7.5.
     fn summed(&self, clock: &mut Clock, len: usize, (width, from): (usize, usize), whole: bool) {
@@ -122,7 +122,7 @@ impl<R: Number> BeaverCosts<R> {
         let above = if whole { carried(n) } else { 0 };
         self.gated(clock, &sum_levels(n, len, width + above, from));
         if whole {
-            self.to_numbers(clock, above * plane_words(len));
+            self.made_numbers(clock, above * plane_words(len));
         }
     }
     /// ANDs, level after level, by triples that are made before.
@@ -131,7 +131,7 @@ impl<R: Number> BeaverCosts<R> {
         levels.0.iter().for_each(|words| self.tell(clock, 2 * words));
     }
     /// Spec 5.5.
-    fn to_numbers(&self, clock: &mut Clock, words: usize) {
+    fn made_numbers(&self, clock: &mut Clock, words: usize) {
         self.dabits(clock, 64 * words);
         self.tell(clock, words);
     }
@@ -153,7 +153,7 @@ impl<R: Number> BeaverCosts<R> {
                 self.tell(clock, len);
                 if exact {
                     self.gated(clock, &compared(len, borrowed::<R>(shift)));
-                    self.to_numbers(clock, plane_words(len));
+                    self.made_numbers(clock, plane_words(len));
                 }
             }
         }
@@ -247,7 +247,7 @@ impl<R: Number> Costs for BeaverCosts<R> {
         self.gated(clock, &Levels(vec![words]));
     }
     fn arm(&self, clock: &mut Clock, lens: &[usize]) {
-        self.to_numbers(clock, lens.iter().map(|len| plane_words(*len)).sum());
+        self.made_numbers(clock, lens.iter().map(|len| plane_words(*len)).sum());
     }
     fn inject(&self, clock: &mut Clock, jobs: &[(usize, Vec<TermCost>)]) {
         let unarmed = jobs.iter().flat_map(|(len, terms)| terms.iter().filter(|t| !t.armed).map(move |_| *len));

@@ -1,6 +1,7 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
 use privity_mpc::additive_mac::AdditiveMac;
+use privity_mpc::beaver::{Beaver, Number};
 use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
@@ -112,6 +113,18 @@ impl Shared for AdditiveMac {
     }
 }
 
+impl<R: Number> Shared for Beaver<R> {
+    const PARTIES: usize = 2;
+    fn start(mut sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
+        let first = sessions.remove(0);
+        let p = if dealt { Beaver::dealt(first, config) } else { Beaver::transferred(first, config) };
+        p?.with_lanes(sessions)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
 /// The parties of a protocol in one process.
 pub struct World<P> {
     config: Config,
@@ -166,6 +179,17 @@ impl World<AdditiveMac> {
     /// A dealer, party 0, and so many others.
     pub fn additive_mac(config: Config, others: usize) -> Self {
         World { parties: others + 1, ..World::new(config) }
+    }
+}
+
+impl<R: Number> World<Beaver<R>> {
+    /// A dealer, party 0, and so many others.
+    pub fn beaver_dealt(config: Config, others: usize) -> Self {
+        World { parties: others + 1, dealt: true, ..World::new(config) }
+    }
+    /// So many parties and nobody else.
+    pub fn beaver(config: Config, parties: usize) -> Self {
+        World { parties, ..World::new(config) }
     }
 }
 

@@ -211,6 +211,8 @@ impl Log {
             if let Some(newest) = inner.newest.as_ref().filter(|newest| newest.body.size == size) {
                 return Ok(newest.clone());
             }
+            // A clock that went back must not make later heads look older: that would be evidence against this log.
+            let at = at.max(inner.marks.last().map_or(at, |(_, last)| *last));
             let root = inner.tree.root(size).expect("of the whole tree");
             let head = Head { organisation: self.organisation.clone(), size, root, at };
             let signed = Statement::new(head, &*self.signer)?;

@@ -49,7 +49,9 @@ pub enum CliError {
         problem: privity_shamir::Error,
     },
     /// Audit logs in which something is wrong.
-    #[error("{0} things are wrong with these audit logs or with what they say; nothing else may be taken from them before that is explained")]
+    #[error(
+        "{0} things are wrong with these audit logs or with what they say; nothing else may be taken from them before that is explained"
+    )]
     Audit(usize),
     /// An audit log that cannot be exported.
     #[error(transparent)]

@@ -117,7 +117,11 @@ pub struct Book {
 
 /// Text of others, safe to print.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(200).flat_map(char::escape_debug).collect()
+    let safe = |c: char| match c {
+        '\'' | '"' => c.to_string(),
+        other => other.escape_debug().to_string(),
+    };
+    text.chars().take(200).map(safe).collect()
 }
 
 /// The signer of a statement, if the signature under it is that of the certificate in it.

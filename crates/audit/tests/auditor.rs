@@ -319,7 +319,7 @@ fn what_should_not_have_happened_is_found() {
     // Only its own log knows of the denial, and the others start later.
     finds(("unapproved", "bank-a"), |w, d| {
         only(w, &["bank-b"], &w.decision(d, "bank-b", Decision::Deny));
-        (0..200).for_each(|_| drop(w.now()));
+        assert!((0..200).map(|_| w.now()).last().is_some(), "time goes by");
         w.started(d, 1);
     });
 }

@@ -39,17 +39,14 @@ pub struct World {
 }
 
 pub fn manifest(id: u8) -> Manifest {
-    let person = |name: &str, rows: usize| {
+    let person = |(i, name): (usize, &&str)| {
+        let (fingerprint, rows) = (i.to_string().repeat(64), if i < 3 { 24 } else { 0 });
         format!(
-            "[[participants]]\nname = \"{name}\"\naddress = \"127.0.0.1:1\"\nfingerprint = \"{}\"\nrows = {rows}\n",
-            "1".repeat(63) + &name.len().to_string()
+            "[[participants]]\nname = \"{name}\"\naddress = \"127.0.0.1:{}\"\nfingerprint = \"{fingerprint}\"\nrows = {rows}\n",
+            7700 + i
         )
     };
-    let people: String = NAMES
-        .iter()
-        .enumerate()
-        .map(|(i, n)| person(n, if i < 3 { 24 } else { 0 }).replace(&"1".repeat(63), &format!("{i}").repeat(63)))
-        .collect();
+    let people: String = NAMES.iter().enumerate().map(person).collect();
     let text = format!(
         "name = \"fraud\"\nprotocol = \"rep4\"\n{people}[data]\ninput_bound = 8.0\n\
          [[data.schema.columns]]\nname = \"amount\"\nkind = \"number\"\nmin = 0\nmax = 10000\nmissing = 0\n\

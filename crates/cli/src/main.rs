@@ -1,6 +1,7 @@
 //! The `privity` command.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod checkpoint;
 mod children;
 mod circuit;
@@ -51,6 +52,8 @@ enum Command {
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]
     Share(share::Share),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at, run, measure and make Boolean circuits.
     #[command(subcommand)]
     Circuit(circuit::Command),
@@ -111,6 +114,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
         Command::Share(args) => share::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Circuit(args) => circuit::run(&args),
         Command::Init(args) => organisation::init(&args),
         Command::Node(args) => organisation::node(&args),

@@ -24,6 +24,7 @@ pub const ALL: &[Target] = &[
     Target { name: "transfer", entry: privity_ot::fuzz },
     Target { name: "share", entry: privity_shamir::file::fuzz },
     Target { name: "key-share", entry: privity_shamir::vss::fuzz },
+    Target { name: "audit", entry: privity_audit::fuzz },
 ];
 
 fn csv(bytes: &[u8]) {

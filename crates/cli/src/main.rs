@@ -9,6 +9,7 @@ mod compare;
 mod demo;
 mod error;
 mod key;
+mod policy;
 mod scenario;
 mod share;
 mod show;
@@ -46,6 +47,9 @@ enum Command {
     /// Apply a model that was opened to this party to local rows, in the clear. Inference as a service, where neither
     /// the model nor the rows are shown to the other side, is a later part.
     Predict(commands::PredictArgs),
+    /// Look at rules on jobs.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]
     Share(share::Share),
@@ -82,6 +86,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Share(args) => share::run(&args),
         Command::Circuit(args) => circuit::run(&args),
         Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),

@@ -19,9 +19,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
     ("api", &["net", "job"]),
+    ("policy", &["nn", "data", "job", "api"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
-    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),
+    ("cli", &["ring", "prim", "net", "mpc", "nn", "data", "job", "api", "policy", "bench", "shamir", "circuit", "gc", "yao"]),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "policy"]),
     ("xtask", &[]),
 ];
 

@@ -26,6 +26,22 @@ pub enum CliError {
         /// What is wrong with it, or with its use.
         problem: String,
     },
+    /// Rules on jobs.
+    #[error("{}: {problem}", .file.display())]
+    Policy {
+        /// Their file.
+        file: PathBuf,
+        /// What is wrong with them.
+        problem: privity_policy::PolicyError,
+    },
+    /// A manifest.
+    #[error("{}: {problem}", .file.display())]
+    Manifest {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: privity_api::ManifestError,
+    },
     /// Yao's protocol.
     #[error(transparent)]
     Yao(#[from] privity_yao::YaoError),
@@ -135,6 +151,7 @@ impl CliError {
             CliError::Audit(_) => exit::CHEATING,
             CliError::Log(privity_audit::AuditError::Io { .. }) => exit::OUTPUT,
             CliError::Log(_) => exit::DATA,
+            CliError::Policy { .. } | CliError::Manifest { .. } => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. } | privity_shamir::Error::Committee { .. }) => {
                 exit::CONFIG

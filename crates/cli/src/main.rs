@@ -11,6 +11,7 @@ mod demo;
 mod error;
 mod key;
 mod organisation;
+mod policy;
 mod scenario;
 mod share;
 mod show;
@@ -49,6 +50,9 @@ enum Command {
     /// Apply a model that was opened to this party to local rows, in the clear. Where the rows are another party's, and neither they nor the
     /// model are to be shown to the other side: a job with a [score] section.
     Predict(commands::PredictArgs),
+    /// Look at rules on jobs.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]
     Share(share::Share),
@@ -113,6 +117,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Share(args) => share::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Circuit(args) => circuit::run(&args),

@@ -120,6 +120,14 @@ impl Job {
     pub fn threshold(&self) -> usize {
         threshold(&self.file)
     }
+    /// How many parties may be corrupt together without harm, a dealer not counted: it alone, as [`ProtocolName::guarantee`] says.
+    pub fn corrupt(&self) -> usize {
+        match self.protocol {
+            ProtocolName::Rep3 | ProtocolName::Rep4 | ProtocolName::Gmw => 1,
+            ProtocolName::Additive | ProtocolName::AdditiveMac => self.owners() - 1,
+            ProtocolName::Shamir => self.threshold(),
+        }
+    }
     /// What the parties compare before they start.
     pub fn digest(&self) -> [u8; 32] {
         self.digest

@@ -3,6 +3,7 @@
 
 use crate::error::{file, key};
 use crate::{KeyError, Root, SecretSource};
+use pkcs8::pkcs5::{pbes2, scrypt};
 use pkcs8::{EncryptedPrivateKeyInfoOwned, LineEnding, PrivateKeyInfoRef, SecretDocument};
 use privity_api::Signer;
 use privity_net::NetError;
@@ -16,6 +17,10 @@ const CERTIFICATE: &str = "certificate.pem";
 const KEY: &str = "key.pem";
 const PLAIN: &str = "PRIVATE KEY";
 const ENCRYPTED: &str = "ENCRYPTED PRIVATE KEY";
+/// Cost of trying a passphrase: base two logarithm of N, r and p of scrypt. 16 MiB, which is within what OpenSSL allows, five times.
+const COST: (u8, u32, u32) = (14, 8, 5);
+/// Most memory, and most passes over it, that a file may ask for: it is not trusted before it is opened.
+const MOST: (u64, u16) = (256 << 20, 64);
 
 /// A root whose key is in the files `certificate.pem` and `key.pem` of a directory.
 pub struct FileRoot {
@@ -113,7 +118,12 @@ fn encode(pair: &KeyPair, passphrase: Option<&SecretSource>) -> Result<Zeroizing
     let passphrase = passphrase.read("passphrase")?;
     let der = Zeroizing::new(pair.serialize_der());
     let info = PrivateKeyInfoRef::try_from(der.as_slice()).map_err(key("encrypting a root key"))?;
-    let encrypted = info.encrypt(passphrase.as_bytes()).map_err(key("encrypting a root key"))?;
+    let mut random = [[0; 16]; 2];
+    getrandom::fill(random.as_flattened_mut()).map_err(key("drawing randomness"))?;
+    let cost = scrypt::Params::new(COST.0, COST.1, COST.2).map_err(key("encrypting a root key"))?;
+    let cipher = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &random[0], random[1]);
+    let cipher = cipher.map_err(key("encrypting a root key"))?;
+    let encrypted = info.encrypt_with_params(cipher, passphrase.as_bytes()).map_err(key("encrypting a root key"))?;
     encrypted.to_pem(ENCRYPTED, LineEnding::LF).map_err(key("encrypting a root key"))
 }
 
@@ -127,6 +137,14 @@ fn decode(path: &Path, text: &str, passphrase: Option<&SecretSource>) -> Result<
         (ENCRYPTED, Some(passphrase)) => {
             let info = EncryptedPrivateKeyInfoOwned::try_from(document.as_bytes());
             let info = info.map_err(|_| damaged("not an encrypted key of PKCS#8"))?;
+            let kdf = info.encryption_algorithm.pbes2().and_then(|cipher| cipher.kdf.scrypt());
+            let within = kdf.is_some_and(|kdf| {
+                let memory = kdf.cost_parameter.checked_mul(128 * u64::from(kdf.block_size));
+                memory.is_some_and(|memory| memory <= MOST.0) && kdf.parallelization <= MOST.1
+            });
+            if !within {
+                return Err(damaged("its cipher is not one with scrypt, within 256 MiB and 64 passes"));
+            }
             let passphrase = passphrase.read("passphrase")?;
             info.decrypt(passphrase.as_bytes()).map_err(|_| KeyError::Passphrase { file: path.into() })?
         }

@@ -4,6 +4,26 @@ use privity_api::Signer;
 use privity_keys::{FileRoot, KeyError, Root, SecretSource, create, open};
 use std::path::{Path, PathBuf};
 
+/// As this crate writes them, of no use anywhere, with N set to 2^46.
+const HUNGRY: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+MIHwMFsGCSqGSIb3DQEFDTBOMC0GCSsGAQQB2kcECzAgBBBEJ23R8hwEiyfDjj6q\n\
+4kQVAgZAAAAAAAACAQgCAQEwHQYJYIZIAWUDBAEqBBBRdFqXaGeLeIMAXpdCsPmy\n\
+BIGQ2tv/DdcpUFUfC7R9HHLCqcIGD7DF3JdQnEd6zVR6S+ZkxypA+KFwe3BI/gWk\n\
+fXs0yvuVWz5vUu2Ww1VjRElNv/+nzioYQnwRowovRW8HDm+d7lhdiUfvthcHA8Us\n\
+8J8iA3W1kTrbXaquOhKlIoSBelMVBt/zATtWHc8FGQ55GcXY7UMziSScQRbXeKD8\n\
+PsoN\n\
+-----END ENCRYPTED PRIVATE KEY-----\n";
+/// Made by OpenSSL with its default way to derive a key; of no use anywhere.
+const PBKDF2: &str = "\
+-----BEGIN ENCRYPTED PRIVATE KEY-----\n\
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAiEnhUJeF6PZQICCAAw\n\
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEENXZMcWAd+ALSs+UQoUhrXcEgZCB\n\
+uURP46f6yNazVpMKrhHZHPSSGeDZKSd9E4rq4gob30ylrh5q7CpddSfFAf8ItLTZ\n\
+zgRCakZ0IqahnhWFFVTuXz0kBC+tDggODXeWpXcly11qVrSA1hsQT65DousqyoD9\n\
+05EQOzjd95dPpId2pV11bQHiy7UWjl7Gvu6HSGDr9eK6EG5xDTitpJoz89vLDrI=\n\
+-----END ENCRYPTED PRIVATE KEY-----\n";
+
 fn write(folder: &Path, name: &str, words: &str) -> SecretSource {
     let path = folder.join(name);
     std::fs::write(&path, words).unwrap();
@@ -68,6 +88,13 @@ fn a_file_that_was_altered_gives_no_key() {
         assert!(matches!(refused, Some(KeyError::Damaged { .. })), "{refused:?}");
     }
     assert_eq!(used(&whole).map(|e| e.to_string()), None);
+    for file in [HUNGRY, PBKDF2] {
+        let refused = used(file.as_bytes());
+        assert!(
+            matches!(&refused, Some(KeyError::Damaged { problem, .. }) if problem.contains("scrypt")),
+            "{refused:?}"
+        );
+    }
 
     let other = FileRoot::create(&folder.path().join("other"), "north").unwrap();
     std::fs::write(home.join("certificate.pem"), other.certificate_pem()).unwrap();

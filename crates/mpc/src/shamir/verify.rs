@@ -64,6 +64,10 @@ impl Debt {
     pub(super) fn dealt(&mut self) {
         self.dealt = true;
     }
+    /// Spec 19.6: whether a verdict was bad, or is to come.
+    pub(super) fn failed(&mut self, failed: bool) {
+        self.failed = failed;
+    }
     /// Elements that are kept for the next verification.
     pub(crate) fn held(&self) -> usize {
         self.held

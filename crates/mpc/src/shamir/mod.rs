@@ -59,7 +59,7 @@ impl Shamir {
     /// # Errors
     /// [`Error::Parameter`] unless `1 <= threshold` and `2 threshold < n <= 31`, and for formats that no argument covers.
     pub fn new(party: Party, config: Config, threshold: usize) -> Result<Shamir> {
-        crate::masked::check_config(&config)?;
+        crate::masked::check_field_config(&config)?;
         let n = party.n();
         if threshold == 0 || 2 * threshold >= n || n > MOST {
             let problem = format!(

@@ -10,6 +10,7 @@ mod convert;
 pub mod cost;
 mod inject;
 mod input;
+pub mod mac;
 
 pub use crate::correlations::Number;
 use crate::correlations::{Dealer, Session, Source, Transfers};

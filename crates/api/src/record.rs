@@ -15,6 +15,15 @@ pub enum Record {
         /// Fingerprint of its root.
         root: String,
     },
+    /// After a crash, an incomplete last line of a file of this log was cut off. No signed head covered it.
+    Cut {
+        /// Name of the file.
+        file: String,
+        /// Its bytes.
+        bytes: u64,
+        /// SHA-256 of them, hexadecimal.
+        digest: String,
+    },
     /// An organisation joined a project, as this one sees it.
     Joined {
         /// The project.

@@ -4,7 +4,7 @@ use crate::error::CliError;
 use crate::show;
 use clap::{Args, Subcommand};
 use privity_data::Limits;
-use privity_job::{ConfigError, Event, Job, JobFile, ModelFile, RunOptions, plan, run};
+use privity_job::{ConfigError, Event, Hooks, Job, JobFile, ModelFile, RunOptions, plan, run};
 use privity_net::identity::Identity;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -103,6 +103,7 @@ fn run_job(args: &RunArgs) -> Result<(), CliError> {
         out: args.out.clone(),
         patience: Duration::from_secs(args.wait),
         resume: args.resume,
+        hooks: Hooks::default(),
     };
     let mut listener = |event: Event| match args.json {
         true => print_line(&json(&event)),

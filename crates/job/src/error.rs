@@ -22,6 +22,8 @@ pub mod exit {
     pub const OUTPUT: u8 = 6;
     /// A check of the protocol failed: a party deviated from it, or a machine is faulty.
     pub const CHEATING: u8 = 7;
+    /// The run was ordered to stop.
+    pub const STOPPED: u8 = 8;
     /// A fault of the program itself.
     pub const INTERNAL: u8 = 70;
 }
@@ -284,6 +286,22 @@ pub enum JobError {
         /// What happened then.
         source: Box<JobError>,
     },
+    /// The process that embeds the engine ordered the run to stop.
+    #[error("stopped by this party's operator: {reason}{}", .epochs.map(|epochs| format!("; {epochs} epochs are kept")).unwrap_or_default())]
+    Cancelled {
+        /// Why.
+        reason: String,
+        /// Epochs that need not be repeated, if the job keeps any.
+        epochs: Option<usize>,
+    },
+    /// The audit log refused an opening, which did not happen.
+    #[error("the audit log did not take the opening of {opening}: {problem}; this party took no part in it")]
+    Audit {
+        /// What was about to be opened.
+        opening: String,
+        /// What the log said.
+        problem: String,
+    },
     /// The protocol was used wrongly: a fault of this program.
     #[error("internal fault: {0}; please report it")]
     Internal(String),
@@ -328,7 +346,8 @@ impl JobError {
             JobError::OutOfRange { .. } | JobError::Train(TrainError::Diverged { .. } | TrainError::Range(_)) => {
                 exit::RANGE
             }
-            JobError::Output { .. } => exit::OUTPUT,
+            JobError::Output { .. } | JobError::Audit { .. } => exit::OUTPUT,
+            JobError::Cancelled { .. } => exit::STOPPED,
             JobError::Cheating(_) | JobError::Escrow { .. } => exit::CHEATING,
             JobError::Paused { source, .. } | JobError::Continued { source, .. } => source.exit_code(),
             JobError::Train(_) | JobError::Internal(_) => exit::INTERNAL,

@@ -13,6 +13,7 @@ mod error;
 pub mod escrow;
 pub mod export;
 pub mod file;
+pub mod hooks;
 mod inference;
 mod job;
 pub mod ledger;
@@ -32,6 +33,7 @@ mod write;
 
 pub use error::{ConfigError, JobError, exit};
 pub use file::JobFile;
+pub use hooks::{Audit, Hooks};
 pub use job::{Job, Rows};
 pub use model_file::ModelFile;
 pub use plan::Plan;

@@ -2,10 +2,10 @@
 //! what it found, and only if all three name the same party they go on, under an amendment that each derives from the job.
 
 use crate::run::peers;
-use crate::{ConfigError, Job, JobError, write};
+use crate::{ConfigError, Hooks, Job, JobError, write};
 use privity_net::NetError;
 use privity_net::identity::{Identity, Revocations, Signed};
-use privity_net::tls::{Host, Limits, Presence, TlsConfig, council};
+use privity_net::tls::{Limits, Presence, TlsConfig, council};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,9 +86,9 @@ fn words(job: &str, session: &str, lost: &str, by: &str) -> String {
 }
 
 /// What a council needs to be that of this session and no other.
-fn config(job: &Job, me: usize, identity: Identity, session: &str) -> TlsConfig {
+fn config(job: &Job, me: usize, identity: Identity, session: &str, hooks: &Hooks) -> TlsConfig {
     let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 council of a job's session");
-    hasher.update(&job.digest()).update(session.as_bytes());
+    hasher.update(&hooks.digest(job)).update(session.as_bytes());
     let limits = Limits { connect: WINDOW, ..Limits::default() };
     TlsConfig {
         me,
@@ -97,7 +97,7 @@ fn config(job: &Job, me: usize, identity: Identity, session: &str) -> TlsConfig 
         job: *hasher.finalize().as_bytes(),
         limits,
         unprotected: false,
-        host: Host::default(),
+        host: hooks.host.clone(),
     }
 }
 
@@ -117,10 +117,16 @@ fn speak(
 }
 
 /// Looks who is gone after a session has failed. The loss if all three others agree on it, else why not.
-pub(crate) fn agree(job: &Job, me: usize, identity: Identity, session: &str) -> Result<Result<Loss, String>, JobError> {
+pub(crate) fn agree(
+    job: &Job,
+    me: usize,
+    identity: Identity,
+    session: &str,
+    hooks: &Hooks,
+) -> Result<Result<Loss, String>, JobError> {
     let names = job.names();
     let mut said = None;
-    let presence = council(config(job, me, identity, session), WINDOW, |identity, absent| {
+    let presence = council(config(job, me, identity, session, hooks), WINDOW, |identity, absent| {
         let (word, absent) = speak(job, me, identity, absent, session)?;
         let bytes = serde_json::to_vec(&word).expect("plain data with text keys serialises");
         said = Some((word, absent));
@@ -217,13 +223,13 @@ mod tests {
         std::thread::scope(|s| {
             let come = |(me, identity)| {
                 s.spawn(move || match liar == Some(me) {
-                    false => agree(job, me, identity, SESSION).expect("a council"),
+                    false => agree(job, me, identity, SESSION, &Hooks::default()).expect("a council"),
                     true => {
                         let speak = |identity: &Identity, absent: &[usize]| {
                             let (word, _) = speak(job, me, identity, absent, SESSION)?;
                             Ok(serde_json::to_vec(&lie(word, identity)).unwrap())
                         };
-                        council(config(job, me, identity, SESSION), WINDOW, speak)
+                        council(config(job, me, identity, SESSION, &Hooks::default()), WINDOW, speak)
                             .map(|_| Err("a liar".into()))
                             .expect("a council")
                     }

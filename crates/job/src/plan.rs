@@ -158,7 +158,8 @@ pub fn plan(job: &Job) -> Result<Plan, JobError> {
     })
 }
 
-fn openings(job: &Job) -> Vec<OpeningPlan> {
+/// What a run opens.
+pub fn openings(job: &Job) -> Vec<OpeningPlan> {
     let names = job.names();
     let named = |opening: privity_nn::train::Opening| OpeningPlan {
         what: opening.what,

@@ -7,11 +7,11 @@ use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Keepers, Measured};
 use crate::publish::{self, Desk, Release};
 use crate::release::Publisher;
-use crate::{ConfigError, Job, JobError, ModelFile, escrow, loss, prepare, score, write};
+use crate::{ConfigError, Hooks, Job, JobError, ModelFile, escrow, loss, prepare, score, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
 use privity_net::identity::Identity;
-use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink};
+use privity_net::tls::{Limits, Peer, TlsConfig, TlsLink};
 use privity_net::{AbortCause, Link, NetError};
 use privity_nn::metrics::Classification;
 use privity_nn::{Observer, TrainError};
@@ -43,6 +43,8 @@ pub struct RunOptions {
     pub patience: Duration,
     /// Whether to go on from the newest checkpoint that all parties have.
     pub resume: bool,
+    /// What a process that embeds the engine gives.
+    pub hooks: Hooks,
 }
 
 /// What a run tells as it goes. Nothing here is secret: losses are declared openings.
@@ -53,6 +55,8 @@ pub enum Event {
     Connected {
         /// Seconds it took.
         seconds: f64,
+        /// The session, in hexadecimal.
+        session: String,
         /// The session, in hexadecimal.
         session: String,
     },
@@ -183,6 +187,9 @@ struct Reporter<'a> {
     events: &'a mut dyn FnMut(Event),
     losses: Rc<RefCell<Vec<f64>>>,
     ledger: Ledger,
+    hooks: &'a Hooks,
+    /// Why an opening did not happen.
+    stopped: Option<JobError>,
 }
 
 impl Observer for Reporter<'_> {
@@ -197,6 +204,19 @@ impl Observer for Reporter<'_> {
         (self.events)(Event::Epoch { epoch, loss });
     }
     fn opening(&mut self, what: &'static str) -> Result<(), TrainError> {
+        let audited = self.hooks.check().and_then(|()| match &self.hooks.audit {
+            Some(audit) => audit.note(what),
+            None => Ok(()),
+        });
+        if let Err(error) = audited {
+            // The others hear this.
+            let problem = match &error {
+                JobError::Cancelled { reason, .. } => format!("stopped by its operator: {reason}"),
+                _ => "its audit log did not take an opening".into(),
+            };
+            self.stopped = Some(error);
+            return Err(TrainError::Keeping { problem });
+        }
         self.ledger.record(what).map_err(|e| TrainError::Keeping { problem: e.to_string() })
     }
 }
@@ -207,13 +227,16 @@ impl Observer for Reporter<'_> {
 /// Anything in [`JobError`]; the other parties learn of it and stop too.
 pub fn run(job: &Job, options: &RunOptions, events: &mut dyn FnMut(Event)) -> Result<Report, JobError> {
     let mut session = None;
-    match attempt(job, options, events, &mut session) {
-        Err(JobError::Paused { source, epochs, .. }) if job.file().on_loss == OnLoss::Continue => {
+    let ran = match attempt(job, options, events, &mut session) {
+        Err(JobError::Paused { source, epochs, .. })
+            if job.file().on_loss == OnLoss::Continue && options.hooks.check().is_ok() =>
+        {
             let session = session.ok_or_else(|| JobError::Internal("a pause before a session".into()))?;
             go_on(job, options, events, &hex(&session), JobError::Paused { source, epochs, alone: None })
         }
         other => other,
-    }
+    };
+    ran.map_err(|error| options.hooks.account(error))
 }
 
 /// How long three parties that leave a council wait for each other.
@@ -231,7 +254,7 @@ fn go_on(
         let said = |error: JobError| error.to_string();
         let me = job.index(&options.party).map_err(|e| said(e.into()))?;
         let identity = identity(job, me, &options.identity).map_err(said)?;
-        let loss = loss::agree(job, me, identity, session).map_err(said)??;
+        let loss = loss::agree(job, me, identity, session, &options.hooks).map_err(said)??;
         let (amended, file) = loss::amend(job, &loss, &options.out).map_err(said)?;
         Ok((loss, amended, file))
     };
@@ -270,9 +293,11 @@ fn attempt(
     let mut store = store(job, me, &identity, options)?;
     let started = Instant::now();
     let names = job.names();
-    let mut link = connect(job, me, identity.clone(), options.patience, job.digest()).map_err(|e| e.named(&names))?;
+    options.hooks.check()?;
+    let digest = options.hooks.digest(job);
+    let mut link = connect(job, me, &identity, options, options.patience, digest).map_err(|e| e.named(&names))?;
     let session = link.session();
-    let lanes = lanes(job, me, &identity, options.patience, &session).map_err(|e| e.named(&names))?;
+    let lanes = lanes(job, me, &identity, options, &session).map_err(|e| e.named(&names))?;
     *session_of = Some(session);
     let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
@@ -288,7 +313,7 @@ fn attempt(
     }
     let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
     desk.session(hex(&session), &security);
-    let context = Context { session, job: job.digest(), epoch: resumed_from as u32, ..Context::default() };
+    let context = Context { session, job: digest, epoch: resumed_from as u32, ..Context::default() };
     let connected = std::iter::once(link).chain(lanes).zip(0..).map(|(link, lane)| {
         let context = Context { session: link.session(), lane, ..context.clone() };
         Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))
@@ -300,12 +325,16 @@ fn attempt(
     }
     let losses = store.as_ref().map(Store::losses).unwrap_or_default();
     let ledger = Ledger::open(&options.out, &job.digest_hex(), &hex(&session))?;
-    let mut reporter = Reporter { events, losses: losses.clone(), ledger };
+    let hooks = &options.hooks;
+    let mut reporter = Reporter { events, losses: losses.clone(), ledger, hooks, stopped: None };
     let done = match &mut store {
         Some(store) => compute(job, sessions, inputs, &mut reporter, store, &mut desk),
         None => compute(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
     };
-    let done = done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?;
+    let done = match (done, reporter.stopped.take()) {
+        (Err(_), Some(error)) => return Err(error),
+        (done, _) => done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?,
+    };
     let losses = losses.borrow().clone();
     let mut report = report(job, me, done, losses, &test);
     (report.1.session, report.1.resumed_from) = (hex(&session), resumed_from);
@@ -368,21 +397,15 @@ pub(crate) fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, 
 fn connect(
     job: &Job,
     me: usize,
-    identity: Arc<Identity>,
+    identity: &Arc<Identity>,
+    options: &RunOptions,
     patience: Duration,
     digest: [u8; 32],
 ) -> Result<TlsLink, JobError> {
     let limits = Limits { connect: patience, ..Limits::default() };
-    TlsLink::connect(TlsConfig {
-        me,
-        peers: peers(job),
-        identity,
-        job: digest,
-        limits,
-        unprotected: false,
-        host: Host::default(),
-    })
-    .map_err(JobError::Net)
+    let (identity, host) = (identity.clone(), options.hooks.host.clone());
+    TlsLink::connect(TlsConfig { me, peers: peers(job), identity, job: digest, limits, unprotected: false, host })
+        .map_err(JobError::Net)
 }
 
 /// The sessions of all lanes but the first, one after the other, each bound to the first one's session and its own number.
@@ -390,13 +413,13 @@ fn lanes(
     job: &Job,
     me: usize,
     identity: &Arc<Identity>,
-    patience: Duration,
+    options: &RunOptions,
     session: &[u8; 32],
 ) -> Result<Vec<TlsLink>, JobError> {
     let lane = |lane: usize| {
         let mut hasher = blake3::Hasher::new_derive_key("privity lane of a session v1");
-        hasher.update(&job.digest()).update(session).update(&(lane as u64).to_le_bytes());
-        connect(job, me, identity.clone(), patience.min(TOGETHER), *hasher.finalize().as_bytes())
+        hasher.update(&options.hooks.digest(job)).update(session).update(&(lane as u64).to_le_bytes());
+        connect(job, me, identity, options, options.patience.min(TOGETHER), *hasher.finalize().as_bytes())
     };
     (1..job.file().training.lanes).map(lane).collect()
 }

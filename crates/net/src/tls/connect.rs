@@ -72,7 +72,7 @@ pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [
             }
             // Whoever else knocks is turned away; the party that is due may still come.
             Err(GreetError::Stranger) => {}
-            Err(GreetError::Known(e)) => return Err(e),
+            Err(GreetError::Known(e) | GreetError::Broken(e)) => return Err(e),
         }
     }
     agree(config, raw, hello)
@@ -125,7 +125,7 @@ fn join(
         let stream = dial(config, peer, deadline)?;
         let security = configs.dial(config, peer).map_err(|e| certificate(peer, &e))?;
         match greet(stream, security, Some(peer), config, hello) {
-            Err(GreetError::Known(NetError::NoSession { .. })) if Instant::now() < deadline => {
+            Err(GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_)) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(50));
             }
             greeted => return Ok(greeted?.1),
@@ -138,13 +138,15 @@ pub(super) type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
 pub(super) enum GreetError {
     /// Not one of the parties.
     Stranger,
+    /// The stream ended before the handshake did: a crowd at a shared port, perhaps. To be tried again.
+    Broken(NetError),
     Known(NetError),
 }
 
 impl From<GreetError> for NetError {
     fn from(e: GreetError) -> NetError {
         match e {
-            GreetError::Known(e) => e,
+            GreetError::Known(e) | GreetError::Broken(e) => e,
             GreetError::Stranger => NetError::Io { operation: "connecting", problem: "the handshake failed".into() },
         }
     }
@@ -166,7 +168,10 @@ pub(super) fn greet(
     // However slowly a peer drips its bytes, it holds this party up no longer than this.
     let until = Instant::now() + GREETING.min(config.limits.connect);
     let mut channel = Channel::new(security);
-    channel.handshake(&stream, || before(until)).map_err(|e| known(expected, &e))?;
+    channel.handshake(&stream, || before(until)).map_err(|e| match known(expected, &e) {
+        GreetError::Known(closed @ NetError::Closed { .. }) => GreetError::Broken(closed),
+        other => other,
+    })?;
     let authenticated = match channel.state() {
         Some(tls) => {
             let presented = tls.peer_certificates().and_then(known_by);

@@ -98,7 +98,7 @@ fn refused(problem: impl ToString) -> NetError {
 
 impl Switch {
     /// Listens at an address. What is no session's goes to `fallback`, nothing of it read; that is called by the sorting thread
-    /// and must return at once.
+    /// and must return at once and not panic.
     ///
     /// # Errors
     /// The address cannot be listened on, or no thread be started.

@@ -19,11 +19,19 @@ const EDGES: &[(&str, &[&str])] = &[
     ("data", &["ring", "mpc", "nn"]),
     ("job", &["ring", "prim", "shamir", "net", "mpc", "nn", "data"]),
     ("api", &["net", "job"]),
+    ("audit", &["job", "api"]),
     ("keys", &["net", "api"]),
+    ("policy", &["job", "api"]),
     ("node", &["net", "data", "job", "api", "audit", "keys", "policy"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
-    ("cli", &["api", "node", "audit", "policy", "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao"]),
-    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot"]),
+    (
+        "cli",
+        &[
+            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api", "audit",
+            "policy", "node",
+        ],
+    ),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy"]),
     ("xtask", &[]),
 ];
 

@@ -92,6 +92,9 @@ impl Sorter {
                     self.pending.push_back(left);
                 }
             }
+            // Beyond the bound the oldest goes: whoever means it says its first message at once.
+            let beyond = self.pending.len().saturating_sub(self.board.bounds.pending);
+            self.pending.drain(..beyond);
         }
     }
 
@@ -114,7 +117,7 @@ impl Sorter {
         }
     }
 
-    /// Takes in what has come; beyond the bound the oldest goes, as whoever means it says its first message at once.
+    /// Takes in what has come.
     fn gather(&mut self) {
         while matches!((&self.woken).read(&mut [0; 64]), Ok(64)) {}
         let mut come = std::mem::take(&mut lock(&self.board.state).offered);
@@ -136,9 +139,6 @@ impl Sorter {
             if stream.set_nonblocking(true).is_ok() {
                 self.pending.push_back(Pending { stream, since, seen: 0, next: None });
             }
-        }
-        while self.pending.len() > self.board.bounds.pending {
-            self.pending.pop_front();
         }
     }
 

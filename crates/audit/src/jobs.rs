@@ -1,0 +1,366 @@
+//! What the logs say of jobs: each log alone, and all of the same job.
+
+use crate::across::Logs;
+use crate::clock::utc;
+use crate::verify::{Book, Finding, Known, Seen, shown};
+use privity_api::manifest::SKEW;
+use privity_api::{Decision, Manifest, Record, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A job whose last record in another log is less than this after the moment from which on a log is shown may be missing there.
+const SLACK: Time = 3600;
+
+/// A job, as all logs together know it.
+struct Job<'a> {
+    digest: &'a str,
+    /// What was approved, if some file has it.
+    manifest: Option<&'a Manifest>,
+    project: Option<&'a str>,
+    /// When any log last says something about it.
+    latest: Time,
+    /// What each log says.
+    stories: BTreeMap<&'a str, Story<'a>>,
+}
+
+/// What one log says of a job.
+#[derive(Default)]
+struct Story<'a> {
+    submitted: Option<&'a Record>,
+    decided: Vec<Decided<'a>>,
+    runs: BTreeMap<u32, Run<'a>>,
+    /// Whether an attempt began without all approvals.
+    unapproved: bool,
+}
+
+struct Decided<'a> {
+    organisation: &'a str,
+    decision: Decision,
+    by: &'a [String],
+    approval: &'a str,
+    at: Time,
+}
+
+/// What one log says of an attempt.
+#[derive(Default)]
+struct Run<'a> {
+    attempt: Option<(&'a str, &'a [(String, String)])>,
+    session: Option<&'a str>,
+    openings: Vec<&'a str>,
+    ended: Option<(&'a str, u8)>,
+    at: Time,
+}
+
+/// Checks all jobs. How many were started, and how many of them with all approvals.
+pub(crate) fn check(logs: &Logs, known: &Known, found: &mut Vec<Finding>) -> (usize, usize) {
+    let mut events: BTreeMap<&str, BTreeMap<&str, Vec<&Seen>>> = BTreeMap::new();
+    for (name, book) in logs {
+        for seen in &book.seen {
+            if let Some(manifest) = seen.record.manifest() {
+                events.entry(manifest).or_default().entry(name).or_default().push(seen);
+            }
+        }
+    }
+    let (mut started, mut approved) = (0, 0);
+    for (digest, of_logs) in events {
+        let before = found.len();
+        let mut job = Job::new(digest, logs, known);
+        job.latest = of_logs.values().flatten().map(|seen| seen.at).max().unwrap_or(0);
+        for (name, seen) in of_logs {
+            let story = Story::read(name, &seen, job.manifest, found);
+            job.project = job.project.or(match story.submitted {
+                Some(Record::Submitted { project, .. }) => Some(project),
+                _ => None,
+            });
+            job.stories.insert(name, story);
+        }
+        job.compare(logs, known, found);
+        for finding in &mut found[before..] {
+            finding.manifest = Some(shown(digest));
+        }
+        if job.stories.values().any(|story| !story.runs.is_empty()) {
+            started += 1;
+            approved += usize::from(job.manifest.is_some() && job.stories.values().all(|story| !story.unapproved));
+        }
+    }
+    (started, approved)
+}
+
+/// Owners of data of a job.
+fn owners(manifest: &Manifest) -> impl Iterator<Item = &str> {
+    manifest.job.participants.iter().filter(|p| !p.is_helper()).map(|p| p.name.as_str())
+}
+
+impl<'a> Story<'a> {
+    /// Reads what a log says, in its order, and checks that order.
+    fn read(name: &str, seen: &[&'a Seen], manifest: Option<&Manifest>, found: &mut Vec<Finding>) -> Story<'a> {
+        let mut story = Story::default();
+        for Seen { at, record, .. } in seen {
+            let mut wrong = |kind, text: String| found.push(Finding::wrong(kind, name, text).at(*at));
+            match record {
+                Record::Submitted { id, project, submitter, .. } => {
+                    let fits = |m: &Manifest| (&m.id, &m.project, &m.submitter) == (id, project, submitter);
+                    if story.submitted.is_some_and(|first| first != record) || !manifest.is_none_or(fits) {
+                        wrong("differs", "the manifest came in with other words than it has".into());
+                    }
+                    story.submitted = Some(record);
+                }
+                Record::Decided { organisation, decision, by, approval, .. } => {
+                    story.decided.push(Decided { organisation, decision: *decision, by, approval, at: *at });
+                }
+                Record::Attempt { number, build, parameters, .. } => {
+                    story.attempt(*number, *at, manifest, &mut wrong);
+                    let run = story.run(*number, *at);
+                    run.attempt = run.attempt.or(Some((build, parameters)));
+                }
+                Record::Session { number, session, .. } => {
+                    let run = story.run(*number, *at);
+                    if run.attempt.is_none() || run.ended.is_some() {
+                        wrong(
+                            "order",
+                            format!("a session of attempt {number} began without its beginning, or after its end"),
+                        );
+                    }
+                    if run.session.replace(session).is_some() {
+                        wrong("repeated", format!("attempt {number} has two sessions"));
+                    }
+                }
+                Record::Opening { number, what, .. } => {
+                    let run = story.run(*number, *at);
+                    if run.session.is_none() {
+                        wrong("order", format!("attempt {number} opened something without a session"));
+                    }
+                    if run.ended.is_some() {
+                        wrong("opened", format!("attempt {number} opened something after its end"));
+                    }
+                    if manifest.is_some_and(|m| *at > m.release.until) {
+                        wrong("opened", format!("attempt {number} opened something after the manifest's last moment"));
+                    }
+                    run.openings.push(what);
+                }
+                Record::Ended { number, end, code, .. } => {
+                    let run = story.run(*number, *at);
+                    if run.attempt.is_none() {
+                        wrong("order", format!("attempt {number} ended without having begun"));
+                    }
+                    if run.ended.replace((end, *code)).is_some() {
+                        wrong("repeated", format!("attempt {number} ended twice"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if story.submitted.is_none() {
+            found.push(Finding::wrong("missing", name, "misses that this manifest came in".into()));
+        }
+        story
+    }
+
+    fn run(&mut self, number: u32, at: Time) -> &mut Run<'a> {
+        self.runs.entry(number).or_insert_with(|| Run { at, ..Run::default() })
+    }
+
+    /// What must hold when an attempt begins.
+    fn attempt(
+        &mut self,
+        number: u32,
+        at: Time,
+        manifest: Option<&Manifest>,
+        wrong: &mut impl FnMut(&'static str, String),
+    ) {
+        if let Some((last, _)) = self.runs.last_key_value().filter(|(last, _)| **last >= number) {
+            wrong("repeated", format!("attempt {number} began after attempt {last}"));
+        }
+        if number == 0 || manifest.is_some_and(|m| number > m.attempts) {
+            wrong("repeated", format!("attempt {number} began, which the manifest does not allow"));
+        }
+        if manifest.is_some_and(|m| at >= m.expires) {
+            wrong("expired", format!("attempt {number} began after the manifest was over"));
+        }
+        let last = |who: &str| self.decided.iter().rev().find(|d| d.organisation == who).map(|d| d.decision);
+        let mut unapproved = false;
+        for owner in manifest.into_iter().flat_map(owners).filter(|owner| last(owner) != Some(Decision::Approve)) {
+            unapproved = true;
+            wrong("unapproved", format!("attempt {number} began without {}'s approval on record", shown(owner)));
+        }
+        let who: BTreeSet<&str> = self.decided.iter().map(|d| d.organisation).collect();
+        for denier in who.into_iter().filter(|who| last(who) == Some(Decision::Deny)) {
+            unapproved = true;
+            wrong("unapproved", format!("attempt {number} began though {} had denied", shown(denier)));
+        }
+        self.unapproved |= unapproved;
+    }
+}
+
+impl<'a> Job<'a> {
+    fn new(digest: &'a str, logs: &Logs<'a>, known: &'a Known) -> Job<'a> {
+        let manifest = logs.values().find_map(|book| book.manifests.get(digest)).or(known.manifests.get(digest));
+        let project = manifest.map(|m| m.project.as_str());
+        Job { digest, manifest, project, latest: 0, stories: BTreeMap::new() }
+    }
+
+    /// Whether a log, as it was exported, would show this job.
+    fn covered(&self, book: &Book) -> bool {
+        let of_project = book.header.project.as_ref().is_none_or(|wanted| self.project == Some(wanted));
+        let recent = |since: Time| self.latest >= since.saturating_add(SLACK);
+        self.stories.contains_key(&*book.header.organisation) || (of_project && book.header.since.is_none_or(recent))
+    }
+
+    /// The logs in which an attempt must be: those of all participants, or of all that say anything about it.
+    fn members(&self, logs: &Logs<'a>, number: u32) -> Vec<&'a str> {
+        let takes_part = |name: &str| match self.manifest {
+            Some(manifest) => manifest.job.participants.iter().any(|p| p.name == name),
+            None => self.stories.get(name).is_some_and(|story| story.runs.contains_key(&number)),
+        };
+        logs.iter().filter(|(name, book)| takes_part(name) && self.covered(book)).map(|(name, _)| *name).collect()
+    }
+
+    fn compare(&self, logs: &Logs<'a>, known: &Known, found: &mut Vec<Finding>) {
+        let settled = |at: Time| known.until.is_none_or(|until| at <= until.saturating_sub(SKEW));
+        let numbers: BTreeSet<u32> = self.stories.values().flat_map(|story| story.runs.keys().copied()).collect();
+        if self.manifest.is_none() && !numbers.is_empty() {
+            let text = "no file has this manifest: whose approvals it needed and who took part is not known; give it with --manifest";
+            found.push(Finding::wrong("manifest", self.digest.get(..12).unwrap_or("a job"), text.into()));
+        }
+        self.submissions(found);
+        self.decisions(logs, &settled, found);
+        for number in numbers {
+            let first = self.stories.values().filter_map(|story| story.runs.get(&number)).map(|run| run.at).max();
+            if first.is_some_and(settled) {
+                self.attempt(logs, number, found);
+            }
+        }
+        let strange = |name: &&&str| self.manifest.is_some_and(|m| m.job.participants.iter().all(|p| p.name != **name));
+        for name in
+            self.stories.iter().filter(|(_, story)| !story.runs.is_empty()).map(|(name, _)| name).filter(strange)
+        {
+            found.push(Finding::wrong("differs", name, "says it took part in a job that names it not".into()));
+        }
+    }
+
+    /// A digest is of one manifest.
+    fn submissions(&self, found: &mut Vec<Finding>) {
+        let mut said = self.stories.iter().filter_map(|(name, story)| Some((name, story.submitted?)));
+        let Some((first, words)) = said.next() else { return };
+        for (name, _) in said.filter(|(_, other)| *other != words) {
+            found.push(Finding::wrong("differs", name, format!("names another id, project or submitter than {first}")));
+        }
+    }
+
+    /// What others hold of an organisation's decisions must be in its log; and nobody starts what was denied.
+    fn decisions(&self, logs: &Logs<'a>, settled: &impl Fn(Time) -> bool, found: &mut Vec<Finding>) {
+        for (name, story) in &self.stories {
+            for decided in story.decided.iter().filter(|d| d.organisation != *name && settled(d.at)) {
+                let Some(book) = logs.get(decided.organisation).filter(|book| self.covered(book)) else { continue };
+                let own = self.stories.get(decided.organisation).map(|story| &story.decided[..]).unwrap_or_default();
+                let same = |d: &&Decided| d.organisation == decided.organisation && d.approval == decided.approval;
+                match own.iter().find(same) {
+                    None => {
+                        let text = format!("misses a decision of its own that {name} holds, signed");
+                        found.push(Finding::wrong("missing", &book.name, text).at(decided.at));
+                    }
+                    Some(d) if (d.decision, d.by) != (decided.decision, decided.by) => {
+                        let text = format!("says otherwise than {name} what it decided");
+                        found.push(Finding::wrong("differs", &book.name, text).at(decided.at));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let denied =
+                story.decided.iter().rev().find(|d| d.organisation == *name).filter(|d| d.decision == Decision::Deny);
+            let Some(denied) = denied else { continue };
+            for (other, theirs) in self.stories.iter().filter(|(other, _)| *other != name) {
+                if let Some((number, run)) = theirs.runs.iter().find(|(_, run)| run.at > denied.at.saturating_add(SKEW))
+                {
+                    let text = format!("began attempt {number} after {name} had denied on {}", utc(denied.at));
+                    found.push(Finding::wrong("unapproved", other, text).at(run.at));
+                }
+            }
+        }
+    }
+
+    /// What logs say of one attempt.
+    fn attempt(&self, logs: &Logs<'a>, number: u32, found: &mut Vec<Finding>) {
+        let none = Run::default();
+        let run = |name: &&'a str| self.stories.get(name).and_then(|story| story.runs.get(&number));
+        let members = self.members(logs, number);
+        let runs: Vec<(&str, &Run)> = members.iter().map(|name| (*name, run(name).unwrap_or(&none))).collect();
+        let session = runs.iter().find_map(|(name, run)| Some((*name, run.session?)));
+        let ended = runs.iter().find_map(|(name, run)| Some((*name, run.ended?)));
+        let attempt = runs.iter().find_map(|(name, run)| Some((*name, run.attempt?)));
+        let mut wrong = |kind, log: &str, text: String| found.push(Finding::wrong(kind, log, text));
+        for (name, run) in &runs {
+            if let (Some((other, id)), own) = (session, run.session) {
+                match own {
+                    None => wrong("missing", name, format!("misses the session of attempt {number} that {other} has")),
+                    Some(own) if own != id => {
+                        wrong("differs", name, format!("ran attempt {number} in another session than {other}"));
+                    }
+                    Some(_) => {}
+                }
+                if run.attempt.is_none() {
+                    wrong(
+                        "missing",
+                        name,
+                        format!("misses that attempt {number} began, which had a session at {other}"),
+                    );
+                }
+            }
+            if let (Some((other, theirs)), Some(own)) = (attempt, run.attempt)
+                && theirs != own
+                && session.is_some()
+            {
+                let what = difference(theirs, own);
+                wrong("differs", name, format!("ran attempt {number} with another {what} than {other}"));
+            }
+            match (ended, run.ended) {
+                (Some((other, _)), None) if run.attempt.is_some() => {
+                    wrong("missing", name, format!("misses the end of attempt {number} that {other} has"));
+                }
+                (Some((other, theirs)), Some(own)) if theirs != own => {
+                    let text = format!(
+                        "attempt {number} ended `{}` with code {}, at {other} `{}` with code {}",
+                        shown(own.0),
+                        own.1,
+                        shown(theirs.0),
+                        theirs.1
+                    );
+                    wrong("differs", name, text);
+                }
+                _ => {}
+            }
+        }
+        openings(number, &runs, found);
+        if ended.is_none() {
+            let text =
+                format!("no log has an end of attempt {number}: it was running, or all stopped without recording it");
+            found.push(Finding::note("open", members.first().unwrap_or(&"-"), text));
+        }
+    }
+}
+
+/// The first thing in which two attempts differ.
+fn difference(one: (&str, &[(String, String)]), other: (&str, &[(String, String)])) -> String {
+    if one.0 != other.0 {
+        return "build".into();
+    }
+    let pairs = one.1.iter().zip(other.1).find(|(a, b)| a != b).map(|(a, _)| shown(&a.0));
+    pairs.unwrap_or_else(|| "number of parameters".into())
+}
+
+/// All parties take part in every opening, in one order. Where an attempt broke off, who noticed last may have one more on record than the others.
+fn openings(number: u32, runs: &[(&str, &Run)], found: &mut Vec<Finding>) {
+    let Some((longest, most)) = runs.iter().max_by_key(|(_, run)| run.openings.len()) else { return };
+    for (name, run) in runs.iter().filter(|(_, run)| run.session.is_some()) {
+        let (have, all) = (&run.openings, &most.openings);
+        let done = [run, most].iter().any(|run| run.ended.is_some_and(|(end, _)| end == "done"));
+        let allowed = usize::from(!done);
+        if !all.starts_with(have) {
+            let at = have.iter().zip(all).position(|(a, b)| a != b).unwrap_or(0);
+            let text = format!("opening {} of attempt {number} is not the one that {longest} has", at + 1);
+            found.push(Finding::wrong("differs", name, text));
+        } else if all.len() - have.len() > allowed {
+            let text = format!("misses {} openings of attempt {number} that {longest} has", all.len() - have.len());
+            found.push(Finding::wrong("missing", name, text));
+        }
+    }
+}

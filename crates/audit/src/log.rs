@@ -1,0 +1,419 @@
+//! The log that a node writes.
+
+use crate::entry::{leaf, read, write};
+use crate::lines::{Lines, Scan, private, scan, sync_dir, text};
+use crate::merkle::{Proof, Tree};
+use crate::{AuditError, Cosignature, Entry, Head, MAX_LINES};
+use privity_api::{MAX_TEXT, Manifest, Record, Signer, Statement, Time};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Names of the files of a log.
+pub(crate) const ENTRIES: &str = "log.jsonl";
+pub(crate) const HEADS: &str = "heads.jsonl";
+pub(crate) const COSIGNED: &str = "cosigned.jsonl";
+pub(crate) const WITNESSED: &str = "witnessed.jsonl";
+pub(crate) const EVIDENCE: &str = "evidence.jsonl";
+pub(crate) const MANIFESTS: &str = "manifests";
+
+/// Most entries that [`Log::entries`] gives at once.
+pub const AT_ONCE: u64 = 4096;
+
+/// An organisation's audit log: append-only, with a Merkle tree over it, and heads that the organisation's root signs. It *fails closed*: after a failure
+/// to write, it takes nothing until it is opened again. Whoever is refused must not do what was to be recorded.
+///
+/// It keeps 72 bytes an entry in memory, and a few words for each head. A record is on the disk when [`Log::append`] returns.
+pub struct Log {
+    dir: PathBuf,
+    organisation: String,
+    root: String,
+    signer: Arc<dyn Signer>,
+    inner: Mutex<Inner>,
+    /// Held until the log is dropped.
+    _lock: File,
+}
+
+struct Inner {
+    tree: Tree,
+    /// Where each entry begins.
+    offsets: Vec<u64>,
+    entries: Lines,
+    heads: Lines,
+    cosigned: Lines,
+    newest: Option<Statement<Head>>,
+    /// Size and time of each head.
+    marks: Vec<(u64, Time)>,
+    /// The largest of our heads that each organisation cosigned.
+    seen_by: BTreeMap<String, u64>,
+    /// What this log last recorded of each other one: size and root.
+    seen_of: BTreeMap<String, (u64, String)>,
+    /// Why nothing is taken any more.
+    closed: Option<String>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Log({}, {})", self.organisation, self.dir.display())
+    }
+}
+
+/// What the files of a log hold, as far as it must be known to go on.
+struct Loaded {
+    tree: Tree,
+    offsets: Vec<u64>,
+    newest: Option<Statement<Head>>,
+    heads: Vec<Head>,
+    seen_by: BTreeMap<String, u64>,
+    seen_of: BTreeMap<String, (u64, String)>,
+    scans: [Scan; 3],
+}
+
+impl Log {
+    /// Opens the log in a directory, which is made if it is missing, and checks all of it: every entry, and every signed head against the entries. What a
+    /// crash left of a last line is cut off, and that is recorded; it could not be covered by a head, or the log does not open.
+    ///
+    /// # Errors
+    /// Another process has it open; it is another organisation's; it was cut or altered; the disk.
+    pub fn open(
+        dir: &Path,
+        organisation: &str,
+        root: &str,
+        signer: Arc<dyn Signer>,
+        now: Time,
+    ) -> Result<Log, AuditError> {
+        if signer.fingerprint() != root {
+            return Err(AuditError::Foreign { wanted: root.into(), found: signer.fingerprint() });
+        }
+        std::fs::create_dir_all(dir.join(MANIFESTS)).map_err(AuditError::io("making", dir))?;
+        let path = dir.join("lock");
+        let lock = private().truncate(false).write(true).open(&path).map_err(AuditError::io("opening", &path))?;
+        match lock.try_lock() {
+            Err(std::fs::TryLockError::WouldBlock) => return Err(AuditError::Locked(dir.into())),
+            other => other.map_err(std::io::Error::from).map_err(AuditError::io("locking", &path))?,
+        }
+        let loaded = Loaded::read(dir, organisation, root)?;
+        loaded.check()?;
+        let [entries, heads, cosigned] = &loaded.scans;
+        let inner = Inner {
+            entries: Lines::open(dir.join(ENTRIES), entries.whole)?,
+            heads: Lines::open(dir.join(HEADS), heads.whole)?,
+            cosigned: Lines::open(dir.join(COSIGNED), cosigned.whole)?,
+            tree: loaded.tree,
+            offsets: loaded.offsets,
+            newest: loaded.newest,
+            marks: loaded.heads.iter().map(|head| (head.size, head.at)).collect(),
+            seen_by: loaded.seen_by,
+            seen_of: loaded.seen_of,
+            closed: None,
+        };
+        sync_dir(dir)?;
+        let (organisation, root) = (organisation.to_owned(), root.to_owned());
+        let log = Log { dir: dir.into(), organisation, root, signer, inner: Mutex::new(inner), _lock: lock };
+        if log.size() == 0 {
+            log.append(now, &Record::Begun { organisation: log.organisation.clone(), root: log.root.clone() })?;
+        }
+        for (scan, name) in loaded.scans.iter().zip([ENTRIES, HEADS, COSIGNED]) {
+            log.record_cut(now, name, &scan.torn)?;
+        }
+        Ok(log)
+    }
+
+    /// Records that an incomplete line was cut off.
+    pub(crate) fn record_cut(&self, now: Time, file: &str, torn: &[u8]) -> Result<(), AuditError> {
+        if torn.is_empty() {
+            return Ok(());
+        }
+        let cut = Record::Cut { file: file.into(), bytes: torn.len() as u64, digest: privity_api::sha256(torn) };
+        self.append(now, &cut).map(|_| ())
+    }
+
+    /// Runs something that changes the log, unless something failed before.
+    fn change<T>(&self, f: impl FnOnce(&mut Inner) -> Result<T, AuditError>) -> Result<T, AuditError> {
+        let Ok(mut inner) = self.inner.lock() else { return Err(AuditError::Closed("a thread panicked".into())) };
+        if let Some(why) = &inner.closed {
+            return Err(AuditError::Closed(why.clone()));
+        }
+        let done = f(&mut inner);
+        if let Err(error) = &done
+            && error.closes()
+        {
+            inner.closed = Some(error.to_string());
+        }
+        done
+    }
+
+    /// Something that only looks. Also a log that is closed can be looked at.
+    fn look<T>(&self, f: impl FnOnce(&Inner) -> T) -> T {
+        f(&self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Appends a record; returns its index once it is on the disk.
+    ///
+    /// # Errors
+    /// The record is too long (nothing was written, the log goes on); otherwise the log takes nothing more.
+    pub fn append(&self, at: Time, record: &Record) -> Result<u64, AuditError> {
+        self.change(|inner| {
+            let index = inner.tree.size();
+            if index == MAX_LINES {
+                return Err(AuditError::Full(index));
+            }
+            let line = write(&Entry::new(index, at, record)?);
+            if line.len() > MAX_TEXT {
+                return Err(AuditError::TooLong { bytes: line.len(), most: MAX_TEXT });
+            }
+            let offset = inner.entries.length;
+            inner.entries.append(&line)?;
+            inner.offsets.push(offset);
+            inner.tree.push(leaf(&line));
+            note_cosigned(&mut inner.seen_of, record);
+            Ok(index)
+        })
+    }
+
+    /// Keeps a manifest beside the log, so that exports say what was approved and who learns what. Returns its digest, which is what records name.
+    ///
+    /// # Errors
+    /// The manifest has no digest; the disk.
+    pub fn keep(&self, manifest: &Manifest) -> Result<String, AuditError> {
+        let text = manifest.canonical()?;
+        if text.len() > MAX_TEXT {
+            return Err(AuditError::TooLong { bytes: text.len(), most: MAX_TEXT });
+        }
+        let digest = privity_api::sha256(text.as_bytes());
+        let folder = self.dir.join(MANIFESTS);
+        let path = folder.join(format!("{digest}.json"));
+        self.change(|_| {
+            if std::fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
+                return Ok(());
+            }
+            let part = folder.join("part");
+            let failed = AuditError::io("writing", &path);
+            let mut file = private().write(true).truncate(true).open(&part).map_err(&failed)?;
+            std::io::Write::write_all(&mut file, text.as_bytes()).map_err(&failed)?;
+            file.sync_all().map_err(&failed)?;
+            std::fs::rename(&part, &path).map_err(&failed)?;
+            sync_dir(&folder)
+        })?;
+        Ok(digest)
+    }
+
+    /// The signed head over all entries. It is on the disk before anybody gets it. While nothing is appended it stays the same one.
+    ///
+    /// # Errors
+    /// The key cannot sign (the log goes on); otherwise the log takes nothing more.
+    pub fn head(&self, at: Time) -> Result<Statement<Head>, AuditError> {
+        self.change(|inner| {
+            let size = inner.tree.size();
+            if let Some(newest) = inner.newest.as_ref().filter(|newest| newest.body.size == size) {
+                return Ok(newest.clone());
+            }
+            let root = inner.tree.root(size).expect("of the whole tree");
+            let head = Head { organisation: self.organisation.clone(), size, root, at };
+            let signed = Statement::new(head, &*self.signer)?;
+            inner.heads.append(&write(&signed))?;
+            inner.marks.push((size, at));
+            inner.newest = Some(signed.clone());
+            Ok(signed)
+        })
+    }
+
+    /// Entries there.
+    pub fn size(&self) -> u64 {
+        self.look(|inner| inner.tree.size())
+    }
+    /// Why nothing is taken any more, if so.
+    pub fn closed(&self) -> Option<String> {
+        self.look(|inner| inner.closed.clone())
+    }
+    /// Whose log this is.
+    pub fn organisation(&self) -> &str {
+        &self.organisation
+    }
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        &*self.signer
+    }
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+    /// What this log last recorded of another one.
+    pub(crate) fn seen_of(&self, organisation: &str) -> Option<(u64, String)> {
+        self.look(|inner| inner.seen_of.get(organisation).cloned())
+    }
+
+    /// Some entries, at most [`AT_ONCE`]: fewer than asked for if there are more in the range.
+    ///
+    /// # Errors
+    /// A range that is not there; the disk, or a line that is no entry any more.
+    pub fn entries(&self, range: Range<u64>) -> Result<Vec<Entry>, AuditError> {
+        let (from, to) = (range.start, range.end.min(range.start.saturating_add(AT_ONCE)));
+        let bounds = self.look(|inner| {
+            let (size, at) = (inner.tree.size(), |i: u64| inner.offsets[i as usize]);
+            match from <= range.end && range.end <= size {
+                true if from == to => Ok((0, 0)),
+                true => Ok((at(from), if to == size { inner.entries.length } else { at(to) })),
+                false => Err(AuditError::Range { from, to: range.end, size }),
+            }
+        });
+        let (begin, end) = bounds?;
+        let path = self.dir.join(ENTRIES);
+        let failed = AuditError::io("reading", &path);
+        let mut file = File::open(&path).map_err(&failed)?;
+        file.seek(SeekFrom::Start(begin)).map_err(&failed)?;
+        let mut bytes = Vec::new();
+        file.take(end - begin).read_to_end(&mut bytes).map_err(&failed)?;
+        let parse = |(i, line): (usize, &[u8])| {
+            let number = from + i as u64 + 1;
+            let damaged = |problem| AuditError::Damaged { file: path.clone(), line: number, problem };
+            read(text(&path, line, number)?).map_err(damaged)
+        };
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate().map(parse).collect()
+    }
+
+    /// The proof that the first `old` entries are the beginning of the first `new`.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Proof, AuditError> {
+        self.look(|inner| {
+            let none = || AuditError::Range { from: old, to: new, size: inner.tree.size() };
+            inner.tree.consistency(old, new).ok_or_else(none)
+        })
+    }
+    /// The proof that entry `index` is among the first `size`.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn inclusion(&self, index: u64, size: u64) -> Result<Proof, AuditError> {
+        self.look(|inner| {
+            let none = || AuditError::Range { from: index, to: size, size: inner.tree.size() };
+            inner.tree.inclusion(index, size).ok_or_else(none)
+        })
+    }
+
+    /// Takes a cosignature of a head of this log by the organisation with this root, and keeps it.
+    ///
+    /// # Errors
+    /// It is not that organisation's, or not of a head of this log: then someone showed it another log under this organisation's key.
+    pub fn cosigned(
+        &self,
+        organisation: &str,
+        pinned: &str,
+        statement: &Statement<Cosignature>,
+    ) -> Result<(), AuditError> {
+        let body = statement.verify(organisation, pinned)?;
+        let not_ours = || AuditError::NotOurs { organisation: organisation.into(), size: body.head.size };
+        let ours = body.organisation == organisation
+            && body.head.organisation == self.organisation
+            && body.root == self.root
+            && self.look(|inner| inner.tree.root(body.head.size)) == Some(body.head.root);
+        if !ours {
+            return Err(not_ours());
+        }
+        self.change(|inner| {
+            let seen = inner.seen_by.get(organisation).copied();
+            if seen.is_some_and(|seen| seen >= body.head.size) {
+                return Ok(());
+            }
+            inner.cosigned.append(&write(statement))?;
+            inner.seen_by.insert(organisation.into(), body.head.size);
+            Ok(())
+        })
+    }
+
+    /// The members that have not cosigned the newest head that is at least `lag` seconds old, or a later one: an alarm, as nobody but them would notice if
+    /// this log were replaced.
+    pub fn overdue<'a>(&self, now: Time, lag: Time, members: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        self.look(|inner| {
+            let due = inner.marks.iter().filter(|(_, at)| now.saturating_sub(*at) >= lag).map(|(size, _)| *size).max();
+            let misses = |member: &&str| due > inner.seen_by.get(*member).copied();
+            members.into_iter().filter(|m| *m != self.organisation).filter(misses).map(str::to_owned).collect()
+        })
+    }
+
+    /// Writes go elsewhere.
+    #[cfg(test)]
+    pub(crate) fn redirect(&self, sink: Box<dyn crate::lines::Sink>) {
+        self.inner.lock().unwrap().entries.sink = sink;
+    }
+}
+
+fn note_cosigned(seen_of: &mut BTreeMap<String, (u64, String)>, record: &Record) {
+    if let Record::Cosigned { organisation, size, root } = record {
+        seen_of.insert(organisation.clone(), (*size, root.clone()));
+    }
+}
+
+impl Loaded {
+    fn read(dir: &Path, organisation: &str, root: &str) -> Result<Loaded, AuditError> {
+        let (mut heads, mut newest) = (Vec::new(), None);
+        let of_heads = each(&dir.join(HEADS), |statement: Statement<Head>, _| {
+            let body = statement.verify(organisation, root).map_err(|e| e.to_string())?;
+            heads.push(body.clone());
+            newest = Some(statement);
+            Ok(())
+        })?;
+        let (mut tree, mut offsets, mut seen_of) = (Tree::default(), Vec::new(), BTreeMap::new());
+        let mut foreign = None;
+        let path = dir.join(ENTRIES);
+        let of_entries = scan(&path, |line, number, offset| {
+            let damaged = |problem| AuditError::Damaged { file: path.clone(), line: number, problem };
+            let line = text(&path, line, number)?;
+            let entry: Entry = read(line).map_err(damaged)?;
+            if entry.index != tree.size() {
+                return Err(damaged(format!("entry {} at place {}", entry.index, tree.size())));
+            }
+            match &entry.record {
+                Record::Begun { organisation: o, root: r } if number == 1 => {
+                    foreign = Some(format!("{o} with root {r}"))
+                }
+                _ if number == 1 => return Err(damaged("the log does not begin here".into())),
+                _ => {}
+            }
+            note_cosigned(&mut seen_of, &entry.record);
+            offsets.push(offset);
+            tree.push(leaf(line));
+            Ok(())
+        })?;
+        let wanted = format!("{organisation} with root {root}");
+        if let Some(found) = foreign.filter(|found| *found != wanted) {
+            return Err(AuditError::Foreign { wanted, found });
+        }
+        let mut seen_by = BTreeMap::new();
+        let of_cosigned = each(&dir.join(COSIGNED), |statement: Statement<Cosignature>, _| {
+            let Cosignature { organisation, head, .. } = statement.body;
+            match tree.root(head.size) == Some(head.root) {
+                true => seen_by.insert(organisation, head.size),
+                false => return Err(format!("{organisation} cosigned another head over {} entries", head.size)),
+            };
+            Ok(())
+        })?;
+        Ok(Loaded { tree, offsets, newest, heads, seen_by, seen_of, scans: [of_entries, of_heads, of_cosigned] })
+    }
+
+    /// Every head that was signed is one of these entries.
+    fn check(&self) -> Result<(), AuditError> {
+        let have = self.tree.size();
+        if let Some(signed) = self.heads.iter().map(|head| head.size).filter(|size| *size > have).max() {
+            return Err(AuditError::Truncated { have, signed });
+        }
+        match self.heads.iter().find(|head| self.tree.root(head.size) != Some(head.root)) {
+            Some(head) => Err(AuditError::Altered { size: head.size }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads a file of values, one a line.
+pub(crate) fn each<T: serde::Serialize + serde::de::DeserializeOwned>(
+    path: &Path,
+    mut take: impl FnMut(T, u64) -> Result<(), String>,
+) -> Result<Scan, AuditError> {
+    scan(path, |line, number, _| {
+        let damaged = |problem| AuditError::Damaged { file: path.into(), line: number, problem };
+        take(read(text(path, line, number)?).map_err(damaged)?, number).map_err(damaged)
+    })
+}

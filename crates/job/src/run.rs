@@ -57,8 +57,6 @@ pub enum Event {
         seconds: f64,
         /// The session, in hexadecimal.
         session: String,
-        /// The session, in hexadecimal.
-        session: String,
     },
     /// The run goes on from a checkpoint.
     Resumed {

@@ -6,7 +6,7 @@ mod limits;
 mod page;
 mod people;
 
-pub use people::{Change, Listed, NewPerson, Role};
+pub use people::{Change, Listed, NewPerson, Password, Role};
 
 use crate::doctor::Finding;
 use crate::job::State as JobState;

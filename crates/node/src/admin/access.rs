@@ -205,19 +205,27 @@ fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Turns away requests that other sites had a browser send: names that were made to point here, and changes from foreign pages.
-pub(super) async fn own_pages(request: Request, next: Next) -> Response {
+/// Whether a request is from this machine's own pages and tools.
+fn from_here(request: &Request) -> Result<(), NodeError> {
     let text = |name: header::HeaderName| request.headers().get(name).map(|v| v.to_str().unwrap_or_default());
     let host = text(header::HOST).or_else(|| request.uri().authority().map(|a| a.as_str())).unwrap_or_default();
     if !is_loopback(host) {
         let problem = "this address is for 127.0.0.1 and localhost; from another machine, forward a port: ssh -L 7700:127.0.0.1:7700 HOST";
-        return NodeError::Forbidden(problem.into()).into_response();
+        return Err(NodeError::Forbidden(problem.into()));
     }
     let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host));
-    if foreign && !request.method().is_safe() {
-        return NodeError::Forbidden("the request is from a page of another site".into()).into_response();
+    match foreign && !request.method().is_safe() {
+        true => Err(NodeError::Forbidden("the request is from a page of another site".into())),
+        false => Ok(()),
     }
-    next.run(request).await
+}
+
+/// Turns away requests that other sites had a browser send: names that were made to point here, and changes from foreign pages.
+pub(super) async fn own_pages(request: Request, next: Next) -> Response {
+    match from_here(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 #[cfg(test)]

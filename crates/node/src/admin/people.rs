@@ -15,7 +15,7 @@ use privity_api::Time;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// What a person may do. Each may what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
@@ -41,6 +41,23 @@ impl Role {
     /// The role of this name; what is unknown may least.
     pub fn parse(name: &str) -> Role {
         [Role::Approver, Role::Admin].into_iter().find(|role| role.name() == name).unwrap_or(Role::Viewer)
+    }
+}
+
+/// A password; what of it was in memory is overwritten when it is dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        Password(text)
+    }
+}
+
+impl Drop for Password {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -73,28 +90,25 @@ async fn hashing<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
 }
 
 /// The hash of a new password, if it can be one.
-async fn fresh(name: &str, password: Zeroizing<String>) -> Result<String, NodeError> {
+async fn fresh(name: &str, password: Password) -> Result<String, NodeError> {
     let bad = |problem: String| Err(NodeError::Person(problem));
-    match password.chars().count() {
+    match password.0.chars().count() {
         0..LEAST => return bad(format!("the password has fewer than {LEAST} characters; take several words")),
         n if n > MOST => return bad(format!("the password has more than {MOST} characters")),
-        _ if password.to_lowercase().contains(&name.to_lowercase()) => {
+        _ if password.0.to_lowercase().contains(&name.to_lowercase()) => {
             return bad("the password has the name in it; take several words".into());
         }
         _ => {}
     }
-    hashing(move || hash(&password)).await?
+    hashing(move || hash(&password.0)).await?
 }
 
 /// Whether a password is that of a person.
-async fn verify(person: Option<&Person>, password: Zeroizing<String>) -> Result<bool, NodeError> {
+async fn verify(person: Option<&Person>, password: Password) -> Result<bool, NodeError> {
     let known = person.map(|p| p.password.clone());
-    hashing(move || match known {
-        Some(hashed) => matches(&password, &hashed),
-        None => {
-            NOBODY.as_deref().is_some_and(|hashed| matches(&password, hashed));
-            false
-        }
+    hashing(move || {
+        let right = known.as_deref().or(NOBODY.as_deref()).is_some_and(|hashed| matches(&password.0, hashed));
+        known.is_some() && right
     })
     .await
 }
@@ -109,7 +123,7 @@ async fn find(node: &Node, name: &str) -> Result<Option<Person>, NodeError> {
 pub(super) struct Login {
     name: String,
     #[schema(value_type = String, format = Password)]
-    password: Zeroizing<String>,
+    password: Password,
 }
 
 /// A session, as its page knows it.
@@ -139,7 +153,7 @@ pub(super) async fn login(
     State(node): State<Arc<Node>>,
     Json(login): Json<Login>,
 ) -> Result<Response, NodeError> {
-    if login.name.len() > 64 || login.password.len() > 4 * MOST {
+    if login.name.len() > 64 || login.password.0.len() > 4 * MOST {
         return Err(NodeError::Unknown("no such name and password"));
     }
     access.logins.take("")?;
@@ -184,9 +198,9 @@ pub(super) async fn logout(State(access): State<Arc<Access>>, Extension(caller):
 #[serde(deny_unknown_fields)]
 pub(super) struct NewPassword {
     #[schema(value_type = String, format = Password)]
-    old: Zeroizing<String>,
+    old: Password,
     #[schema(value_type = String, format = Password)]
-    new: Zeroizing<String>,
+    new: Password,
 }
 
 /// Change one's own password. All other sessions of the person end.
@@ -239,7 +253,7 @@ pub struct NewPerson {
     pub role: Role,
     /// At least 12 characters.
     #[schema(value_type = String, format = Password)]
-    pub password: Zeroizing<String>,
+    pub password: Password,
 }
 
 /// What of a person is to change.
@@ -252,7 +266,7 @@ pub struct Change {
     /// Another password.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password)]
-    pub password: Option<Zeroizing<String>>,
+    pub password: Option<Password>,
 }
 
 /// Who may sign in.
@@ -346,19 +360,19 @@ mod tests {
 
     #[tokio::test]
     async fn passwords_are_hashed_with_salt() {
-        let password = || Zeroizing::new("correct horse battery".to_owned());
+        let password = || Password("correct horse battery".into());
         let (a, b) = (fresh("ann", password()).await.expect("a hash"), fresh("ann", password()).await.expect("a hash"));
         assert!(a.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && a != b, "{a}");
         let person = Person { name: "ann".into(), role: Role::Viewer, password: a, created: 0, changed: 0 };
         assert!(verify(Some(&person), password()).await.expect("an answer"));
-        assert!(!verify(Some(&person), Zeroizing::new("correct horse batterz".into())).await.expect("an answer"));
+        assert!(!verify(Some(&person), Password("correct horse batterz".into())).await.expect("an answer"));
         assert!(!verify(None, password()).await.expect("an answer"));
     }
 
     #[tokio::test]
     async fn weak_passwords_are_refused() {
         for (name, password) in [("ann", "short"), ("ann", "I am Ann, really"), ("ann", &"x".repeat(MOST + 1))] {
-            let refused = fresh(name, Zeroizing::new(password.into())).await;
+            let refused = fresh(name, Password(password.into())).await;
             assert!(matches!(refused, Err(NodeError::Person(_))), "{password}");
         }
     }

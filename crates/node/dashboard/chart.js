@@ -59,7 +59,7 @@ export function curve(losses, epochs) {
   const ends = epochs > 1 ? [0, epochs - 1] : [0];
   return s("svg", { class: "curve", viewBox: "0 0 640 184", role: "img", "aria-label": spoken(losses) },
     [14, 82, 150].map((y) => s("line", { x1: 56, x2: 624, y1: y, y2: y, class: "grid" })),
-    ends.map((epoch) => text(at.x(epoch), 170, "middle", `pass ${epoch + 1}`)),
+    ends.map((epoch, i) => text(at.x(epoch), 172, epochs === 1 ? "middle" : i ? "end" : "start", `pass ${epoch + 1}`)),
     losses.length > 0 && (at.high === at.low ? [[82, at.low]] : [[14, at.high], [150, at.low]]).map(([y, value]) => text(48, y + 4, "end", value.toPrecision(3))),
     losses.length === 0 && text(340, 86, "middle", "the first loss comes after the first pass"),
     losses.length > 1 && s("path", { d: path(losses, at), class: "line" }),

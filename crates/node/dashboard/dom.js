@@ -100,11 +100,12 @@ export function facts(...pairs) {
   return h("dl", { class: "facts" }, shown.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, value))));
 }
 
-/** A table. Columns: heading, and how a row becomes a cell; `number` aligns right. */
-export function table(caption, columns, rows, key) {
+/** A table. Columns: heading, and how a row becomes a cell; `number` aligns right. On narrow pages rows of many columns become lists, unless it is a grid. */
+export function table(caption, columns, rows, key, grid = false) {
+  const kind = columns.length > 3 && !grid ? "scroll stack" : "scroll";
   const cell = (row) => (column, i) => h(i ? "td" : "th", { class: column.number ? "number" : undefined, scope: i ? undefined : "row", "data-label": column.name },
     column.cell(row));
-  return h("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, h("table", {},
+  return h("div", { class: kind, role: "region", "aria-label": caption, tabindex: "0" }, h("table", {},
     h("caption", { class: "unseen" }, caption),
     h("thead", {}, h("tr", {}, columns.map((column) => h("th", { scope: "col", class: column.number ? "number" : undefined }, column.name)))),
     h("tbody", {}, rows.map((row) => h("tr", { "data-key": key ? key(row) : undefined }, columns.map(cell(row)))))));

@@ -32,7 +32,7 @@ function decide(details, decision, ctx) {
     title: deny ? `Deny ${line.name}?` : `Approve ${line.name}?`,
     content: [
       h("p", {}, deny ? "The job will not run, at any participant. If it runs, it is stopped. This cannot be taken back."
-        : `You agree that ${manifest.purpose ? `for “${manifest.purpose}”` : "this job"} runs on the rows named here, and that what is listed under “Who learns what” is opened.`),
+        : `You agree that this job runs on the rows it names, and that what stands under “Who learns what” is opened. Its purpose: “${manifest.purpose}”`),
       h("p", { class: "muted small" }, "What is signed is the digest ", h("code", { class: "wrap" }, line.digest), ", by this organisation's key, with your name: ", h("strong", {}, ctx.session.person), "."),
       reasonField(deny),
     ],
@@ -129,7 +129,7 @@ function protectionCard({ guarantee, plan, manifest }) {
   const [name, ...rest] = guarantee.split(": ");
   const parts = rest.join(": ").split("; ");
   return card("What protects it",
-    h("p", {}, "Rows are split into random shares; no participant ever holds another's rows, or enough shares to read them. The protocol is ", h("strong", {}, name), ":"),
+    h("p", {}, "Rows leave their owner only as random shares, which no participant can read alone. What the protocol ", h("strong", {}, name), " promises, and what not:"),
     h("ul", {}, parts.map((part) => h("li", {}, part))),
     facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss], ["Checkpoints", plan.escrow]),
     manifest.job.accept && h("p", { class: "reason" }, "Accepted by whoever approves: ", manifest.job.accept));
@@ -147,8 +147,8 @@ function priceCard({ plan, report, line }) {
     table("Traffic of each participant", [
       { name: "Participant", cell: (p) => p.name }, { name: "Sends", number: true, cell: (p) => bytes(sum(p.bytes_sent)) },
       { name: "Rounds", number: true, cell: (p) => number(p.rounds) }, { name: "Memory", number: true, cell: (p) => bytes(p.memory) },
-    ], plan.parties, (p) => p.name),
-    h("p", { class: "muted small" }, `Time is a prediction for ${plan.speeds.rtt_ms.toFixed(1)} ms and ${number(Math.round(plan.speeds.mbit))} Mbit/s; bytes and rounds are exact.${line.attempt > 1 ? " Measured figures are those of the last attempt." : ""}`));
+    ], plan.parties, (p) => p.name, true),
+    h("p", { class: "muted small" }, `Time is a prediction for ${plan.speeds.rtt_ms.toFixed(1)} ms and ${number(Math.round(plan.speeds.mbit))} Mbit/s; bytes and rounds are counted, not estimated.${line.attempt > 1 ? " Measured figures are those of the last attempt." : ""}`));
 }
 
 function changesCard({ previous, manifest }) {

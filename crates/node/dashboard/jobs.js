@@ -49,7 +49,7 @@ async function load(_, ctx, poll) {
 }
 
 function progress(line) {
-  if (line.state !== "running") return h("span", { class: line.reason && line.state !== "done" ? "reason" : "muted", title: line.reason }, line.state === "done" ? "complete" : line.reason || "–");
+  if (line.state !== "running") return h("span", { class: ["aborted", "denied", "expired", "paused"].includes(line.state) ? "reason" : "muted", title: line.reason }, { done: "complete", pending: "waits for decisions" }[line.state] ?? (line.reason || "–"));
   const known = followed.get(line.digest);
   const part = share(known, line.epochs);
   return h("div", { class: "progress-cell" },
@@ -85,7 +85,7 @@ function render(lines, ctx) {
   return h("div", {},
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Jobs")),
     h("div", { class: "tabs", role: "group", "aria-label": "Which jobs" }, buttons),
-    shown.length ? h("section", { class: "card flush cards", "aria-label": "Jobs" }, table("Jobs, the newest first", COLUMNS, shown, (line) => line.digest))
+    shown.length ? h("section", { class: "card flush", "aria-label": "Jobs" }, table("Jobs, the newest first", COLUMNS, shown, (line) => line.digest))
       : lines.length ? h("section", { class: "card" }, empty("None of these", "No job is in this state now."))
         : h("section", { class: "card" }, empty("No jobs yet", "Somebody of a member submits one: ", h("code", {}, "privity job submit job.toml --project PROJECT --purpose WHY"), ". It then stands here, for this organisation to approve or deny.")));
 }

@@ -104,7 +104,7 @@ function linksTable(project, { status }) {
   };
   return table(`Time of answers between members of ${project.name}`, [
     { name: "From \\ to", cell: (from) => from }, ...names.map((to) => ({ name: to, number: true, cell: (from) => cell(from, to) })),
-  ], names, (name) => name);
+  ], names, (name) => name, true);
 }
 
 function examination(project, ctx) {

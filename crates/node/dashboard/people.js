@@ -78,7 +78,7 @@ function render(people, ctx) {
   const self = (p) => p.name === ctx.session.person;
   return h("div", {},
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "People"), h("button", { class: "button main", type: "button", onclick: () => add(ctx) }, "Add a person")),
-    people.length ? h("section", { class: "card flush cards", "aria-label": "People" }, table("People who may sign in", [
+    people.length ? h("section", { class: "card flush", "aria-label": "People" }, table("People who may sign in", [
       { name: "Name", cell: (p) => h("span", { class: "strong" }, p.name, self(p) && h("span", { class: "muted" }, " (you)")) },
       { name: "Role", cell: (p) => p.role },
       { name: "Since", cell: (p) => ago(p.created) },

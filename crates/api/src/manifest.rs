@@ -1,8 +1,11 @@
 //! The manifest of a job: all that runs, on whose data, for whom; what owners approve is its digest.
 
-use crate::{Purpose, Time, is_name, sha256};
+use crate::{Purpose, Time, is_name, printable, sha256, steers};
+use privity_job::file::SchemaSource;
 use privity_job::{ConfigError, Job, JobFile, canonical};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Version of this form.
@@ -98,6 +101,36 @@ fn field(field: &'static str, problem: impl Into<String>, remedy: &'static str) 
     ManifestError::Field { field, problem: problem.into(), remedy }
 }
 
+/// Where a value has a text, or the name of a field, that steers a terminal.
+fn steering(value: &Value) -> Option<Vec<String>> {
+    let below = |key: String, item: &Value| {
+        steering(item).map(|mut path| {
+            path.insert(0, key);
+            path
+        })
+    };
+    match value {
+        Value::String(text) => text.chars().any(steers).then(Vec::new),
+        Value::Array(items) => items.iter().enumerate().find_map(|(i, item)| below(i.to_string(), item)),
+        Value::Object(map) if map.keys().any(|key| key.chars().any(steers)) => Some(Vec::new()),
+        Value::Object(map) => map.iter().find_map(|(key, item)| below(key.clone(), item)),
+        _ => None,
+    }
+}
+
+/// The job file that came out, with its questions under the name that the manifest has: a job names them by the path where they were found.
+fn resolved(given: &JobFile, job: &Job) -> JobFile {
+    let mut file = job.file().clone();
+    if let (Some(resolved), Some(given)) = (&mut file.distillation, &given.distillation) {
+        resolved.questions = given.questions.clone();
+    }
+    file
+}
+
+fn unresolved(problem: &str) -> ManifestError {
+    field("job", problem, "let `privity job submit` write it: nothing may be left to look up")
+}
+
 impl Purpose for Manifest {
     const PURPOSE: &'static str = "manifest of a job";
 }
@@ -113,7 +146,7 @@ impl Manifest {
                 problem: format!("{} bytes, more than {}", text.len(), crate::MAX_TEXT),
             });
         }
-        serde_json::from_slice(text).map_err(|e| ManifestError::Form { problem: e.to_string() })
+        serde_json::from_slice(text).map_err(|e| ManifestError::Form { problem: printable(&e.to_string()) })
     }
     /// The one text that is signed.
     ///
@@ -130,11 +163,24 @@ impl Manifest {
     pub fn digest(&self) -> Result<String, ManifestError> {
         Ok(sha256(self.canonical()?.as_bytes()))
     }
-    /// The job, if everything in the manifest makes sense, alone and together. Its schema must stand in it: nothing is looked up.
+    /// The job, if everything in the manifest makes sense, alone and together. Its schema must stand in it: nothing is looked up, no file is read. So a job
+    /// that publishes answers to public questions is refused; [`Manifest::check_with`] reads those.
     ///
     /// # Errors
     /// The first field that does not.
     pub fn check(&self, now: Time) -> Result<Job, ManifestError> {
+        match self.job.distillation {
+            None => self.check_with(now, Path::new("/nonexistent")),
+            Some(_) => {
+                Err(field("job", "asks questions of a file", "have its nodes look it up: `Manifest::check_with`"))
+            }
+        }
+    }
+    /// As [`Manifest::check`], with the public questions of a job in a file of this folder. The job names the file, without a path, and its digest.
+    ///
+    /// # Errors
+    /// As there; a file that is not there or has another digest.
+    pub fn check_with(&self, now: Time, questions: &Path) -> Result<Job, ManifestError> {
         if self.version != VERSION {
             let problem = format!("is {}, and this version knows {VERSION}", self.version);
             return Err(field("version", problem, "use the same release of privity everywhere"));
@@ -146,23 +192,58 @@ impl Manifest {
         if let Some((name, value)) = names.into_iter().find(|(_, value)| !is_name(value)) {
             return Err(field(name, format!("is `{}`", value.escape_debug()), "use letters, digits, -, _ and ."));
         }
-        if self.purpose.trim().is_empty() || self.purpose.len() > 2000 {
-            return Err(field("purpose", "is empty or longer than 2000 bytes", "say what the result is for"));
-        }
+        self.check_words()?;
         self.check_times(now)?;
         if !(1..=MOST_ATTEMPTS).contains(&self.attempts) {
             return Err(field("attempts", format!("is {}", self.attempts), "allow from 1 to 100"));
         }
-        let job = Job::new(self.job.clone(), Path::new("/nonexistent"))?;
-        if job.file() != &self.job {
-            return Err(field(
-                "job",
-                "is not resolved",
-                "let `privity job submit` write it: nothing may be left to look up",
-            ));
+        self.check_resolved()?;
+        let job = Job::new(self.job.clone(), questions)?;
+        if resolved(&self.job, &job) != self.job || Manifest::from_json(self.canonical()?.as_bytes())? != *self {
+            return Err(unresolved("is not resolved"));
         }
         self.check_data(&job)?;
+        self.check_release(&job)?;
         Ok(job)
+    }
+
+    /// Texts. People read them, and errors repeat them: no text anywhere may steer a terminal.
+    fn check_words(&self) -> Result<(), ManifestError> {
+        let value = serde_json::to_value(self).map_err(|e| ManifestError::Form { problem: e.to_string() })?;
+        if let Some(path) = steering(&value) {
+            let problem = format!("at {} has control characters", path.join("."));
+            return Err(field("text", problem, "write plain text of one line"));
+        }
+        if self.purpose.trim().is_empty() || self.purpose.len() > 2000 {
+            return Err(field("purpose", "is empty or longer than 2000 bytes", "say what the result is for"));
+        }
+        if self.build.len() > 128 || !self.build.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(field("build", "is not a digest", "let `privity job submit` write it"));
+        }
+        if self.job.name.is_empty() || self.job.name.len() > 200 {
+            return Err(field("job.name", "is empty or longer than 200 bytes", "give it a short name"));
+        }
+        Ok(())
+    }
+
+    /// Whether the job stands for itself. It comes before anything else is done with it: whoever wrote it must not choose files that this machine reads, nor
+    /// have it compare the prices of protocols.
+    fn check_resolved(&self) -> Result<(), ManifestError> {
+        if self.job.protocol == "auto" {
+            return Err(unresolved("leaves its protocol open"));
+        }
+        if matches!(self.job.data.schema, SchemaSource::Path(_)) {
+            return Err(unresolved("names a file instead of a schema"));
+        }
+        if self.job.participants.iter().any(|p| p.certificate.is_some()) {
+            return Err(unresolved("names a file instead of a fingerprint"));
+        }
+        match &self.job.distillation {
+            Some(distillation) if !is_name(&distillation.questions) || distillation.digest.is_none() => {
+                Err(unresolved("names its questions by a path, or without their digest"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_times(&self, now: Time) -> Result<(), ManifestError> {
@@ -205,21 +286,40 @@ impl Manifest {
                 format!("name `{}` of `{}`", dataset.table.escape_debug(), dataset.organisation.escape_debug());
             return Err(field("datasets", problem, "name tables of participants"));
         }
-        let outputs = &self.job.outputs;
-        let everybody = job.names();
-        let learns = outputs.model.iter().chain(outputs.metrics.as_ref().unwrap_or(&everybody));
-        if let Some(name) = learns.filter(|name| !self.release.recipients.contains(name)).min() {
-            let problem = format!("leave out {name}, who learns an output of the job");
+        Ok(())
+    }
+
+    /// Who learns what, on how many rows it rests, and what it takes of the privacy budget.
+    fn check_release(&self, job: &Job) -> Result<(), ManifestError> {
+        let recipients = &self.release.recipients;
+        let (model, metrics) = (job.model_recipients(), job.metrics_recipients());
+        let published = self.job.distillation.is_some();
+        let learns = |i: usize| published || [model, metrics].into_iter().flatten().any(|to| to.contains(i));
+        let names = job.names();
+        let left_out = (0..names.len()).filter(|i| learns(*i)).find(|i| !recipients.contains(&names[*i]));
+        if let Some(i) = left_out {
+            let problem = format!("leave out {}, who learns an output of the job", names[i]);
             return Err(field("release.recipients", problem, "name everybody who learns the model or joint figures"));
         }
-        if let Some(name) = self.release.recipients.iter().find(|name| job.index(name).is_err()) {
+        if let Some(name) = recipients.iter().find(|name| job.index(name).is_err()) {
             let problem = format!("name `{}`, who takes no part", name.escape_debug());
             return Err(field("release.recipients", problem, "name participants only"));
         }
-        let rows: usize = participants.iter().map(|p| p.rows).sum();
-        if (rows as u64) < self.release.min_cohort {
-            let problem = format!("is {}, and the job has {rows} rows", self.release.min_cohort);
+        let mut seen = BTreeSet::new();
+        if !recipients.iter().all(|name| seen.insert(name)) {
+            return Err(field("release.recipients", "name somebody twice", "name everybody once"));
+        }
+        let (train, test) = job.rows().iter().fold((0, 0), |(train, test), r| (train + r.train, test + r.test));
+        // Joint figures rest on the held-out rows alone.
+        let rests_on = if metrics.is_some() { train.min(test) } else { train };
+        if (rests_on as u64) < self.release.min_cohort {
+            let problem = format!("is {}, and what is opened rests on {rests_on} rows", self.release.min_cohort);
             return Err(field("release.min_cohort", problem, "have more rows, or agree on fewer"));
+        }
+        let promised = job.voting().map_or(0.0, |voting| (1000.0 * voting.epsilon).ceil());
+        if (self.release.epsilon_milli as f64) < promised {
+            let problem = format!("is {}, and the job takes {promised}", self.release.epsilon_milli);
+            return Err(field("release.epsilon_milli", problem, "take what distillation.privacy says from the budget"));
         }
         Ok(())
     }
@@ -232,7 +332,7 @@ impl Manifest {
         vec![
             of("protocol", protocol.name().into()),
             of("adversary", protocol.adversary().into()),
-            of("threshold", job.threshold().to_string()),
+            of("threshold", job.corrupt().to_string()),
             of("modulus", modulus(protocol).into()),
             of("fraction bits", numbers.frac.to_string()),
             of("comparison width", numbers.width.to_string()),

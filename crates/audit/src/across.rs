@@ -5,7 +5,7 @@ use crate::jobs;
 use crate::verify::{Book, Finding, Known, shown, signer};
 use crate::witness::conflict;
 use crate::{Cosignature, Hash, Head};
-use privity_api::{Record, Statement, Time};
+use privity_api::{Statement, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found between logs.
@@ -61,7 +61,12 @@ impl<'a> Compare<'a> {
     /// The root of an organisation: as the auditor knows it, as its log says, or as another log saw it join.
     fn root(&self, organisation: &str, seen_by: &'a Book) -> Option<&'a str> {
         let own = || self.logs.get(organisation).map(|book| book.header.root.as_str());
-        self.known.roots.get(organisation).map(String::as_str).or_else(own).or_else(|| joined(seen_by, organisation))
+        self.known
+            .roots
+            .get(organisation)
+            .map(String::as_str)
+            .or_else(own)
+            .or_else(|| seen_by.joined.get(organisation).map(String::as_str))
     }
 
     /// A whole log can be made up under a key of one's own: only others can say whose key it is.
@@ -69,8 +74,9 @@ impl<'a> Compare<'a> {
         for (name, book) in &self.logs {
             let others = self.logs.values().filter(|other| other.name != book.name);
             let mut vouched = false;
-            let mut said: Vec<(String, &str)> =
-                others.filter_map(|other| Some((format!("the log of {}", other.name), joined(other, name)?))).collect();
+            let mut said: Vec<(String, &str)> = others
+                .filter_map(|other| Some((format!("the log of {}", other.name), other.joined.get(*name)?.as_str())))
+                .collect();
             said.extend(self.known.roots.get(*name).map(|root| ("the auditor".to_owned(), root.as_str())));
             for (who, root) in said {
                 vouched = true;
@@ -142,12 +148,7 @@ impl<'a> Compare<'a> {
             return Err(Finding::wrong("forked", &book.name, text).at(*at));
         }
         let Some(log) = self.logs.get(&**organisation).filter(|_| self.settled(*at)) else { return Ok(()) };
-        let record = Record::Cosigned {
-            organisation: book.header.organisation.clone(),
-            size: head.size,
-            root: head.root.to_string(),
-        };
-        match log.seen.iter().any(|seen| seen.record == record) {
+        match log.cosigned.contains_key(&(head.organisation.clone(), head.size, head.root.to_string())) {
             true => Ok(()),
             false => {
                 let text =
@@ -171,12 +172,7 @@ impl<'a> Compare<'a> {
                 self.found.push(Finding::wrong("signature", &book.name, text));
             }
         }
-        let mut recorded = BTreeSet::new();
-        for seen in &book.seen {
-            if let Record::Cosigned { organisation, size, root } = &seen.record {
-                recorded.insert((organisation.as_str(), *size, root.clone()));
-            }
-        }
+        let recorded = book.cosigned.keys().map(|(whose, size, root)| (whose.as_str(), *size, root.clone())).collect();
         for (organisation, size, _) in signed.symmetric_difference(&recorded) {
             let text = format!(
                 "its record of having cosigned {size} entries of {}, and the signed head, do not both exist",
@@ -193,10 +189,8 @@ impl<'a> Compare<'a> {
             for head in self.heads(book) {
                 claims.entry((&head.organisation, head.size, head.root.to_string())).or_insert((&book.name, head.at));
             }
-            for seen in &book.seen {
-                if let Record::Cosigned { organisation, size, root } = &seen.record {
-                    claims.entry((organisation, *size, root.clone())).or_insert((&book.name, seen.at));
-                }
+            for ((organisation, size, root), at) in &book.cosigned {
+                claims.entry((organisation, *size, root.clone())).or_insert((&book.name, *at));
             }
         }
         for ((organisation, size, root), (holder, at)) in claims {
@@ -272,12 +266,4 @@ impl<'a> Compare<'a> {
             self.found.push(Finding::wrong("forked", organisation, text));
         }
     }
-}
-
-/// The root with which an organisation last joined, as another saw it.
-fn joined<'a>(book: &'a Book, wanted: &str) -> Option<&'a str> {
-    book.seen.iter().rev().find_map(|seen| match &seen.record {
-        Record::Joined { organisation, root, .. } if organisation == wanted => Some(root.as_str()),
-        _ => None,
-    })
 }

@@ -62,7 +62,7 @@ mod tests {
             assert_eq!(utc(time), text);
             assert_eq!(parse(text), Some(time));
         }
-        for day in -700_000..2_900_000i64 {
+        for day in (-700_000..2_900_000i64).step_by(5) {
             let time = day * 86_400 + 3661;
             assert!(utc(time).ends_with(" s") || parse(&utc(time)) == Some(time), "{time}");
         }

@@ -211,6 +211,8 @@ impl Log {
             if let Some(newest) = inner.newest.as_ref().filter(|newest| newest.body.size == size) {
                 return Ok(newest.clone());
             }
+            // A clock that went back must not make later heads look older: that would be evidence against this log.
+            let at = at.max(inner.marks.last().map_or(at, |(_, last)| *last));
             let root = inner.tree.root(size).expect("of the whole tree");
             let head = Head { organisation: self.organisation.clone(), size, root, at };
             let signed = Statement::new(head, &*self.signer)?;
@@ -424,4 +426,157 @@ pub(crate) fn each<T: serde::Serialize + serde::de::DeserializeOwned>(
         let damaged = |problem| AuditError::Damaged { file: path.into(), line: number, problem };
         take(read(text(path, line, number)?).map_err(damaged)?, number).map_err(damaged)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::Sink;
+    use privity_net::identity::Identity;
+    use std::io::{Error, ErrorKind};
+
+    /// A disk with room for so many bytes, that may fail to sync.
+    struct Small {
+        file: File,
+        room: usize,
+        syncs: bool,
+    }
+
+    impl Sink for Small {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+            let fits = bytes.len().min(self.room);
+            std::io::Write::write_all(&mut self.file, &bytes[..fits])?;
+            self.room -= fits;
+            if fits == bytes.len() { Ok(()) } else { Err(Error::new(ErrorKind::StorageFull, "no space left")) }
+        }
+        fn sync(&mut self) -> std::io::Result<()> {
+            if self.syncs { Ok(()) } else { Err(Error::other("the disk is gone")) }
+        }
+    }
+
+    fn policy(digest: &str) -> Record {
+        Record::Policy { digest: digest.into(), by: "officer".into() }
+    }
+
+    fn open(dir: &Path, identity: &Arc<Identity>) -> Result<Log, AuditError> {
+        Log::open(dir, "bank-a", &identity.fingerprint(), identity.clone(), 1000)
+    }
+
+    #[test]
+    fn a_log_that_cannot_write_takes_nothing_until_it_is_opened_again() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        for (room, syncs) in [(0, true), (1, true), (60, true), (usize::MAX, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let log = open(dir.path(), &identity).unwrap();
+            log.append(1, &policy("one")).unwrap();
+            let head = log.head(2).unwrap();
+            let file = File::options().append(true).open(dir.path().join(ENTRIES)).unwrap();
+            log.redirect(Box::new(Small { file, room, syncs }));
+            let failed = log.append(3, &policy("two"));
+            assert!(matches!(failed, Err(AuditError::Io { .. })), "{failed:?}");
+            assert!(matches!(log.append(4, &policy("three")), Err(AuditError::Closed(_))));
+            assert!(matches!(log.head(5), Err(AuditError::Closed(_))));
+            assert_eq!(log.size(), 2, "what failed does not count");
+            assert!(log.closed().is_some());
+            drop(log);
+            let log = open(dir.path(), &identity).unwrap();
+            let entries = log.entries(0..log.size()).unwrap();
+            assert_eq!(entries[1].record, policy("one"));
+            let cut = |e: &Entry| matches!(&e.record, Record::Cut { file, bytes, .. } if file == ENTRIES && *bytes == room as u64);
+            assert_eq!(entries.iter().any(cut), room > 0 && syncs, "a cut is on record");
+            assert_eq!(entries.iter().any(|e| e.record == policy("two")), !syncs, "a whole line may stay");
+            assert!(crate::merkle::extends(
+                head.body.size,
+                head.body.root,
+                log.size(),
+                log.head(6).unwrap().body.root,
+                &log.consistency(head.body.size, log.size()).unwrap()
+            ));
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_refused_and_the_log_goes_on() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        let long = log.append(1, &policy(&"x".repeat(MAX_TEXT)));
+        assert!(matches!(long, Err(AuditError::TooLong { .. })));
+        assert_eq!(log.append(2, &policy("short")).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_log_has_one_writer_and_one_owner() {
+        let (identity, other) =
+            (Arc::new(Identity::generate("bank-a").unwrap()), Arc::new(Identity::generate("bank-a").unwrap()));
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        assert!(matches!(open(dir.path(), &identity), Err(AuditError::Locked(_))));
+        drop(log);
+        assert!(matches!(open(dir.path(), &other), Err(AuditError::Foreign { .. })));
+        open(dir.path(), &identity).unwrap();
+        fn shared<T: Send + Sync>() {}
+        shared::<Log>();
+        shared::<crate::Witness>();
+    }
+
+    /// Cut at every byte, as a crash between writing and syncing leaves it.
+    #[test]
+    fn a_crash_at_any_byte_loses_nothing_that_was_signed() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        log.append(1, &policy("one")).unwrap();
+        log.head(2).unwrap();
+        let signed = std::fs::metadata(dir.path().join(ENTRIES)).unwrap().len() as usize;
+        log.append(3, &policy("two")).unwrap();
+        drop(log);
+        let whole = std::fs::read(dir.path().join(ENTRIES)).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(dir.path().join(ENTRIES), &whole[..length]).unwrap();
+            let opened = open(dir.path(), &identity);
+            if length < signed {
+                assert!(matches!(opened, Err(AuditError::Truncated { signed: 2, .. })), "{length}: {opened:?}");
+                assert_eq!(std::fs::read(dir.path().join(ENTRIES)).unwrap(), &whole[..length], "nothing was touched");
+                continue;
+            }
+            let entries = opened.unwrap().entries(0..2 + u64::from(length > signed)).unwrap();
+            let cut = matches!(entries.get(2).map(|e| &e.record), Some(Record::Cut { bytes, .. }) if *bytes == (length - signed) as u64);
+            assert_eq!(cut, length > signed, "{length}");
+        }
+        // A disk that made the file longer, and wrote nothing there.
+        let zeros = [&whole[..signed], &[0; 40], b"\n"].concat();
+        std::fs::write(dir.path().join(ENTRIES), zeros).unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        assert!(matches!(log.entries(2..3).unwrap()[0].record, Record::Cut { bytes: 41, .. }));
+    }
+
+    #[test]
+    fn heads_cut_at_any_byte_are_of_no_consequence_and_altered_entries_are() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        let first = log.head(1).unwrap();
+        log.append(2, &policy("one")).unwrap();
+        log.head(3).unwrap();
+        drop(log);
+        let (heads, entries) = (dir.path().join(HEADS), dir.path().join(ENTRIES));
+        let (whole, kept) = (std::fs::read(&heads).unwrap(), std::fs::read(&entries).unwrap());
+        let line = write(&first).len() + 1;
+        for length in (line..whole.len()).step_by(7) {
+            std::fs::write(&heads, &whole[..length]).unwrap();
+            std::fs::write(&entries, &kept).unwrap();
+            let log = open(dir.path(), &identity).unwrap();
+            let cut = matches!(log.entries(2..log.size()).unwrap().first().map(|e| e.record.clone()), Some(Record::Cut { file, .. }) if file == HEADS);
+            assert_eq!(cut, length > line, "{length}");
+        }
+        std::fs::write(&heads, &whole).unwrap();
+        // Every byte of what is signed, the ends of lines included.
+        for at in 0..kept.len() {
+            let mut altered = kept.clone();
+            altered[at] ^= 1;
+            std::fs::write(&entries, &altered).unwrap();
+            assert!(open(dir.path(), &identity).is_err(), "{at}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::clock::utc;
 use crate::verify::{Book, Known, Report, Seen, check, load, shown};
 use privity_api::{Decision, Manifest, Record, Time};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Why a job cannot be traced.
@@ -102,17 +102,17 @@ pub(crate) fn of_books(books: Vec<Book>, known: &Known, which: &str) -> Result<T
 }
 
 fn find(books: &[Book], which: &str) -> Result<String, TraceError> {
-    let mut found: Vec<&str> = Vec::new();
+    let mut found: BTreeSet<&str> = BTreeSet::new();
     for seen in books.iter().flat_map(|book| &book.seen) {
         let Some(digest) = seen.record.manifest() else { continue };
         let by_id = matches!(&seen.record, Record::Submitted { id, .. } if id.starts_with(which));
-        if (digest.starts_with(which) || by_id) && !found.contains(&digest) {
-            found.push(digest);
+        if digest.starts_with(which) || by_id {
+            found.insert(digest);
         }
     }
-    match found[..] {
-        [digest] => Ok(digest.into()),
-        [] => Err(TraceError::Unknown(shown(which))),
+    match (found.len(), found.first()) {
+        (1, Some(digest)) => Ok((*digest).into()),
+        (0, _) => Err(TraceError::Unknown(shown(which))),
         _ => Err(TraceError::Ambiguous(shown(which))),
     }
 }
@@ -125,6 +125,7 @@ fn about(manifest: &Manifest) -> BTreeMap<String, String> {
         of("submitter", &manifest.submitter),
         of("purpose", &manifest.purpose),
         of("recipients", &manifest.release.recipients.join(", ")),
+        of("privacy budget, thousandths of epsilon", &manifest.release.epsilon_milli.to_string()),
     ])
 }
 

@@ -100,6 +100,10 @@ pub struct Book {
     pub(crate) header: Header,
     pub(crate) tree: Tree,
     pub(crate) seen: Vec<Seen>,
+    /// The root with which each organisation last joined.
+    pub(crate) joined: BTreeMap<String, String>,
+    /// Heads of others that it says it cosigned: whose, size, root.
+    pub(crate) cosigned: BTreeMap<(String, u64, String), Time>,
     pub(crate) hidden: u64,
     pub(crate) heads: Vec<Head>,
     pub(crate) cosignatures: Vec<Statement<Cosignature>>,
@@ -113,7 +117,11 @@ pub struct Book {
 
 /// Text of others, safe to print.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(200).flat_map(char::escape_debug).collect()
+    let safe = |c: char| match c {
+        '\'' | '"' => c.to_string(),
+        other => other.escape_debug().to_string(),
+    };
+    text.chars().take(200).map(safe).collect()
 }
 
 /// The signer of a statement, if the signature under it is that of the certificate in it.
@@ -152,6 +160,8 @@ impl Book {
             header: none,
             tree: Tree::default(),
             seen: Vec::new(),
+            joined: BTreeMap::new(),
+            cosigned: BTreeMap::new(),
             hidden: 0,
             heads: Vec::new(),
             cosignatures: Vec::new(),
@@ -214,6 +224,15 @@ impl Book {
                     let text =
                         format!("entry {} is at place {place}: entries were moved, taken out or put in", entry.index);
                     self.push(Finding::wrong("order", &self.name, text).at(entry.at));
+                }
+                match &entry.record {
+                    Record::Joined { organisation, root, .. } => {
+                        self.joined.insert(organisation.clone(), root.clone());
+                    }
+                    Record::Cosigned { organisation, size, root } => {
+                        self.cosigned.entry((organisation.clone(), *size, root.clone())).or_insert(entry.at);
+                    }
+                    _ => {}
                 }
                 self.seen.push(Seen { index: place, at: entry.at, record: entry.record });
             }

@@ -42,7 +42,7 @@ pub enum Adversary {
     AllButOneActive,
     /// So many of the parties are curious together as `--threshold` says, fewer than half: `shamir`, see `--parties`.
     Minority,
-    /// So many of `2 threshold + 1` parties deviate as they like: `shamir`, verified. Products without division only: W1 and W8.
+    /// So many of `2 threshold + 1` parties deviate as they like: `shamir-active`, see `--parties`.
     MinorityActive,
     /// Either of two parties is curious, and there is nobody else: `gmw`.
     OneOfTwo,
@@ -54,7 +54,8 @@ impl Adversary {
             Adversary::Passive => "rep3",
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
-            Adversary::Minority | Adversary::MinorityActive => "shamir",
+            Adversary::Minority => "shamir",
+            Adversary::MinorityActive => "shamir-active",
             Adversary::OneOfTwo => "gmw",
             Adversary::AllButOneActive => "additive-mac",
         }
@@ -85,7 +86,7 @@ pub struct Args {
     /// What the protocol withstands.
     #[arg(long, value_enum, default_value = "passive")]
     pub adversary: Adversary,
-    /// Parties of `all-but-one` and `all-but-one-active` (2 to 7, the dealer not counted) and `minority` (3 to 31).
+    /// Parties of `all-but-one` and `all-but-one-active` (2 to 7, the dealer not counted), `minority` and `minority-active` (3 to 31, the latter an odd number).
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=31))]
     pub parties: u8,
     /// Corrupt parties of `minority`; as many as can be if not given.

@@ -10,6 +10,7 @@ use privity_mpc::gmw::{Gmw, cost::GmwCosts};
 use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::{Route, Routing, Shamir, cost::ShamirCosts};
+use privity_mpc::shamir_active::{ShamirActive, cost::ShamirActiveCosts};
 use privity_mpc::{Config, Party, Radix, TruncMode};
 use privity_net::identity::Identity;
 use privity_net::sim::{self, SimConfig};
@@ -161,8 +162,8 @@ fn party(
             (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::MinorityActive => {
-            let mut p = Shamir::verified(party, config(args), args.corrupt())?.with_lanes(sessions)?;
-            (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
+            let mut p = ShamirActive::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            (measure(&mut p, ShamirActive::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::OneOfTwo => {
             let mut p = Gmw::new(party, config(args))?.with_lanes(sessions)?;
@@ -339,7 +340,7 @@ fn declared(args: &Args, work: Work, size: usize) -> Result<Price, BenchError> {
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::MinorityActive => {
-            let costs = ShamirCosts::verified(args.corrupt());
+            let costs = ShamirActiveCosts::new(args.corrupt(), config.mode);
             steady_price(Count::new(config, costs, speeds), work, size, args.lanes.into())
         }
         Adversary::OneOfTwo => steady_price(Count::new(config, GmwCosts, speeds), work, size, args.lanes.into()),

@@ -26,6 +26,22 @@ pub enum CliError {
         /// What is wrong with it, or with its use.
         problem: String,
     },
+    /// Rules on jobs.
+    #[error("{}: {problem}", .file.display())]
+    Policy {
+        /// Their file.
+        file: PathBuf,
+        /// What is wrong with them.
+        problem: privity_policy::PolicyError,
+    },
+    /// A manifest.
+    #[error("{}: {problem}", .file.display())]
+    Manifest {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problem: privity_api::ManifestError,
+    },
     /// Yao's protocol.
     #[error(transparent)]
     Yao(#[from] privity_yao::YaoError),
@@ -48,6 +64,17 @@ pub enum CliError {
         /// What is wrong with it.
         problem: privity_shamir::Error,
     },
+    /// Audit logs in which something is wrong.
+    #[error(
+        "{0} things are wrong with these audit logs or with what they say; nothing else may be taken from them before that is explained"
+    )]
+    Audit(usize),
+    /// An audit log that cannot be exported.
+    #[error(transparent)]
+    Log(#[from] privity_audit::AuditError),
+    /// A job that no log knows.
+    #[error(transparent)]
+    Trace(#[from] privity_audit::trace::TraceError),
     /// Choices that do not go together.
     #[error("{0}")]
     Choice(&'static str),
@@ -120,7 +147,11 @@ impl CliError {
             CliError::Node(_) => exit::NETWORK,
             CliError::Daemon(privity_node::NodeError::Config { .. }) => exit::CONFIG,
             CliError::Daemon(_) => exit::OUTPUT,
-            CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) => exit::CONFIG,
+            CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) | CliError::Trace(_) => exit::CONFIG,
+            CliError::Audit(_) => exit::CHEATING,
+            CliError::Log(privity_audit::AuditError::Io { .. }) => exit::OUTPUT,
+            CliError::Log(_) => exit::DATA,
+            CliError::Policy { .. } | CliError::Manifest { .. } => exit::CONFIG,
             CliError::Share(privity_shamir::Error::Io { .. } | privity_shamir::Error::Randomness) => exit::OUTPUT,
             CliError::Share(privity_shamir::Error::Parameters { .. } | privity_shamir::Error::Committee { .. }) => {
                 exit::CONFIG

@@ -1,6 +1,7 @@
 //! The `privity` command.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod checkpoint;
 mod children;
 mod circuit;
@@ -10,6 +11,7 @@ mod demo;
 mod error;
 mod key;
 mod organisation;
+mod policy;
 mod scenario;
 mod share;
 mod show;
@@ -49,9 +51,14 @@ enum Command {
     /// Apply a model that was opened to this party to local rows, in the clear. Where the rows are another party's, and neither they nor the
     /// model are to be shown to the other side: a job with a [score] section.
     Predict(commands::PredictArgs),
+    /// Look at rules on jobs.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Split a file or a key into shares, or put it together again.
     #[command(subcommand)]
     Share(share::Share),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Look at, run, measure and make Boolean circuits.
     #[command(subcommand)]
     Circuit(circuit::Command),
@@ -114,7 +121,9 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Checkpoint(args) => checkpoint::run(&args),
         Command::Keys(keys) => commands::keys(&keys),
         Command::Predict(args) => commands::predict(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Share(args) => share::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Circuit(args) => circuit::run(&args),
         Command::Init(args) => organisation::init(&args),
         Command::Node(args) => organisation::node(&args),

@@ -53,6 +53,8 @@ pub enum Adversary {
     AllButOneActive,
     /// Fewer than half of the parties, curious together: `shamir`. Of three that is one.
     Minority,
+    /// The same parties, deviating as they like: `shamir-active`. Of an odd number.
+    MinorityActive,
     /// Either of two parties, curious, and nobody else: `gmw`. Breast cancer only, by the first two hospitals.
     OneOfTwo,
 }
@@ -245,6 +247,7 @@ fn job(
             Adversary::Active => "rep4",
             Adversary::AllButOne => "additive",
             Adversary::Minority => "shamir",
+            Adversary::MinorityActive => "shamir-active",
             Adversary::OneOfTwo => "gmw",
             Adversary::AllButOneActive => "additive-mac",
         }

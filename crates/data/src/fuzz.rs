@@ -24,6 +24,11 @@ pub fn fuzz_csv(content: &[u8]) -> bool {
     fuzz_schema().is_ok_and(|schema| crate::csv::read_csv(content, "fuzz", &schema, &LIMITS).is_ok())
 }
 
+/// Reads the bytes as Parquet. Whether they were accepted.
+pub fn fuzz_parquet(content: &[u8]) -> bool {
+    fuzz_schema().is_ok_and(|schema| crate::parquet::read_parquet(content.to_vec(), "fuzz", &schema, &LIMITS).is_ok())
+}
+
 /// Reads the bytes as a contract. Whether they were accepted.
 pub fn fuzz_contract(content: &[u8]) -> bool {
     std::str::from_utf8(content).is_ok_and(|text| Schema::from_toml(text).is_ok())

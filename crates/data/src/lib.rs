@@ -11,6 +11,7 @@ pub mod fraud;
 pub mod fuzz;
 mod limits;
 pub mod metrics;
+pub mod parquet;
 pub mod quantise;
 mod random;
 pub mod schema;
@@ -32,6 +33,7 @@ pub fn load(path: &Path, schema: &Schema, limits: &Limits) -> Result<Table, Data
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
     match ending.to_ascii_lowercase().as_str() {
         "csv" => csv::load_csv(path, schema, limits),
+        "parquet" => parquet::load_parquet(path, schema, limits),
         _ => Err(DataError::UnknownFormat(path.to_path_buf())),
     }
 }

@@ -1,5 +1,6 @@
 //! The parsers under test.
 
+use privity_api::{Approval, Manifest, Statement};
 use privity_job::file::SchemaSource;
 use privity_job::{Job, JobFile};
 use std::path::Path;
@@ -24,6 +25,10 @@ pub const ALL: &[Target] = &[
     Target { name: "transfer", entry: privity_ot::fuzz },
     Target { name: "share", entry: privity_shamir::file::fuzz },
     Target { name: "key-share", entry: privity_shamir::vss::fuzz },
+    Target { name: "audit", entry: privity_audit::fuzz },
+    Target { name: "manifest", entry: manifest },
+    Target { name: "statement", entry: statement },
+    Target { name: "policy", entry: policy },
 ];
 
 fn csv(bytes: &[u8]) {
@@ -45,5 +50,31 @@ fn job(bytes: &[u8]) {
         && file.participants.iter().all(|p| p.certificate.is_none());
     if closed && let Ok(job) = Job::new(file, Path::new("")) {
         let _ = job.digest();
+    }
+}
+
+/// Within the time of the manifest's seed, so that what comes after its times is reached.
+fn manifest(bytes: &[u8]) {
+    let Ok(manifest) = Manifest::from_json(bytes) else { return };
+    let _ = manifest.digest();
+    if let Ok(job) = manifest.check(1_780_000_000) {
+        let _ = manifest.parameters(&job);
+    }
+}
+
+fn statement(bytes: &[u8]) {
+    if let Ok(approval) = serde_json::from_slice::<Statement<Approval>>(bytes) {
+        let _ = approval.verify("bank-a", &"1".repeat(64));
+    }
+    if let Ok(manifest) = serde_json::from_slice::<Statement<Manifest>>(bytes) {
+        let _ = manifest.verify("bank-a", &"1".repeat(64));
+    }
+}
+
+fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = privity_policy::Budget::from_toml(text);
+    if let Ok(policy) = privity_policy::Policy::parse(text) {
+        assert!(!policy.rules().is_empty());
     }
 }

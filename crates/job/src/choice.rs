@@ -70,6 +70,15 @@ pub const TABLE: &[Row] = &[
         colluding: |owners| owners.saturating_sub(1) / 2,
     },
     Row {
+        protocol: ProtocolName::ShamirActive,
+        takes: "an odd number of parties from three to thirty-one, one of which may be a helper without rows",
+        withstands: "fewer than half of them that deviate together as they like",
+        runs: |owners, rowless| (3..=31).contains(&(owners + rowless)) && (owners + rowless) % 2 == 1 && rowless <= 1,
+        adversary: Adversary::Active,
+        // With a helper, an even number of owners: no fewer than half of all but one may collude.
+        colluding: |owners| owners.saturating_sub(1) / 2,
+    },
+    Row {
         protocol: ProtocolName::Gmw,
         takes: "two owners and nobody else",
         withstands: "one that is curious",

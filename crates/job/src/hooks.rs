@@ -18,8 +18,9 @@ impl std::fmt::Debug for Audit {
 }
 
 impl Audit {
-    /// Notes each opening, on disk when it returns. If it fails the opening does not happen, and the other parties are told that it
-    /// failed, not why.
+    /// Notes each opening, on disk when it returns. If it fails this party stops before it takes part in the opening, and the other
+    /// parties are told that it failed, not why. An opening that does not need this party (most protocols can open to a recipient
+    /// without one of them) may still happen among the others.
     pub fn new(note: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Self {
         Audit(Arc::new(note))
     }
@@ -60,7 +61,11 @@ impl Hooks {
     pub(crate) fn account(&self, error: JobError) -> JobError {
         match self.host.cancel.reason() {
             Some(reason) if comes_of_ending(&error) => {
-                let epochs = if let JobError::Paused { epochs, .. } = error { Some(epochs) } else { None };
+                let epochs = match error {
+                    JobError::Paused { epochs, .. } => Some(epochs),
+                    JobError::Cancelled { epochs, .. } => epochs,
+                    _ => None,
+                };
                 JobError::Cancelled { reason: reason.into(), epochs }
             }
             _ => error,

@@ -116,9 +116,17 @@ impl Job {
     pub fn model_owner(&self) -> Option<usize> {
         self.file.participants.iter().position(|p| p.model)
     }
-    /// How many corrupt parties `shamir` withstands here.
+    /// How many corrupt parties `shamir` or `shamir-active` withstands here.
     pub fn threshold(&self) -> usize {
         threshold(&self.file)
+    }
+    /// How many parties may be corrupt together without harm, a dealer not counted: it alone, as [`ProtocolName::guarantee`] says.
+    pub fn corrupt(&self) -> usize {
+        match self.protocol {
+            ProtocolName::Rep3 | ProtocolName::Rep4 | ProtocolName::Gmw => 1,
+            ProtocolName::Additive | ProtocolName::AdditiveMac => self.owners() - 1,
+            ProtocolName::Shamir => self.threshold(),
+        }
     }
     /// What the parties compare before they start.
     pub fn digest(&self) -> [u8; 32] {
@@ -437,6 +445,14 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
         let remedy = format!("list {wanted}, each with its own [[participants]]");
         return Err(ConfigError::field("participants", problem, remedy));
     }
+    if protocol.odd() && participants.len().is_multiple_of(2) {
+        let problem = format!("lists {} parties and {name} needs an odd number of them", participants.len());
+        return Err(ConfigError::field(
+            "participants",
+            problem,
+            "add one, which may be a helper with rows = 0, or use shamir",
+        ));
+    }
     let rowless = protocol.rowless(participants.len());
     for (i, p) in participants.iter().enumerate() {
         let key = |field: &str| format!("participants[{i}].{field}");
@@ -600,7 +616,7 @@ fn config(file: &JobFile, protocol: ProtocolName) -> Config {
         Truncation::Fast => TruncMode::Fast,
         Truncation::Exact => TruncMode::Exact,
     };
-    let room = if protocol == ProtocolName::Shamir { Config::FIELD_ROOM } else { Config::RING_ROOM };
+    let room = if protocol.in_a_field() { Config::FIELD_ROOM } else { Config::RING_ROOM };
     let config = Config { fixed: Fixed { frac }, mode, width, radix: Radix::Four, room };
     let radix = match radix {
         RadixChoice::Two => Radix::Two,

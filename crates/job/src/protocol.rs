@@ -12,6 +12,7 @@ use privity_mpc::plain::Plain;
 use privity_mpc::rep3::{ArithmeticShare, Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::{Shamir, cost::ShamirCosts};
+use privity_mpc::shamir_active::{ShamirActive, cost::ShamirActiveCosts};
 use privity_mpc::{Config, Party};
 use privity_nn::{Keeper, Observer};
 use privity_ring::{M61, Tensor};
@@ -19,7 +20,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 6] = ["rep3", "rep4", "additive", "additive-mac", "gmw", "shamir"];
+pub const NAMES: [&str; 7] = ["rep3", "rep4", "additive", "additive-mac", "gmw", "shamir", "shamir-active"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum ProtocolName {
     Additive,
     /// Three to thirty-one parties, fewer than half of them curious together.
     Shamir,
+    /// An odd number of parties from three to thirty-one, fewer than half of them deviating as they like.
+    ShamirActive,
     /// Two parties and nobody else, either of them curious, none of them lying.
     Gmw,
     /// The same parties, all but one of them deviating as they like, and a dealer that follows the protocol and colludes with nobody.
@@ -49,6 +52,7 @@ impl ProtocolName {
             "rep4" => Ok(ProtocolName::Rep4),
             "additive" => Ok(ProtocolName::Additive),
             "shamir" => Ok(ProtocolName::Shamir),
+            "shamir-active" => Ok(ProtocolName::ShamirActive),
             "gmw" => Ok(ProtocolName::Gmw),
             "additive-mac" => Ok(ProtocolName::AdditiveMac),
             _ => {
@@ -64,6 +68,7 @@ impl ProtocolName {
             ProtocolName::Rep4 => "rep4",
             ProtocolName::Additive => "additive",
             ProtocolName::Shamir => "shamir",
+            ProtocolName::ShamirActive => "shamir-active",
             ProtocolName::Gmw => "gmw",
             ProtocolName::AdditiveMac => "additive-mac",
         }
@@ -74,7 +79,7 @@ impl ProtocolName {
             ProtocolName::Rep3 => 3..=3,
             ProtocolName::Rep4 => 4..=4,
             ProtocolName::Additive | ProtocolName::AdditiveMac => 3..=8,
-            ProtocolName::Shamir => 3..=31,
+            ProtocolName::Shamir | ProtocolName::ShamirActive => 3..=31,
             ProtocolName::Gmw => 2..=2,
         }
     }
@@ -82,9 +87,17 @@ impl ProtocolName {
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
             ProtocolName::Rep3 | ProtocolName::Gmw => None,
-            ProtocolName::Rep4 | ProtocolName::Shamir => Some((parties - 1, false)),
+            ProtocolName::Rep4 | ProtocolName::Shamir | ProtocolName::ShamirActive => Some((parties - 1, false)),
             ProtocolName::Additive | ProtocolName::AdditiveMac => Some((0, true)),
         }
+    }
+    /// Whether it takes an odd number of parties only.
+    pub fn odd(self) -> bool {
+        self == ProtocolName::ShamirActive
+    }
+    /// Whether its numbers are elements of a field, with less room than words.
+    pub fn in_a_field(self) -> bool {
+        matches!(self, ProtocolName::Shamir | ProtocolName::ShamirActive)
     }
     /// Whether the first participant deals and has no inputs.
     pub fn dealt(self) -> bool {
@@ -98,7 +111,7 @@ impl ProtocolName {
     pub fn adversary(self) -> &'static str {
         match self {
             ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw | ProtocolName::Shamir => "passive",
-            ProtocolName::Rep4 | ProtocolName::AdditiveMac => "active",
+            ProtocolName::Rep4 | ProtocolName::AdditiveMac | ProtocolName::ShamirActive => "active",
         }
     }
     /// What it protects against, in plain words.
@@ -121,6 +134,11 @@ impl ProtocolName {
             ProtocolName::Shamir => {
                 "shamir: inputs stay hidden from as many parties together as the threshold says, fewer than half of them, as long as \
                  they follow the protocol; one more could read everything, and one that deviates is not covered"
+            }
+            ProtocolName::ShamirActive => {
+                "shamir-active: inputs stay hidden from fewer than half of the parties together and every result that an honest party \
+                 gets is right, even if those deviate from the protocol as they like; they can keep results from others, also when they \
+                 get them themselves; one party more could read and falsify everything; a party that gives false rows is not covered"
             }
             ProtocolName::Gmw => {
                 "gmw: two parties and nobody else; inputs stay hidden from the other party as long as both follow the protocol; one that \
@@ -203,6 +221,9 @@ pub fn execute(
             let start = if survives(job) { Shamir::surviving } else { Shamir::new };
             run!(|party, config| start(party, config, job.threshold()), inputs.over::<M61>(), Shamir::lost)
         }
+        ProtocolName::ShamirActive => {
+            run!(|party, config| ShamirActive::new(party, config, job.threshold()), inputs.over::<M61>())
+        }
     }
 }
 
@@ -224,6 +245,7 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
             let costs = if survives(job) { ShamirCosts::surviving } else { ShamirCosts::new };
             count(job, costs(job.names().len(), job.threshold(), job.config().mode), speeds)
         }
+        ProtocolName::ShamirActive => count(job, ShamirActiveCosts::new(job.threshold(), job.config().mode), speeds),
         ProtocolName::Gmw => count(job, GmwCosts, speeds),
         ProtocolName::AdditiveMac => count(job, AdditiveMacCosts::new(job.owners(), job.config().radix), speeds),
     }
@@ -252,7 +274,7 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
         // The same for all fan-ins.
-        ProtocolName::Shamir => 0.0,
+        ProtocolName::Shamir | ProtocolName::ShamirActive => 0.0,
         ProtocolName::Gmw => seconds(&GmwCosts),
         ProtocolName::AdditiveMac => seconds(&AdditiveMacCosts::new(parties - 1, config.radix)),
     }

@@ -276,6 +276,7 @@ fn attempt(
     events: &mut dyn FnMut(Event),
     session_of: &mut Option<[u8; 32]>,
 ) -> Result<Report, JobError> {
+    options.hooks.check()?;
     let me = job.index(&options.party)?;
     let identity = Arc::new(identity(job, me, &options.identity)?);
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
@@ -330,6 +331,9 @@ fn attempt(
         None => compute(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
     };
     let done = match (done, reporter.stopped.take()) {
+        (Err(_), Some(JobError::Cancelled { reason, .. })) => {
+            return Err(JobError::Cancelled { reason, epochs: store.and_then(|store| store.safe) });
+        }
         (Err(_), Some(error)) => return Err(error),
         (done, _) => done.map_err(|e| stopped(store.as_mut(), e.named(&names)))?,
     };

@@ -297,11 +297,14 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
     assert_eq!(chosen(common::dealt(3), active), ("rep4", Some(3)), "the dealer becomes the helper");
     assert_eq!(chosen(common::alone(), ""), ("gmw", None));
     assert_eq!(chosen(common::dealt(2), active), ("additive-mac", Some(0)));
+    assert_eq!(chosen(common::JOB.into(), active), ("shamir-active", None));
     let both = "[protection]\nadversary = \"active\"\ncolluding = 2\n";
     assert_eq!(chosen(common::dealt(3), both), ("additive-mac", Some(0)));
-    let error = auto(common::JOB.into(), active).expect_err("three owners alone").to_string();
+    let many = "[protection]\nadversary = \"active\"\ncolluding = 2\n";
+    assert_eq!(chosen(common::polynomial(5), many), ("shamir-active", None));
+    let error = auto(common::alone(), active).expect_err("two owners alone").to_string();
     assert!(
-        error.contains("3 owners, 0 without rows, 1 of them may deviate")
+        error.contains("2 owners, 0 without rows, 1 of them may deviate")
             && error.contains("rep4 (four owners, or three and a helper"),
         "{error}"
     );
@@ -324,6 +327,19 @@ fn the_threshold_of_shamir_is_fewer_than_half() {
     // What parties compare before they start has it.
     let digest = |line: &str| common::parse(&with(line)).expect("a sound job").digest();
     assert_ne!(digest("threshold = 1"), digest("threshold = 2"));
+}
+
+#[test]
+fn parties_that_verify_each_other_are_an_odd_number() {
+    for owners in [3, 5, 7] {
+        let job = common::parse(&common::polynomial_active(owners)).expect("a sound job");
+        assert_eq!((job.protocol().name(), job.threshold()), ("shamir-active", owners / 2));
+    }
+    refused(common::polynomial_active(4), "needs an odd number");
+    let with =
+        |line: &str| common::polynomial_active(5).replacen("name = \"small\"", &format!("name = \"small\"\n{line}"), 1);
+    refused(with("threshold = 1"), "is a choice of shamir");
+    refused(with("on_loss = \"survive\""), "none can be spared");
 }
 
 #[test]

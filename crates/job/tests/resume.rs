@@ -12,7 +12,7 @@ use privity_net::sim::{self, SimConfig, SimLink};
 use privity_net::{AbortCause, Incoming, Link, NetError, PeerStats, Tag};
 use privity_nn::{Keeper, Kept, TrainError};
 use privity_prim::Context;
-use privity_ring::{M61, Tensor};
+use privity_ring::{M61, Ring, Tensor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -214,6 +214,33 @@ fn four_parties_killed_anywhere_end_with_the_same_model() {
 #[test]
 fn parties_under_shamir_killed_anywhere_end_with_the_same_model() {
     killed_anywhere(&common::polynomial(3), 6);
+}
+
+#[test]
+fn parties_that_verify_each_other_killed_anywhere_end_with_the_same_model() {
+    killed_anywhere(&common::polynomial_active(3).replace("{ mlp = { hidden = [5] } }", "\"logistic\""), 4);
+}
+
+/// Shares of the others fix what a party's must be: one that goes on with another is noticed.
+#[test]
+fn a_share_of_a_polynomial_that_was_altered_on_disk_is_noticed_before_anything_is_opened() {
+    let text = common::polynomial_active(3).replace("{ mlp = { hidden = [5] } }", "\"logistic\"");
+    let job = common::parse(&text.replace("epochs = 2", "epochs = 3")).expect("a job");
+    let mut disks = vec![Disk::default(); 3];
+    assert!(attempt(&job, &mut disks, None).iter().all(|(result, _)| result.is_ok()));
+    let epochs = newest_common(&disks).expect("an epoch before the last is kept");
+    for party in 0..3 {
+        let mut altered = disks.clone();
+        altered.iter_mut().for_each(|disk| disk.restore = Some(epochs));
+        let kept = <Tensor<M61> as Shelved>::shelf(&mut altered[party]);
+        let kept = kept.iter_mut().find(|kept| kept.epochs == epochs).expect("it is common");
+        let value = &mut kept.shares[0].data_mut()[3];
+        *value = value.add(M61::from_u64(1 << 20));
+        for (i, (result, _)) in attempt(&job, &mut altered, None).into_iter().enumerate() {
+            let error = result.map(drop).expect_err("altered");
+            assert!(matches!(error, JobError::Cheating(_)), "party {i}, altered at {party}: {error}");
+        }
+    }
 }
 
 #[test]

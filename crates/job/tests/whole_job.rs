@@ -65,6 +65,30 @@ fn under_shamir_bytes_and_rounds_are_as_planned_and_the_model_is_the_twins() {
     }
 }
 
+#[test]
+fn under_shamir_active_bytes_and_rounds_are_as_planned_and_the_model_is_the_twins() {
+    let in_lanes = common::polynomial_active(3).replacen("[training]", "[training]\nlanes = 2", 1);
+    for (text, mode) in [
+        (common::polynomial_active(3), "exact"),
+        (common::polynomial_active(3), "fast"),
+        (common::polynomial_active(5), "exact"),
+        (in_lanes, "exact"),
+    ] {
+        let job = common::parse(&text.replacen("\"fast\"", &format!("\"{mode}\""), 1)).expect("a sound job");
+        let plan = plan::plan(&job).expect("a plan");
+        let done = finished(&job);
+        for (party, done) in plan.parties.iter().zip(&done) {
+            assert_eq!(done.measured.bytes_sent, party.bytes_sent, "bytes of {}", party.name);
+            assert_eq!(done.measured.rounds, party.rounds, "rounds of {}", party.name);
+        }
+        if mode == "exact" {
+            let twin = protocol::twin(&job, Inputs::all(encoded(&job)), &mut ()).expect("the twin runs");
+            assert!(done.iter().all(|done| done.outcome.classification == twin.classification));
+            assert_eq!(done[1].outcome.model, twin.model);
+        }
+    }
+}
+
 /// In exact mode lanes change no bit of what a job gives; in either, each party sends what the plan says.
 #[test]
 fn a_job_in_lanes_gives_what_it_gives_in_one() {

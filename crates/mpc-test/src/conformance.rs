@@ -2,6 +2,8 @@
 
 use crate::{Shared, World};
 use privity_mpc::additive_mac::cost::AdditiveMacCosts;
+use privity_mpc::beaver::cost::BeaverCosts;
+use privity_mpc::beaver::{Beaver, Number};
 use privity_mpc::cost::Costs;
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
@@ -10,8 +12,10 @@ use privity_mpc::rep3::{Rep3, cost::Rep3Costs};
 use privity_mpc::rep4::{Rep4, cost::Rep4Costs};
 use privity_mpc::shamir::cost::ShamirCosts;
 use privity_mpc::shamir::{Route, Routing};
+use privity_mpc::shamir_active::cost::ShamirActiveCosts;
 use privity_mpc::{Config, Protocol, Radix, Recipients, Result, TruncMode};
-use privity_ring::{Ring, Shape, Tensor};
+use privity_ring::{M61, Ring, Shape, Tensor};
+use std::ops::RangeInclusive;
 
 /// A program over inputs of the three data owners.
 pub trait Program: Sync {
@@ -75,6 +79,10 @@ const SHAMIR: [(usize, usize); 6] = [(3, 1), (4, 1), (5, 2), (7, 3), (5, 1), (7,
 /// The same with kings, however few elements.
 const KINGS: [(usize, usize, Route); 2] = [(5, 2, Route::KingOfSets), (6, 2, Route::King)];
 
+/// Corrupt parties that `shamir-active` is tried with, and up to how many input elements: a comparison has a few hundred elements at every party, and
+/// each of them is verified.
+const SHAMIR_ACTIVE: [(usize, usize); 3] = [(1, 1 << 16), (2, 1 << 11), (3, 1 << 10)];
+
 /// Elements of all inputs up to which `gmw` is tried: it sends kilobytes for each product, so what is larger would take minutes. From
 /// 6000 products on it already works in several exchanges.
 const TRANSFERRED: usize = 250_000;
@@ -88,9 +96,7 @@ const ADDITIVE_MAC: [(usize, usize); 3] = [(2, 1 << 16), (3, 1 << 12), (4, 1 << 
 /// # Panics
 /// If any of it does not hold.
 pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) {
-    let mut twin = Plain::new(config, 3);
-    let inputs = share(&mut twin, program, values, [0, 1, 2], true).expect("the twin takes any input");
-    let want = program.run(&mut twin, inputs).expect("the program runs in the clear");
+    let want = twin(program, config, values);
     let case = Case { program, config, values, want: &want };
     case.holds(World::<Rep3>::new(config), Rep3Costs::new(config.radix), [0, 1, 2]);
     for others in ADDITIVE {
@@ -108,17 +114,53 @@ pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>
             case.holds(World::shamir(config, n, t).by(route), costs, [0, n / 2, n - 1]);
         }
     }
+    let elements: usize = values.iter().map(Tensor::len).sum();
+    if program.polynomial() {
+        for (t, _) in SHAMIR_ACTIVE.into_iter().filter(|(_, most)| elements <= *most) {
+            let world = World::shamir_active(config, t);
+            case.holds(world, ShamirActiveCosts::new(t, config.mode), [0, t, 2 * t]);
+        }
+    }
     if program.active() {
         case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
-        let elements: usize = values.iter().map(Tensor::len).sum();
         for (others, _) in ADDITIVE_MAC.into_iter().filter(|(_, most)| elements <= *most) {
             let costs = AdditiveMacCosts::new(others, config.radix);
             case.holds(World::additive_mac(config, others), costs, [1, 2, 1 + 2 % others]);
         }
     }
+    // Its trees have a fan-in of two whatever is configured.
+    if program.transferred() && config.radix == Radix::Two {
+        case.by_triples::<u64>();
+        if program.polynomial() {
+            case.by_triples::<M61>();
+        }
+    }
     if program.transferred() && program.shapes().iter().map(Shape::len).sum::<usize>() <= TRANSFERRED {
         case.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);
     }
+}
+
+/// Numbers of parties that `beaver` is tried with and dealt for, and up to how many input elements.
+const DEALT: [(usize, usize); 3] = [(2, 1 << 16), (3, 1 << 14), (5, 1 << 11)];
+/// The same with transfers between them, which send tens of kilobytes for each comparison and take long to set up.
+const TRANSFERRING: [(usize, RangeInclusive<usize>); 2] = [(2, 0..=1 << 12), (3, 65..=1 << 10)];
+
+/// Runs a program under `beaver` with transfers between so many parties, over both rings; see [`conforms_in`].
+///
+/// # Panics
+/// If it does not conform.
+pub fn conforms_at(program: &impl Program, config: Config, values: &[Tensor<u64>; 3], parties: usize) {
+    let want = twin(program, config, values);
+    let case = Case { program, config, values, want: &want };
+    case.transferred::<u64>(parties);
+    case.transferred::<M61>(parties);
+}
+
+/// What the program opens in the clear.
+fn twin(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) -> Vec<Tensor<u64>> {
+    let mut twin = Plain::new(config, 3);
+    let inputs = share(&mut twin, program, values, [0, 1, 2], true).expect("the twin takes any input");
+    program.run(&mut twin, inputs).expect("the program runs in the clear")
 }
 
 struct Case<'a, G> {
@@ -129,6 +171,21 @@ struct Case<'a, G> {
 }
 
 impl<G: Program> Case<'_, G> {
+    /// Runs it under `beaver` over numbers of `R`, with a dealer and with transfers.
+    fn by_triples<R: Number>(&self) {
+        let (config, elements) = (self.config, self.values.iter().map(Tensor::len).sum::<usize>());
+        for (n, _) in DEALT.into_iter().filter(|(_, most)| elements <= *most) {
+            let world = World::<Beaver<R>>::beaver_dealt(config, n);
+            self.holds(world, BeaverCosts::<R>::dealt(n, config.mode), [1, 2, 1 + 2 % n]);
+        }
+        for (n, _) in TRANSFERRING.into_iter().filter(|(_, sizes)| sizes.contains(&elements)) {
+            self.transferred::<R>(n);
+        }
+    }
+    fn transferred<R: Number>(&self, n: usize) {
+        let costs = BeaverCosts::<R>::transferred(n, self.config.mode);
+        self.holds(World::<Beaver<R>>::beaver(self.config, n), costs, [0, 1, 2 % n]);
+    }
     /// Runs it; `owners` are the parties that have the inputs.
     fn holds<S: Shared>(&self, world: World<S>, costs: impl Costs, owners: [usize; 3]) {
         let Case { program, config, values, want } = *self;

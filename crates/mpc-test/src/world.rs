@@ -1,10 +1,12 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
 use privity_mpc::additive_mac::AdditiveMac;
+use privity_mpc::beaver::{Beaver, Number};
 use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
 use privity_mpc::rep4::Rep4;
 use privity_mpc::shamir::{Route, Routing, Shamir};
+use privity_mpc::shamir_active::ShamirActive;
 use privity_mpc::{Config, Party, Protocol, Result};
 use privity_net::sim::{self, Frame, SimConfig, SimLink, Tamper};
 use privity_prim::Context;
@@ -46,6 +48,20 @@ impl Shared for Shamir {
     fn by(self, route: Route) -> Result<Self> {
         let keyed = if route == Route::KingOfSets { self.with_set_keys()? } else { self };
         keyed.routed(Routing { always: Some(route), ..Routing::default() })
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
+impl Shared for ShamirActive {
+    const PARTIES: usize = 3;
+    fn start(sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
+        Self::start_at(sessions, config, dealt, 1)
+    }
+    fn start_at(mut sessions: Vec<Party>, config: Config, _: bool, threshold: usize) -> Result<Self> {
+        let first = sessions.remove(0);
+        ShamirActive::new(first, config, threshold)?.with_lanes(sessions)
     }
     fn session(&mut self) -> &mut Party {
         self.party()
@@ -97,6 +113,18 @@ impl Shared for AdditiveMac {
     }
 }
 
+impl<R: Number> Shared for Beaver<R> {
+    const PARTIES: usize = 2;
+    fn start(mut sessions: Vec<Party>, config: Config, dealt: bool) -> Result<Self> {
+        let first = sessions.remove(0);
+        let p = if dealt { Beaver::dealt(first, config) } else { Beaver::transferred(first, config) };
+        p?.with_lanes(sessions)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
 /// The parties of a protocol in one process.
 pub struct World<P> {
     config: Config,
@@ -140,10 +168,28 @@ impl World<Shamir> {
     }
 }
 
+impl World<ShamirActive> {
+    /// `2 threshold + 1` parties.
+    pub fn shamir_active(config: Config, threshold: usize) -> Self {
+        World { parties: 2 * threshold + 1, threshold, ..World::new(config) }
+    }
+}
+
 impl World<AdditiveMac> {
     /// A dealer, party 0, and so many others.
     pub fn additive_mac(config: Config, others: usize) -> Self {
         World { parties: others + 1, ..World::new(config) }
+    }
+}
+
+impl<R: Number> World<Beaver<R>> {
+    /// A dealer, party 0, and so many others.
+    pub fn beaver_dealt(config: Config, others: usize) -> Self {
+        World { parties: others + 1, dealt: true, ..World::new(config) }
+    }
+    /// So many parties and nobody else.
+    pub fn beaver(config: Config, parties: usize) -> Self {
+        World { parties, ..World::new(config) }
     }
 }
 

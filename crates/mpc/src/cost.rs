@@ -231,6 +231,8 @@ pub trait Costs {
     }
     /// What is sent before the first operation, in each lane.
     fn set_up(&self, _: &mut Clock) {}
+    /// What follows is done in this lane: for what is owed lane by lane.
+    fn in_lane(&self, _: usize) {}
     /// An input of `len` elements.
     fn input(&self, clock: &mut Clock, owner: usize, len: usize);
     /// Products in one call. With `exact`, rounding included.
@@ -245,6 +247,8 @@ pub trait Costs {
     fn signs(&self, clock: &mut Clock, lens: &[usize], width: u32, lifts: &[(usize, u32)]);
     /// Bits of `len` values.
     fn a2b(&self, clock: &mut Clock, len: usize, width: u32);
+    /// What the operands of an AND, an injection or an arming need first where XOR is not local: elements, and of how many terms each is the XOR.
+    fn xors(&self, _: &mut Clock, _: &[(usize, usize)]) {}
     /// ANDs of `(len, width)`.
     fn and(&self, clock: &mut Clock, jobs: &[(usize, usize)]);
     /// Arming of sharings of these lengths, none of which is armed.

@@ -1,10 +1,12 @@
 //! Shares and protocols. A program is written once, generic in [`Protocol`]; [`plain`] gives it its meaning, [`count`]
-//! its price, [`rep3`], [`rep4`], [`additive_mac`], [`gmw`] and [`shamir`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
+//! its price, [`rep3`], [`rep4`], [`additive_mac`], [`gmw`], [`beaver`], [`shamir`] and [`shamir_active`] its privacy. Everything above sees opaque shares; the only way out is [`Protocol::open`].
 
 #![forbid(unsafe_code)]
 
 pub mod additive_mac;
+pub mod beaver;
 mod buffer;
+mod correlations;
 pub mod cost;
 pub mod count;
 pub mod error;
@@ -20,6 +22,7 @@ pub mod protocol;
 pub mod rep3;
 pub mod rep4;
 pub mod shamir;
+pub mod shamir_active;
 pub mod share;
 
 pub use error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Every operation under every protocol and configuration, against the twin and the price list.
 
 use privity_mpc::additive_mac::AdditiveMac;
+use privity_mpc::beaver::Beaver;
 use privity_mpc::cost::{Clock, Costs};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::Gmw;
@@ -15,7 +16,7 @@ use privity_mpc::{
     BitShare, By, Config, Error, Inject, Origin, Product, Protocol, Radix, Raw, Recipients, Result, Share, TruncMode,
 };
 use privity_mpc_test::World;
-use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_in};
+use privity_mpc_test::conformance::{Noise, Program, conforms, conforms_at, conforms_in};
 use privity_ring::{M61, Ring, Shape, Tensor};
 
 struct Products(usize, usize, usize);
@@ -580,4 +581,89 @@ fn thirty_one_parties_multiply_and_compare() {
         opened.data().iter().map(|v| v.to_u64()).collect::<Vec<_>>()
     });
     assert!(ends.iter().all(|opened| *opened == [0, 0, 9]), "{ends:?}");
+}
+
+/// As many parties as jobs take, with transfers between every two.
+#[test]
+fn four_and_five_parties_transfer_what_they_multiply_compare_and_divide() {
+    let mut noise = Noise(52);
+    for (mode, parties) in [(TruncMode::Fast, 4), (TruncMode::Exact, 5)] {
+        let config = Config { mode, ..Config::default() };
+        let program = Products(3, 5, 7);
+        conforms_at(&program, config, &program.shapes().map(|s| noise.edges(&s, 26)), parties);
+        let program = Comparisons(65, 32);
+        conforms_at(&program, config, &program.shapes().map(|s| noise.edges(&s, 32)), parties);
+    }
+}
+
+/// As many parties as there can be, with a dealer and with transfers between every two.
+#[test]
+fn seven_parties_multiply_compare_and_divide_by_triples() {
+    let config = Config { mode: TruncMode::Exact, ..Config::default() };
+    let values = Tensor::new(Shape::vector(3), vec![5u64, 70_000, 3u64.wrapping_neg()]);
+    for world in [World::<Beaver<u64>>::beaver(config, 7), World::beaver_dealt(config, 7)] {
+        let last = world.parties() - 1;
+        let ends = world.run(|p| {
+            let x = p.input(last, values.shape(), (p.me() == last).then_some(&values)).expect("shared");
+            let product = p.products(&[Product::mul(&x, &x, 3)]).expect("a product").remove(0);
+            let signs = p.signs(&[&x], 32, Vec::new()).expect("signs").0;
+            let both = p.select(&signs[0], &product).expect("selected");
+            let all = [product.low_bits(), &both].map(|z| p.open(z, Recipients::ALL).expect("opens").expect("to all"));
+            all.map(Tensor::into_data)
+        });
+        // 25, 4 900 000 000 and 9 in eighths, half up.
+        assert!(ends.iter().all(|all| *all == [vec![3, 612_500_000, 1], vec![0, 0, 1]]), "{ends:?}");
+    }
+}
+
+#[test]
+fn what_beaver_opens_reaches_its_recipients_and_nobody_else() {
+    let value = Tensor::fill(&Shape::vector(5), 77u64);
+    for dealt in [false, true] {
+        for recipients in [vec![0], vec![1], vec![2], vec![3], vec![1, 3], vec![0, 1, 2, 3], vec![]] {
+            let config = Config::default();
+            let world = if dealt { World::<Beaver<u64>>::beaver_dealt(config, 3) } else { World::beaver(config, 4) };
+            let opened = world.run(|p| {
+                let x = p.input(1, value.shape(), (p.me() == 1).then_some(&value)).expect("shared");
+                p.open(&x, Recipients::of(&recipients)).expect("opens")
+            });
+            for (me, opened) in opened.into_iter().enumerate() {
+                assert_eq!(opened, recipients.contains(&me).then(|| value.clone()), "party {me} of {recipients:?}");
+            }
+        }
+    }
+}
+
+/// What it cannot do it says, and does nothing.
+#[test]
+fn beaver_refuses_series_other_protocols_shares_and_inputs_of_the_dealer() {
+    let refused = World::<Beaver<M61>>::beaver_dealt(Config::default(), 2).run(|p| {
+        let shape = Shape::vector(1);
+        let x = p.public(&Tensor::zeros(&shape));
+        let given = (p.me() == 0).then(|| Tensor::zeros(&shape));
+        let parameter = |refused: Result<()>| matches!(refused, Err(Error::Parameter { .. }));
+        parameter(p.harmonics(&x, &Series::new(20, 16, &[0.5])).map(drop))
+            && parameter(p.refresh(&[&x], Origin::Joined).map(drop))
+            && parameter(p.refresh(&[&x], Origin::Without(1)).map(drop))
+            && matches!(p.input(0, &shape, given.as_ref()), Err(Error::Input { .. }))
+            && p.party().bytes_sent().iter().all(|sent| *sent == 0)
+    });
+    assert_eq!(refused, [true; 3]);
+}
+
+/// Whatever the operation, only the last party is sent anything by the dealer, and nobody sends the dealer anything but what is opened to it.
+#[test]
+fn a_dealer_corrects_one_party_and_is_told_nothing() {
+    let values = Noise(51).tensor(&Shape::vector(100), 20);
+    let sent = World::<Beaver<u64>>::beaver_dealt(Config { mode: TruncMode::Exact, ..Config::default() }, 4).run(|p| {
+        let x = p.input(1, values.shape(), (p.me() == 1).then_some(&values)).expect("shared");
+        let z = p.products_lifted(&[Product::mul(&x, &x, 16)]).expect("a product").remove(0);
+        let bits = p.a2b(&z, 20).expect("bits");
+        let bit = p.and(&[(&bits.plane(0), &bits.plane(1))]).expect("and").remove(0);
+        let z = p.select(&bit, &Raw::exact(z)).expect("selected");
+        p.open(&z, Recipients::of(&[1, 2, 3, 4])).expect("opens");
+        p.party().bytes_sent().to_vec()
+    });
+    assert!(sent[0][4] > 0 && sent[0][..4].iter().all(|bytes| *bytes == 0), "{:?}", sent[0]);
+    assert!(sent[1..].iter().all(|bytes| bytes[0] == 0), "{sent:?}");
 }

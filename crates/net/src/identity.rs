@@ -1,5 +1,6 @@
 //! Who a party is: a certificate and its key. Others pin a fingerprint: that of a self-signed certificate, or that of the root of
-//! an organisation, which issues short-lived certificates to its nodes.
+//! an organisation, which issues short-lived certificates to its nodes. The key is held here or, behind rustls's
+//! [`SigningKey`], in a token that signs and never shows it.
 
 mod chain;
 mod issue;
@@ -11,25 +12,33 @@ pub use issue::{certify, issue, root};
 use privity_prim::{Secret, fresh_secret};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Name of the storage secret in the directory of an issued identity.
+/// Name of the storage secret in the directory of an identity that has one.
 const STORAGE: &str = "storage.key";
+const CERTIFICATE: &str = "certificate.pem";
+const KEY: &str = "key.pem";
 
-/// A certificate and its private key; if a root issued it, also the root's certificate and a secret that stays when the key is
-/// replaced. `Debug` shows the fingerprint only.
+/// A certificate and its private key; if a root issued it, also the root's certificate; and if a root issued it or its key is
+/// elsewhere, a secret that stays when the key is replaced. `Debug` shows the fingerprint only.
 pub struct Identity {
     certificate: CertificateDer<'static>,
-    issued: Option<Issued>,
-    key: PrivateKeyDer<'static>,
+    root: Option<CertificateDer<'static>>,
+    storage: Option<Secret>,
+    key: Key,
     certificate_pem: String,
-    key_pem: String,
 }
 
-struct Issued {
-    root: CertificateDer<'static>,
-    storage: Secret,
+enum Key {
+    Held {
+        der: PrivateKeyDer<'static>,
+        pem: String,
+    },
+    /// In a token: what signs with it.
+    Elsewhere(Arc<dyn SigningKey>),
 }
 
 impl std::fmt::Debug for Identity {
@@ -59,24 +68,38 @@ impl Identity {
     /// # Errors
     /// Not PEM, or another number of certificates.
     pub fn from_pem(certificate_pem: String, key_pem: String) -> Result<Identity, NetError> {
+        let der = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+            .map_err(|_| refused("reading a private key", "not a PEM private key"))?;
+        Self::new(certificate_pem, Key::Held { der, pem: key_pem })
+    }
+
+    /// An identity whose private key stays where it is, as in a hardware token: `key` signs with it. It has a fresh storage secret.
+    ///
+    /// # Errors
+    /// Not PEM, or another number of certificates; `key` does not tell its public key, or it is not that of the certificate.
+    pub fn from_signer(certificate_pem: String, key: Arc<dyn SigningKey>) -> Result<Identity, NetError> {
+        let identity = Self::new(certificate_pem, Key::Elsewhere(key))?;
+        identity.certified()?.keys_match().map_err(|e| refused("joining a certificate and a key", e))?;
+        Ok(identity)
+    }
+
+    fn new(certificate_pem: String, key: Key) -> Result<Identity, NetError> {
         const DOING: &str = "reading a certificate";
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate_pem.as_bytes()).collect();
         let mut chain = chain.map_err(|e| refused(DOING, e))?.into_iter();
         let (Some(certificate), root, None) = (chain.next(), chain.next(), chain.next()) else {
             return Err(refused(DOING, "it holds neither one certificate nor one and its root's"));
         };
-        let issued = |root| fresh_secret().map(|storage| Issued { root, storage });
-        let issued = root.map(issued).transpose().map_err(|e| refused("drawing randomness", e))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-            .map_err(|_| refused("reading a private key", "not a PEM private key"))?;
-        Ok(Identity { certificate, issued, key, certificate_pem, key_pem })
+        let draws = root.is_some() || matches!(key, Key::Elsewhere(_));
+        let storage = draws.then(fresh_secret).transpose().map_err(|e| refused("drawing randomness", e))?;
+        Ok(Identity { certificate, root, storage, key, certificate_pem })
     }
 
     /// Takes the storage secret of the identity that this one replaces: what was kept under that one stays readable. Nothing
-    /// changes if either is self-signed.
+    /// changes if either has none.
     pub fn succeed(&mut self, before: &Identity) {
-        if let (Some(own), Some(before)) = (&mut self.issued, &before.issued) {
-            own.storage = before.storage.clone();
+        if let (Some(own), Some(before)) = (&mut self.storage, &before.storage) {
+            *own = before.clone();
         }
     }
 
@@ -85,22 +108,35 @@ impl Identity {
     /// # Errors
     /// One of them is missing or malformed.
     pub fn load(dir: &Path) -> Result<Identity, NetError> {
-        let read = |name: &str| {
-            let path = dir.join(name);
-            std::fs::read_to_string(&path)
-                .map_err(|e| refused("reading an identity", format!("{}: {e}", path.display())))
-        };
-        let mut identity = Self::from_pem(read("certificate.pem")?, read("key.pem")?)?;
-        if let Some(issued) = &mut identity.issued {
-            let secret = blake3::Hash::from_hex(read(STORAGE)?.trim());
-            let secret = secret.map_err(|_| refused("reading a storage secret", "not 32 bytes in hexadecimal"))?;
-            issued.storage = Secret::new(secret.into());
-        }
-        Ok(identity)
+        Self::from_pem(read(dir, CERTIFICATE)?, read(dir, KEY)?)?.stored(dir)
     }
 
-    /// Writes `certificate.pem` and `key.pem` (readable by the owner only) into a directory, which is made if missing; of an issued
-    /// identity also `storage.key`, likewise.
+    /// Reads `certificate.pem` and `storage.key` from a directory. `find` finds the key by its public half, DER of a
+    /// SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// One of them is missing or malformed, or `find` fails.
+    pub fn load_signer<E: From<NetError>>(
+        dir: &Path,
+        find: impl FnOnce(&[u8]) -> Result<Arc<dyn SigningKey>, E>,
+    ) -> Result<Identity, E> {
+        let certificate = read(dir, CERTIFICATE)?;
+        let key = find(&public_key(&certificate)?)?;
+        Ok(Self::from_signer(certificate, key)?.stored(dir)?)
+    }
+
+    fn stored(mut self, dir: &Path) -> Result<Identity, NetError> {
+        if let Some(storage) = &mut self.storage {
+            let secret = blake3::Hash::from_hex(read(dir, STORAGE)?.trim());
+            let secret = secret.map_err(|_| refused("reading a storage secret", "not 32 bytes in hexadecimal"))?;
+            *storage = Secret::new(secret.into());
+        }
+        Ok(self)
+    }
+
+    /// Writes `certificate.pem` and `key.pem` (readable by the owner only) into a directory, which is made if missing; of an
+    /// identity with a storage secret also `storage.key`, likewise. A key that is elsewhere leaves no `key.pem`: one that was
+    /// there, of the identity before, is removed.
     ///
     /// # Errors
     /// The system refuses; or the directory holds another storage secret, under which things may be kept: see
@@ -108,11 +144,16 @@ impl Identity {
     pub fn save(&self, dir: &Path) -> Result<(), NetError> {
         let failed = |e: std::io::Error| refused("writing an identity", format!("{}: {e}", dir.display()));
         std::fs::create_dir_all(dir).map_err(failed)?;
-        if let Some(issued) = &self.issued {
-            save_storage(dir, &issued.storage)?;
+        if let Some(storage) = &self.storage {
+            save_storage(dir, storage)?;
         }
-        std::fs::write(dir.join("certificate.pem"), &self.certificate_pem).map_err(failed)?;
-        private(&dir.join("key.pem"), false, self.key_pem.as_bytes()).map_err(failed)
+        std::fs::write(dir.join(CERTIFICATE), &self.certificate_pem).map_err(failed)?;
+        let path = dir.join(KEY);
+        match &self.key {
+            Key::Held { pem, .. } => private(&path, false, pem.as_bytes()).map_err(failed),
+            Key::Elsewhere(_) if path.exists() => std::fs::remove_file(&path).map_err(failed),
+            Key::Elsewhere(_) => Ok(()),
+        }
     }
 
     /// The certificate in PEM.
@@ -121,20 +162,23 @@ impl Identity {
     }
     /// BLAKE3, in hexadecimal, of the DER of what the others pin: the certificate, or that of the root that issued it.
     pub fn fingerprint(&self) -> String {
-        fingerprint(self.issued.as_ref().map_or(&self.certificate, |issued| &issued.root))
+        fingerprint(self.root.as_ref().unwrap_or(&self.certificate))
     }
 
     /// Seconds since 1970 from and until which the certificate is valid, if a root issued it.
     pub fn validity(&self) -> Option<(i64, i64)> {
-        self.issued.as_ref()?;
+        self.root.as_ref()?;
         let validity = chain::parse(&self.certificate).ok()?.validity().clone();
         Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
     }
 
-    /// A key for what this party keeps on its own disk, derived from its private key, or from its storage secret if a root issued
-    /// its certificate.
+    /// A key for what this party keeps on its own disk, derived from its storage secret or, if it has none, from its private key.
     pub fn storage_key(&self) -> [u8; 32] {
-        let secret = self.issued.as_ref().map_or(self.key.secret_der(), |issued| issued.storage.expose());
+        let secret = match (&self.storage, &self.key) {
+            (Some(storage), _) => storage.expose(),
+            (None, Key::Held { der, .. }) => der.secret_der(),
+            (None, Key::Elsewhere(_)) => unreachable!("drawn when it was made"),
+        };
         blake3::derive_key("privity 2026-11 key of what a party keeps at rest", secret)
     }
 
@@ -145,21 +189,45 @@ impl Identity {
     /// The key cannot sign.
     pub fn sign(&self, purpose: &str, statement: &[u8]) -> Result<Signed, NetError> {
         const DOING: &str = "signing a statement";
-        let key = aws_lc_rs::default_provider().key_provider.load_private_key(self.key());
-        let key = key.map_err(|e| refused(DOING, e))?;
+        let key = self.certified()?.key;
         let schemes = aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes();
         let signer = key.choose_scheme(&schemes).ok_or_else(|| refused(DOING, "a kind of key that cannot sign"))?;
         let signature = signer.sign(&framed(purpose, statement)).map_err(|e| refused(DOING, e))?;
         Ok(Signed { certificate: self.chain().iter().flat_map(|der| der.iter().copied()).collect(), signature })
     }
 
-    pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        let root = self.issued.as_ref().map(|issued| issued.root.clone());
-        std::iter::once(self.certificate.clone()).chain(root).collect()
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        std::iter::once(&self.certificate).chain(&self.root).cloned().collect()
     }
-    pub(crate) fn key(&self) -> PrivateKeyDer<'static> {
-        self.key.clone_key()
+    fn certified(&self) -> Result<CertifiedKey, NetError> {
+        match &self.key {
+            Key::Held { der, .. } => {
+                let provider = aws_lc_rs::default_provider();
+                let certified = CertifiedKey::from_der(self.chain(), der.clone_key(), &provider);
+                certified.map_err(|e| refused("reading a private key", e))
+            }
+            Key::Elsewhere(key) => Ok(CertifiedKey::new(self.chain(), key.clone())),
+        }
     }
+    /// What it shows in a handshake, as either side, and signs it with.
+    pub(crate) fn resolver(&self) -> Result<Arc<SingleCertAndKey>, NetError> {
+        Ok(Arc::new(self.certified()?.into()))
+    }
+}
+
+fn read(dir: &Path, name: &str) -> Result<String, NetError> {
+    let path = dir.join(name);
+    std::fs::read_to_string(&path).map_err(|e| refused("reading an identity", format!("{}: {e}", path.display())))
+}
+
+/// The public key of a certificate in PEM, or of the first of a chain: DER of its SubjectPublicKeyInfo.
+///
+/// # Errors
+/// Not a certificate.
+pub fn public_key(certificate_pem: &str) -> Result<Vec<u8>, NetError> {
+    const DOING: &str = "reading a certificate";
+    let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|e| refused(DOING, e))?;
+    Ok(chain::parse(&certificate).map_err(|e| refused(DOING, e))?.public_key().raw.to_vec())
 }
 
 /// A signature and the certificate whose key made it.

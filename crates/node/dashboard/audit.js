@@ -31,6 +31,7 @@ const WORDS = {
   revoked: (r) => ["Certificates void", `of ${r.organisation}`],
   key: (r) => ["Key", `of ${r.purpose}: ${r.event}`],
   table: (r) => ["Table", r.schema ? `${r.table} with ${plural(r.rows, "row")}` : `${r.table} withdrawn`],
+  person: (r) => ["Person", `${r.name}: ${r.event}, by ${r.by}`],
   policy: (r) => ["Policy", `changed by ${r.by}`],
   submitted: (r) => ["Job came in", `from ${r.submitter}, project ${r.project}`],
   decided: (r) => [r.decision === "approve" ? "Approved" : "Denied", `by ${r.organisation}: ${r.by.join(", ")}`],

@@ -119,7 +119,7 @@ impl Running {
         while !self.node.running().is_empty() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        drop(self.stop.send(true));
+        let _ = self.stop.send(true);
     }
 }
 

@@ -220,8 +220,12 @@ fn every_route_asks_for_its_role() {
         for (rank, session) in sessions.iter().enumerate().filter(|(rank, _)| *rank < least || method == "GET") {
             let answer = site.person(session, method, &filled, None);
             match rank < least {
-                true => assert!(answer.status == 403 && answer.body.contains("role"), "{method} {path}: {}", answer.body),
-                false => assert!([200, 404].contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body),
+                true => {
+                    assert!(answer.status == 403 && answer.body.contains("role"), "{method} {path}: {}", answer.body)
+                }
+                false => {
+                    assert!([200, 404].contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body)
+                }
             }
         }
     }
@@ -392,6 +396,10 @@ fn the_log_is_read_newest_first() {
     assert_eq!(founded.status, 200, "{}", founded.body);
     let page = site.tool("GET", "/api/v1/audit/entries?limit=1", None).json();
     assert_eq!(page["entries"][0]["record"]["kind"], "joined");
+    site.add("ann", "viewer");
+    let newest = site.tool("GET", "/api/v1/audit/entries?limit=1", None).json()["entries"][0]["record"].clone();
+    let person = json!({ "kind": "person", "name": "ann", "event": "may sign in as viewer", "by": "the node's token" });
+    assert_eq!(newest, person, "who may sign in is in the log");
     let before = page["before"].as_u64().expect("more");
     let older = site.tool("GET", &format!("/api/v1/audit/entries?before={before}&limit=200"), None).json();
     assert_eq!(older["entries"].as_array().and_then(|e| e.last()).expect("an entry")["record"]["kind"], "begun");

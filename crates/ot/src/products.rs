@@ -4,6 +4,7 @@
 use privity_prim::Prg;
 use privity_ring::kernels::bits::transpose64;
 use privity_ring::simd::vectorise;
+use privity_ring::{M61, mersenne};
 
 /// Both keys of a transfer.
 pub type Pair = [u128; 2];
@@ -204,6 +205,103 @@ pub fn receive_bits(keys: &[u128], choices: &[u64], message: &[u64], share: &mut
     }
 }
 
+/// Words of a message for each residue that is multiplied by a residue of choices.
+pub const RESIDUE_WORDS: usize = RESIDUE_BITS;
+/// Bits of a residue modulo 2^61 - 1.
+const RESIDUE_BITS: usize = 61;
+
+/// Spec 5.5: a residue of a key: its first 61 bits, or the next if those are no residue.
+#[inline(always)]
+fn residue(key: u128) -> u64 {
+    let (first, next) = (key as u64 & mersenne::P, (key >> RESIDUE_BITS) as u64 & mersenne::P);
+    let none = u64::from(first == mersenne::P).wrapping_neg();
+    mersenne::reduce(first & !none | next & none)
+}
+
+/// The residues of a key: that of its own bits, or those of its streams.
+fn expand_residues(key: u128, out: &mut [u64]) {
+    if let [one] = out {
+        *one = residue(key);
+        return;
+    }
+    let stream = Prg::new(key.to_le_bytes());
+    stream.fill(0, 0, out);
+    vectorise(|| out.iter_mut().for_each(|word| *word &= mersenne::P));
+    if out.contains(&mersenne::P) {
+        let mut more = vec![0; out.len()];
+        stream.fill(1, 0, &mut more);
+        let again = out.iter_mut().zip(more).filter(|(word, _)| **word == mersenne::P);
+        again.for_each(|(word, more)| *word = mersenne::reduce(more & mersenne::P));
+    }
+}
+
+/// `zero - one + value`, all residues.
+#[inline(always)]
+fn correction(zero: u64, one: u64, value: u64) -> u64 {
+    mersenne::reduce(zero + (mersenne::P - one) + value)
+}
+
+/// Spec 5.5: as [`send_words`], modulo 2^61 - 1. Values are residues.
+pub fn send_residues(pairs: &[Pair], values: &[u64], message: &mut [u64], share: &mut [u64]) {
+    vectorise(|| {
+        for (((pair, v), m), s) in pairs.iter().zip(values).zip(message).zip(share) {
+            let zero = residue(pair[0]);
+            *m = correction(zero, residue(pair[1]), *v);
+            *s = mersenne::reduce(*s + mersenne::P - zero);
+        }
+    });
+}
+
+/// Spec 5.5, the other side. A message may be any words.
+pub fn receive_residues(keys: &[u128], choices: &[u64], message: &[u64], share: &mut [u64]) {
+    vectorise(|| {
+        for (i, ((key, m), s)) in keys.iter().zip(message).zip(share).enumerate() {
+            let taken = mersenne::reduce(*m) & chosen(choices[i / WORD], i % WORD);
+            *s = mersenne::reduce(*s + residue(*key) + taken);
+        }
+    });
+}
+
+/// Spec 5.5: as [`send_product`], modulo 2^61 - 1: of 64 transfers the first 61 are used, and each has a word for each of the vector.
+///
+/// # Panics
+/// If lengths do not fit.
+pub fn send_residue_product(pairs: &[Pair], vector: &[u64], message: &mut [u64], share: &mut [u64]) {
+    let n = vector.len();
+    assert_eq!((pairs.len(), message.len(), share.len()), (WORD, RESIDUE_WORDS * n, n), "a place for each word");
+    let (mut zeros, mut ones) = (vec![0; n], vec![0; n]);
+    for (i, (pair, message)) in pairs.iter().zip(message.chunks_exact_mut(n.max(1))).enumerate() {
+        expand_residues(pair[0], &mut zeros);
+        expand_residues(pair[1], &mut ones);
+        vectorise(|| {
+            let keys = zeros.iter().zip(&ones);
+            message.iter_mut().zip(keys.zip(vector)).for_each(|(m, ((zero, one), v))| *m = correction(*zero, *one, *v));
+        });
+        mersenne::add_scaled(share, M61::power_of_two(i as u32).negated(), &zeros);
+    }
+}
+
+/// Spec 5.5, the other side.
+///
+/// # Panics
+/// If lengths do not fit.
+pub fn receive_residue_product(keys: &[u128], choice: u64, message: &[u64], share: &mut [u64]) {
+    let n = share.len();
+    assert_eq!((keys.len(), message.len()), (WORD, RESIDUE_WORDS * n), "a place for each word");
+    let mut stream = vec![0; n];
+    for (i, (key, message)) in keys.iter().zip(message.chunks_exact(n.max(1))).enumerate() {
+        expand_residues(*key, &mut stream);
+        let taken = chosen(choice, i);
+        vectorise(|| {
+            stream
+                .iter_mut()
+                .zip(message)
+                .for_each(|(s, m)| *s = mersenne::reduce(*s + (mersenne::reduce(*m) & taken)));
+        });
+        mersenne::add_scaled(share, M61::power_of_two(i as u32), &stream);
+    }
+}
+
 /// Words that the sender of a comparison of so many bits sends for each word of a plane: see [`send_comparison`].
 pub fn comparison_words(bits: usize, equal: bool) -> usize {
     ((1 << bits) - 1) * (1 + usize::from(equal))
@@ -356,6 +454,35 @@ mod tests {
                     assert_eq!(a[i].wrapping_add(b[i]), want, "{choice:x} times word {i} of {n}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn shares_of_products_of_residues_add_up() {
+        let residues = |n: usize| -> Vec<u64> { words(n).into_iter().map(mersenne::reduce).collect() };
+        let product = |x: u64, y: u64| (u128::from(x) * u128::from(y) % u128::from(mersenne::P)) as u64;
+        for n in [0, 1, 2, 3, 100] {
+            for choice in [0, 1, mersenne::P - 1, 1 << 60, residues(1)[0]] {
+                let (pairs, keys) = transfers(&[choice]);
+                let vector = residues(n);
+                let (mut message, mut a, mut b) = (vec![0; RESIDUE_WORDS * n], residues(n), vec![0; n]);
+                let before = a.clone();
+                send_residue_product(&pairs, &vector, &mut message, &mut a);
+                receive_residue_product(&keys, choice, &message, &mut b);
+                for i in 0..n {
+                    let want = mersenne::reduce(product(vector[i], choice) + before[i]);
+                    assert_eq!(mersenne::reduce(a[i] + b[i]), want, "{choice:x} times word {i} of {n}");
+                }
+            }
+        }
+        let (choices, values) = (words(3), residues(170));
+        let (pairs, keys) = transfers(&choices);
+        let (mut message, mut a, mut b) = (vec![0; 170], vec![5; 170], vec![7; 170]);
+        send_residues(&pairs[..170], &values, &mut message, &mut a);
+        receive_residues(&keys[..170], &choices, &message, &mut b);
+        for i in 0..170 {
+            let want = mersenne::reduce(values[i] * (choices[i / 64] >> (i % 64) & 1) + 12);
+            assert_eq!(mersenne::reduce(a[i] + b[i]), want, "element {i}");
         }
     }
 

@@ -28,7 +28,8 @@ pub fn journeys(root: &Path, chromium: &Path) -> Result<(), String> {
     }
     std::fs::create_dir_all(&work).map_err(said("making a directory"))?;
     for name in ["package.json", "journeys.mjs"] {
-        std::fs::copy(root.join("crates/xtask/dashboard").join(name), work.join(name)).map_err(said("copying a file"))?;
+        std::fs::copy(root.join("crates/xtask/dashboard").join(name), work.join(name))
+            .map_err(said("copying a file"))?;
     }
     cargo::run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--silent"]).current_dir(&work))?;
     let program = built.join("privity");

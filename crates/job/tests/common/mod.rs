@@ -123,6 +123,11 @@ pub fn polynomial(owners: usize) -> String {
     job
 }
 
+/// The same where parties verify each other.
+pub fn polynomial_active(owners: usize) -> String {
+    polynomial(owners).replacen("\"shamir\"", "\"shamir-active\"", 1)
+}
+
 /// The same under `additive-mac`.
 pub fn dealt_and_tagged(owners: usize) -> String {
     dealt(owners).replacen("\"additive\"", "\"additive-mac\"", 1)

@@ -85,6 +85,17 @@ pub struct CountBits {
     len: usize,
     width: usize,
     armed: bool,
+    /// Of how many sharings it is the XOR, since it last was an operand.
+    terms: usize,
+}
+
+impl CountBits {
+    fn new(len: usize, width: usize) -> Self {
+        CountBits { len, width, armed: false, terms: 1 }
+    }
+    fn pending(&self) -> (usize, usize) {
+        (self.len * self.width, self.terms)
+    }
 }
 
 impl BitShare for CountBits {
@@ -96,13 +107,14 @@ impl BitShare for CountBits {
     }
     fn xor(&self, o: &Self) -> Self {
         assert_eq!((self.len, self.width), (o.len, o.width), "bit operands must have one length and width");
-        CountBits { armed: false, ..self.clone() }
+        CountBits { armed: false, terms: self.terms + o.terms, ..self.clone() }
     }
     fn plane(&self, _: usize) -> Self {
-        CountBits { len: self.len, width: 1, armed: false }
+        CountBits { width: 1, armed: false, ..self.clone() }
     }
     fn stack(planes: &[&Self]) -> Self {
-        CountBits { len: planes.first().map_or(0, |p| p.len), width: planes.len(), armed: false }
+        let terms = planes.iter().map(|p| p.terms).max().unwrap_or(1);
+        CountBits { terms, ..CountBits::new(planes.first().map_or(0, |p| p.len), planes.len()) }
     }
 }
 
@@ -139,10 +151,12 @@ impl<C: Costs> Protocol for Count<C> {
         for (lane, item) in items.into_iter().enumerate() {
             self.clock.set(&start);
             self.lane = lane;
+            self.costs.in_lane(lane);
             results.push(f(self, item));
             end.wait_for(&self.clock.instant());
         }
         self.lane = 0;
+        self.costs.in_lane(0);
         self.clock.set(&end);
         results.into_iter().collect()
     }
@@ -184,25 +198,33 @@ impl<C: Costs> Protocol for Count<C> {
         let pending: Vec<(usize, u32)> =
             lifts.iter().filter_map(|r| r.pending.as_ref().map(|p| (r.value.len(), p.shift))).collect();
         self.booked("comparison", |c, clock| c.signs(clock, &lens, width, &pending));
-        let bits = lens.into_iter().map(|len| CountBits { len, width: 1, armed: false }).collect();
+        let bits = lens.into_iter().map(|len| CountBits::new(len, 1)).collect();
         Ok((bits, lifts.into_iter().map(|r| r.value).collect()))
     }
     fn a2b(&mut self, x: &Tensor<Unit>, width: u32) -> Result<CountBits> {
         self.booked("bits of", |c, clock| c.a2b(clock, x.len(), width));
-        Ok(CountBits { len: x.len(), width: width as usize, armed: false })
+        Ok(CountBits::new(x.len(), width as usize))
     }
     fn and(&mut self, jobs: &[(&CountBits, &CountBits)]) -> Result<Vec<CountBits>> {
         let sizes: Vec<(usize, usize)> = jobs.iter().map(|(x, _)| (x.len, x.width)).collect();
-        self.booked("and", |c, clock| c.and(clock, &sizes));
-        Ok(jobs.iter().map(|(x, y)| x.xor(y)).collect())
+        let operands: Vec<(usize, usize)> = jobs.iter().flat_map(|(x, y)| [x.pending(), y.pending()]).collect();
+        self.booked("and", |c, clock| {
+            c.xors(clock, &operands);
+            c.and(clock, &sizes);
+        });
+        Ok(sizes.into_iter().map(|(len, width)| CountBits::new(len, width)).collect())
     }
     fn not(&mut self, x: &CountBits) -> CountBits {
         x.clone()
     }
     fn arm(&mut self, xs: &[&CountBits]) -> Result<Vec<CountBits>> {
         let unarmed: Vec<usize> = xs.iter().filter(|x| !x.armed).map(|x| x.len).collect();
-        self.booked("select", |c, clock| c.arm(clock, &unarmed));
-        Ok(xs.iter().map(|x| CountBits { armed: true, ..(*x).clone() }).collect())
+        let operands: Vec<(usize, usize)> = xs.iter().map(|x| x.pending()).collect();
+        self.booked("select", |c, clock| {
+            c.xors(clock, &operands);
+            c.arm(clock, &unarmed);
+        });
+        Ok(xs.iter().map(|x| CountBits { armed: true, ..CountBits::new(x.len, x.width) }).collect())
     }
     fn inject(&mut self, jobs: &[Inject<'_, Tensor<Unit>, CountBits>]) -> Result<Vec<Tensor<Unit>>> {
         let term = |(b, by): &(&CountBits, By<'_, Tensor<Unit>>)| TermCost {
@@ -215,7 +237,12 @@ impl<C: Costs> Protocol for Count<C> {
         };
         let costs: Vec<(usize, Vec<TermCost>)> =
             jobs.iter().map(|j| (j.shape.len(), j.terms.iter().map(term).collect())).collect();
-        self.booked("select", |c, clock| c.inject(clock, &costs));
+        let operands: Vec<(usize, usize)> =
+            jobs.iter().flat_map(|job| job.terms.iter().map(|(b, _)| b.pending())).collect();
+        self.booked("select", |c, clock| {
+            c.xors(clock, &operands);
+            c.inject(clock, &costs);
+        });
         Ok(jobs.iter().map(|j| Tensor::zeros(&j.shape)).collect())
     }
     fn refresh(&mut self, xs: &[&Tensor<Unit>], origin: Origin) -> Result<Vec<Tensor<Unit>>> {
@@ -231,11 +258,13 @@ impl<C: Costs> Protocol for Count<C> {
         self.clock.enter("verification");
         let start = self.clock.instant();
         let mut end = start.clone();
-        for _ in owed {
+        for lane in owed {
             self.clock.set(&start);
+            self.costs.in_lane(lane);
             self.costs.settle(&mut self.clock);
             end.wait_for(&self.clock.instant());
         }
+        self.costs.in_lane(self.lane);
         self.clock.set(&end);
         self.clock.leave();
         Ok(())
@@ -261,7 +290,7 @@ impl<C: Costs> Protocol for Count<C> {
         let len = what.elements(&lengths(numbers), &extents(words));
         self.booked("garbled", |c, clock| c.garbled(clock, what, len))?;
         let result = Tensor::zeros(&shape_of(numbers, len));
-        let word = |width: &usize| CountBits { len, width: *width, armed: false };
+        let word = |width: &usize| CountBits::new(len, *width);
         Ok((vec![result; what.results], what.outputs.iter().map(word).collect()))
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Size {
 
 /// A part of a product: elements that are chosen by, each times so many columns.
 #[derive(Clone, Debug)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     pub elements: Range<usize>,
     pub columns: Range<usize>,
 }
@@ -98,7 +98,7 @@ pub(super) fn groups(sizes: impl Iterator<Item = Size>) -> Vec<Range<usize>> {
 }
 
 /// The parts of a product of so many elements times vectors of so many words.
-pub(super) fn cuts(elements: usize, width: usize) -> impl Iterator<Item = Cut> {
+pub(crate) fn cuts(elements: usize, width: usize) -> impl Iterator<Item = Cut> {
     let columns = (0..width).step_by(COLUMNS).map(move |from| from..width.min(from + COLUMNS));
     columns.flat_map(move |columns| {
         let each = (PART / (CHOICE_WORDS + PRODUCT_WORDS * columns.len())).max(1);

@@ -7,12 +7,12 @@ use privity_ring::{M61, Shape, Tensor, mersenne};
 use std::sync::Arc;
 
 /// Values one after the other.
-pub(super) fn joined<'a>(values: impl IntoIterator<Item = &'a Tensor<M61>>) -> Vec<u64> {
+pub(crate) fn joined<'a>(values: impl IntoIterator<Item = &'a Tensor<M61>>) -> Vec<u64> {
     values.into_iter().flat_map(|x| mersenne::words(x.data())).copied().collect()
 }
 
 /// The inverse of [`joined`].
-pub(super) fn separated<'a>(words: &[u64], shapes: impl IntoIterator<Item = &'a Shape>) -> Vec<Tensor<M61>> {
+pub(crate) fn separated<'a>(words: &[u64], shapes: impl IntoIterator<Item = &'a Shape>) -> Vec<Tensor<M61>> {
     let mut rest = words;
     let mut next = |shape: &Shape| {
         let (head, tail) = rest.split_at(shape.len());

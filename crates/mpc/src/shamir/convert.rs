@@ -42,7 +42,7 @@ pub(super) fn divide(
 }
 
 /// The values of one shift together, those of none left out; `jobs` are lengths and shifts.
-pub(super) fn groups(jobs: &[(usize, u32)]) -> Vec<Vec<usize>> {
+pub(crate) fn groups(jobs: &[(usize, u32)]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (i, (_, shift)) in jobs.iter().enumerate().filter(|(_, (len, shift))| *shift > 0 && *len > 0) {
         match groups.iter_mut().find(|group| jobs[group[0]].1 == *shift) {

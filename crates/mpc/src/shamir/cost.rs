@@ -87,7 +87,7 @@ impl ShamirCosts {
         self.exchange(clock, 1);
     }
     /// All tell all.
-    fn exchange(&self, clock: &mut Clock, words: usize) {
+    pub(crate) fn exchange(&self, clock: &mut Clock, words: usize) {
         let all = self.numbers.parties();
         let pairs = all.iter().flat_map(|from| all.iter().filter(move |to| *to != from).map(move |to| (*from, *to)));
         let posted: Vec<_> = pairs.map(|(from, to)| clock.send(from, to, 8 * words as u64)).collect();
@@ -102,10 +102,25 @@ impl ShamirCosts {
         self.exchange(clock, 1);
         self.exchange(clock, 2);
     }
+    /// Spec 19.2 to 19.6: one verdict on vectors of so many elements.
+    pub(crate) fn verification(&self, clock: &mut Clock, mut len: usize) {
+        self.public_coins(clock);
+        while len > PARTS {
+            len = len.div_ceil(PARTS);
+            self.reduce_numbers(clock, 2 * PARTS - 2);
+            self.public_coins(clock);
+        }
+        self.random(clock);
+        self.reduce_numbers(clock, 1);
+        self.reduce_numbers(clock, 2 * len);
+        self.public_coins(clock);
+        self.exchange(clock, 3);
+        self.exchange(clock, 1);
+    }
     fn first(&self, count: usize) -> Vec<usize> {
         self.numbers.parties()[..count].to_vec()
     }
-    fn deal_numbers(&self, clock: &mut Clock, len: usize) {
+    pub(crate) fn deal_numbers(&self, clock: &mut Clock, len: usize) {
         self.deal(clock, &self.numbers, &self.first(self.threshold + 1), len);
     }
     fn deal_bits(&self, clock: &mut Clock, len: usize, width: usize) {
@@ -125,7 +140,7 @@ impl ShamirCosts {
             }
         }
     }
-    fn reduce_numbers(&self, clock: &mut Clock, len: usize) {
+    pub(crate) fn reduce_numbers(&self, clock: &mut Clock, len: usize) {
         self.reduce(clock, &self.numbers, len);
     }
     /// An AND of so many planes.
@@ -284,7 +299,7 @@ impl ShamirCosts {
 }
 
 /// Why there is no sine series.
-pub(super) fn no_harmonics() -> Error {
+pub(crate) fn no_harmonics() -> Error {
     let problem = "a sine series needs values masked by one party that knows the mask, which no party may here; use the piecewise sigmoid";
     Error::Parameter { operation: "harmonics", problem: problem.into() }
 }
@@ -363,19 +378,10 @@ impl Costs for ShamirCosts {
     }
     fn settle(&self, clock: &mut Clock) {
         let Some(owed) = &self.owed else { return };
-        let Some(mut len) = owed.take() else { return self.exchange(clock, 1) };
-        self.public_coins(clock);
-        while len > PARTS {
-            len = len.div_ceil(PARTS);
-            self.reduce_numbers(clock, 2 * PARTS - 2);
-            self.public_coins(clock);
+        match owed.take() {
+            Some(len) => self.verification(clock, len),
+            None => self.exchange(clock, 1),
         }
-        self.random(clock);
-        self.reduce_numbers(clock, 1);
-        self.reduce_numbers(clock, 2 * len);
-        self.public_coins(clock);
-        self.exchange(clock, 3);
-        self.exchange(clock, 1);
     }
     fn open(&self, clock: &mut Clock, len: usize, to: Recipients) {
         let all = self.numbers.parties();

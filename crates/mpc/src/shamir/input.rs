@@ -21,7 +21,7 @@ pub(super) fn input(p: &mut Shamir, owner: usize, shape: &Shape, x: Option<&Tens
 }
 
 /// Residues as a tensor.
-pub(super) fn tensor(shape: &Shape, words: Vec<u64>) -> Tensor<M61> {
+pub(crate) fn tensor(shape: &Shape, words: Vec<u64>) -> Tensor<M61> {
     Tensor::new(shape.clone(), mersenne::elements(words))
 }
 

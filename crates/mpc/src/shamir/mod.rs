@@ -4,13 +4,13 @@
 //! A party's share is the value at its point of a random polynomial of degree `t`, whose value at zero is the secret. Every exchange is of one
 //! kind: some parties deal vectors of theirs among all (`polynomial::deal`).
 
-mod arithmetic;
+pub(crate) mod arithmetic;
 mod boolean;
-mod convert;
+pub(crate) mod convert;
 pub mod cost;
 mod inject;
-mod input;
-mod verify;
+pub(crate) mod input;
+pub(crate) mod verify;
 
 use crate::lanes::{self, Laned};
 use crate::polynomial::{
@@ -35,9 +35,9 @@ pub const LIMIT: u32 = 59;
 
 /// One party's side of the protocol.
 pub struct Shamir {
-    party: Party,
+    pub(crate) party: Party,
     config: Config,
-    threshold: usize,
+    pub(crate) threshold: usize,
     numbers: Arc<Code<Prime>>,
     bits: Arc<Code<Binary>>,
     lanes: Vec<Shamir>,
@@ -46,7 +46,7 @@ pub struct Shamir {
     /// The view of the last dealing: alike at all parties, also where it was agreed later that it counts.
     dealt_in: usize,
     /// What is to be verified before the next opening, if it is.
-    debt: Option<verify::Debt>,
+    pub(crate) debt: Option<verify::Debt>,
     /// What decides how degrees are reduced.
     routing: Routing,
     /// The sets of parties that draw masks, if they have keys.
@@ -101,7 +101,8 @@ impl Shamir {
         Ok(p)
     }
     /// Secure with abort against `t` of exactly `2 t + 1` parties that deviate as they like: products are verified before anything is opened.
-    /// Inputs, linear maps, products without division and openings only. Parties may abort apart from each other. Spec 19.
+    /// Inputs, linear maps, products without division and openings only; [`crate::shamir_active`] has all else. Parties may abort apart from each
+    /// other. Spec 19.
     ///
     /// # Errors
     /// As [`Shamir::new`]; [`Error::Parameter`] for more parties: what one of them deals wrongly could then lie on no polynomial, and what
@@ -219,7 +220,7 @@ impl Shamir {
     }
 
     /// Each of the first `t + 1` parties deals a vector of numbers that it makes from its weight: weighted shares add up to the secret. Spec 2.
-    fn deal_numbers(&mut self, len: usize, mine: impl Fn(M61) -> Vec<u64>) -> Result<Vec<Vec<u64>>> {
+    pub(crate) fn deal_numbers(&mut self, len: usize, mine: impl Fn(M61) -> Vec<u64>) -> Result<Vec<Vec<u64>>> {
         let numbers = |p: &Self| p.numbers.clone();
         self.dealt(numbers, Dealers::First(self.threshold + 1), (len, Together::Apart), mine)
     }
@@ -254,7 +255,7 @@ impl Shamir {
         Ok(dealt.into_iter().map(|words| PolynomialBits::new(field, len, width, words)).collect())
     }
     /// Shares of degree `2 t`, given by `mine`, become shares of degree `t` of the same numbers. Spec 4.2.
-    fn reduce_numbers(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
+    pub(crate) fn reduce_numbers(&mut self, len: usize, mine: impl Fn() -> Vec<u64>) -> Result<Vec<u64>> {
         if let Some(reduced) = self.by_kings(&self.numbers.clone(), len, &mine)? {
             return Ok(reduced);
         }

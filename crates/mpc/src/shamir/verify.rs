@@ -15,18 +15,22 @@ pub(super) const PARTS: usize = 8;
 
 /// Products since the last verification, of shares as they were: clones share their elements.
 #[derive(Default)]
-pub(super) struct Debt {
+pub(crate) struct Debt {
     claims: Vec<Claim>,
+    /// Sharings of what must be zero.
+    zeros: Vec<Tensor<M61>>,
+    /// Elements of all these.
+    held: usize,
     /// Whether anything was dealt since the last verdict.
     dealt: bool,
     /// Whether a verdict was bad: nothing is opened any more.
     failed: bool,
 }
 
+/// `z` is claimed to be the sum of products of pairs; of one pair, if they are matrices.
 struct Claim {
     op: Bilinear,
-    x: Tensor<M61>,
-    y: Tensor<M61>,
+    pairs: Vec<(Tensor<M61>, Tensor<M61>)>,
     z: Tensor<M61>,
 }
 
@@ -34,16 +38,35 @@ impl Debt {
     /// Spec 19.1: remembers products and what came of them.
     pub(super) fn owe(&mut self, jobs: &[Product<'_, Tensor<M61>>], results: &[Tensor<M61>]) {
         self.dealt = true;
-        self.claims.extend(jobs.iter().zip(results).filter(|(_, z)| !z.is_empty()).map(|(job, z)| Claim {
-            op: job.op,
-            x: job.x.clone(),
-            y: job.y.clone(),
-            z: z.clone(),
-        }));
+        jobs.iter().zip(results).for_each(|(job, z)| self.owe_sum(job.op, vec![(job.x.clone(), job.y.clone())], z));
+    }
+    /// The same of a sum of products.
+    pub(crate) fn owe_sum(&mut self, op: Bilinear, pairs: Vec<(Tensor<M61>, Tensor<M61>)>, z: &Tensor<M61>) {
+        if !z.is_empty() {
+            self.dealt = true;
+            self.held += z.len() + pairs.iter().map(|(x, y)| x.len() + y.len()).sum::<usize>();
+            self.claims.push(Claim { op, pairs, z: z.clone() });
+        }
+    }
+    /// Numbers that must be 0 or 1: their own squares.
+    pub(crate) fn owe_bits(&mut self, bits: &Tensor<M61>) {
+        self.dealt = true;
+        self.held += bits.len();
+        self.claims.push(Claim { op: Bilinear::Mul, pairs: vec![(bits.clone(), bits.clone())], z: bits.clone() });
+    }
+    /// Numbers that must be zero.
+    pub(crate) fn owe_zeros(&mut self, zeros: Tensor<M61>) {
+        self.dealt = true;
+        self.held += zeros.len();
+        self.zeros.push(zeros);
     }
     /// Something was dealt that needs no proof, but to have arrived.
     pub(super) fn dealt(&mut self) {
         self.dealt = true;
+    }
+    /// Elements that are kept for the next verification.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 }
 
@@ -55,62 +78,70 @@ struct InnerProduct {
 }
 
 /// Spec 19.2 to 19.6: one verdict on all that is owed.
-pub(super) fn settle(p: &mut Shamir) -> Result<()> {
+pub(crate) fn settle(p: &mut Shamir) -> Result<()> {
     let Some(debt) = &mut p.debt else { return Ok(()) };
     if !debt.dealt && !debt.failed {
         return Ok(());
     }
-    let claims = std::mem::take(&mut debt.claims);
+    let (claims, zeros) = (std::mem::take(&mut debt.claims), std::mem::take(&mut debt.zeros));
     if debt.failed {
         return Err(Error::Cheating { check: "an earlier verification" });
     }
     debt.failed = true;
-    let holds = claims.is_empty() || check(p, &claims)?;
+    let holds = claims.is_empty() && zeros.is_empty() || check(p, &claims, &zeros)?;
     verdict(p, holds, "verification of products")?;
     p.debt = Some(Debt::default());
     Ok(())
 }
 
-fn check(p: &mut Shamir, claims: &[Claim]) -> Result<bool> {
+fn check(p: &mut Shamir, claims: &[Claim], zeros: &[Tensor<M61>]) -> Result<bool> {
     let coins = public_coins(p)?;
-    let mut all = combined(claims, &Prg::new(coins));
+    let mut all = combined(claims, zeros, &Prg::new(coins));
     while all.x.len() > PARTS {
         all = shortened(p, all)?;
     }
     last(p, all)
 }
 
-/// Spec 19.2: with a coefficient for each product; of a matrix product, the outer product of two vectors of coefficients.
-fn combined(claims: &[Claim], coins: &Prg) -> InnerProduct {
+/// Spec 19.2: with a coefficient for each product and each zero; of a matrix product, the outer product of two vectors of coefficients.
+fn combined(claims: &[Claim], zeros: &[Tensor<M61>], coins: &Prg) -> InnerProduct {
     let mut all = InnerProduct { x: Vec::new(), y: Vec::new(), z: 0 };
+    let coefficients = |index: usize, side: u64, len: usize| {
+        let mut words = vec![0; len];
+        coins.fill(2 * index as u64 + side, 0, &mut words);
+        // All ones count as zero here: public coefficients need not be uniform to the last bit.
+        mersenne::reduce_all(&mut words);
+        words
+    };
+    for (index, zeros) in (claims.len()..).zip(zeros) {
+        let c = coefficients(index, 0, zeros.len());
+        all.z = sum([all.z, mersenne::inner_product(&c, mersenne::words(zeros.data()))]);
+    }
     for (index, claim) in claims.iter().enumerate() {
-        let coefficients = |side: u64, len: usize| {
-            let mut words = vec![0; len];
-            coins.fill(2 * index as u64 + side, 0, &mut words);
-            // All ones count as zero here: public coefficients need not be uniform to the last bit.
-            mersenne::reduce_all(&mut words);
-            words
-        };
+        let coefficients = |side, len| coefficients(index, side, len);
         let z = mersenne::words(claim.z.data());
         match claim.op {
             Bilinear::Mul => {
                 let c = coefficients(0, z.len());
                 all.z = sum([all.z, mersenne::inner_product(&c, z)]);
-                let mut x = c;
-                mersenne::mul_assign(&mut x, mersenne::words(claim.x.data()));
-                all.x.extend(x);
-                all.y.extend_from_slice(mersenne::words(claim.y.data()));
+                for (x, y) in &claim.pairs {
+                    let mut weighted = c.clone();
+                    mersenne::mul_assign(&mut weighted, mersenne::words(x.data()));
+                    all.x.extend(weighted);
+                    all.y.extend_from_slice(mersenne::words(y.data()));
+                }
             }
             Bilinear::MatMul => {
+                let (left, right) = &claim.pairs[0];
                 let (rows, columns) = (coefficients(0, claim.z.rows()), coefficients(1, claim.z.cols()));
                 let weigh = |m: &Tensor<M61>| -> Vec<u64> {
                     let rows = mersenne::words(m.data()).chunks_exact(m.cols());
                     rows.map(|row| mersenne::inner_product(row, &columns)).collect()
                 };
                 all.z = sum([all.z, mersenne::inner_product(&rows, &weigh(&claim.z))]);
-                all.y.extend(weigh(&claim.y));
-                let mut x = vec![0; claim.x.cols()];
-                for (c, row) in rows.iter().zip(mersenne::words(claim.x.data()).chunks_exact(claim.x.cols().max(1))) {
+                all.y.extend(weigh(right));
+                let mut x = vec![0; left.cols()];
+                for (c, row) in rows.iter().zip(mersenne::words(left.data()).chunks_exact(left.cols().max(1))) {
                     mersenne::add_scaled(&mut x, M61::of_word(*c), row);
                 }
                 all.x.extend(x);
@@ -258,6 +289,6 @@ pub(super) fn verdict(p: &mut Shamir, holds: bool, check: &'static str) -> Resul
 /// What there is no verification of.
 pub(super) fn unverified(operation: &'static str) -> Error {
     let problem = "is not verified under shamir: inputs, linear maps, products without division and openings are; \
-                   use rep4, or shamir without verification";
+                   use shamir-active or rep4, or shamir without verification";
     Error::Parameter { operation, problem: problem.into() }
 }

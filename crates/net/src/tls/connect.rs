@@ -285,7 +285,7 @@ pub(super) struct Configs {
 
 pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
     let refused = |e: rustls::Error| NetError::Io { operation: "preparing TLS", problem: e.to_string() };
-    let provider = provider();
+    let (provider, shown) = (provider(), config.identity.resolver()?);
     let refused_leaves = Arc::default();
     let pins = |accepted: Vec<String>| {
         let (provider, revocations) = (provider.clone(), config.host.revocations.clone());
@@ -296,8 +296,7 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
         .with_protocol_versions(&[&TLS13])
         .map_err(refused)?
         .with_client_cert_verifier(pins(others.map(|(_, p)| p.fingerprint.clone()).collect()))
-        .with_single_cert(config.identity.chain(), config.identity.key())
-        .map_err(refused)?;
+        .with_cert_resolver(shown.clone());
     server.alpn_protocols = vec![ENGINE.to_vec()];
     // No resumption: every session is a fresh key exchange.
     server.send_tls13_tickets = 0;
@@ -310,8 +309,7 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
             .map_err(refused)?
             .dangerous()
             .with_custom_certificate_verifier(pins(vec![peer.fingerprint.clone()]))
-            .with_client_auth_cert(config.identity.chain(), config.identity.key())
-            .map_err(refused)?;
+            .with_client_cert_resolver(shown.clone());
         client.alpn_protocols = vec![ENGINE.to_vec()];
         client.resumption = rustls::client::Resumption::disabled();
         Ok(Some(Arc::new(client)))

@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme, version::TLS13};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme, version::TLS13,
+};
 use std::sync::Arc;
 
 fn refused(e: rustls::Error) -> NetError {
@@ -27,8 +29,7 @@ pub fn server(identity: &Identity, revocations: &Arc<Revocations>) -> Result<Ser
         .with_protocol_versions(&[&TLS13])
         .map_err(refused)?
         .with_client_cert_verifier(rooted)
-        .with_single_cert(identity.chain(), identity.key())
-        .map_err(refused)?;
+        .with_cert_resolver(identity.resolver()?);
     server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(server)
@@ -38,7 +39,11 @@ pub fn server(identity: &Identity, revocations: &Arc<Revocations>) -> Result<Ser
 ///
 /// # Errors
 /// A key that does not fit its certificate.
-pub fn client(identity: &Identity, root: Option<&str>, revocations: &Arc<Revocations>) -> Result<ClientConfig, NetError> {
+pub fn client(
+    identity: &Identity,
+    root: Option<&str>,
+    revocations: &Arc<Revocations>,
+) -> Result<ClientConfig, NetError> {
     let (provider, revocations) = (provider(), revocations.clone());
     let rooted = Arc::new(Rooted { root: root.map(str::to_owned), provider: provider.clone(), revocations });
     let mut client = ClientConfig::builder_with_provider(provider)
@@ -46,8 +51,7 @@ pub fn client(identity: &Identity, root: Option<&str>, revocations: &Arc<Revocat
         .map_err(refused)?
         .dangerous()
         .with_custom_certificate_verifier(rooted)
-        .with_client_auth_cert(identity.chain(), identity.key())
-        .map_err(refused)?;
+        .with_client_cert_resolver(identity.resolver()?);
     client.resumption = rustls::client::Resumption::disabled();
     client.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(client)

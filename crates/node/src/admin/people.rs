@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use privity_api::Time;
+use privity_api::{Record, Time};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
@@ -222,9 +222,9 @@ pub(super) async fn password(
     access.names.forget(&name);
     person.password = fresh(&name, change.new).await?;
     person.changed = now();
+    recorded(&node, &caller, &name, "another password".into())?;
     node.store.put_person(&person).await?;
     access.end_all(&name, Some(&caller));
-    tracing::info!(person = name, "changed its password");
     Ok(Json(()))
 }
 
@@ -292,7 +292,7 @@ pub(super) async fn add(
     }
     let password = fresh(&new.name, new.password).await?;
     let (created, changed) = (now(), now());
-    tracing::info!(person = new.name, role = new.role.name(), by = caller.person("tool"), "may sign in");
+    recorded(&node, &caller, &new.name, format!("may sign in as {}", new.role.name()))?;
     node.store.put_person(&Person { name: new.name, role: new.role, password, created, changed }).await?;
     Ok(Json(()))
 }
@@ -309,20 +309,23 @@ pub(super) async fn change(
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
     let mut person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
+    let renewed = change.password.is_some();
     if let Some(password) = change.password {
         person.password = fresh(&name, password).await?;
     }
+    let mut events = Vec::new();
+    if change.role.is_some_and(|role| role != person.role) || !renewed {
+        events.push(format!("role {}", change.role.unwrap_or(person.role).name()));
+    }
+    if renewed {
+        events.push("another password".to_owned());
+    }
     person.role = change.role.unwrap_or(person.role);
     person.changed = now();
+    recorded(&node, &caller, &name, events.join(", "))?;
     node.store.put_person(&person).await?;
     access.end_all(&name, None);
     access.names.forget(&name);
-    tracing::info!(
-        person = name,
-        role = person.role.name(),
-        by = caller.person("tool"),
-        "has another role or password"
-    );
     Ok(Json(()))
 }
 
@@ -336,12 +339,16 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
-    if !node.store.remove_person(&name).await? {
-        return Err(NodeError::missing("person", &name));
-    }
+    find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
+    recorded(&node, &caller, &name, "may sign in no more".into())?;
+    node.store.remove_person(&name).await?;
     access.end_all(&name, None);
-    tracing::info!(person = name, by = caller.person("tool"), "may sign in no more");
     Ok(Json(()))
+}
+
+/// Writes to the audit log who may sign in, before it is so.
+fn recorded(node: &Node, caller: &Caller, name: &str, event: String) -> Result<(), NodeError> {
+    node.record(&Record::Person { name: name.into(), event, by: caller.person("the node's token") })
 }
 
 /// Whoever takes a role from itself cannot give it back.

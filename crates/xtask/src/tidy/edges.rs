@@ -21,7 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("api", &["net", "job"]),
     ("audit", &["job", "api"]),
     ("keys", &["net", "api"]),
-    ("policy", &["job", "api"]),
+    ("policy", &["nn", "data", "job", "api"]),
     ("node", &["net", "data", "job", "api", "audit", "keys", "policy"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     (

@@ -9,7 +9,7 @@ const UNSAFE: &[&str] = &["ring", "prim"];
 const STUBS: &[&str] = &["todo", "unimplemented"];
 /// The layer that is generic in the protocol, and the protocols it may not name.
 const GENERIC: &str = "crates/nn/src/";
-const PROTOCOLS: &[&str] = &["plain", "count", "rep3", "rep4", "gmw"];
+const PROTOCOLS: &[&str] = &["plain", "count", "rep3", "rep4", "gmw", "beaver"];
 /// Makes sessions that hide nothing.
 const FIXED_KEYS: &str = "with_fixed_keys_for_tests";
 const FIXED_KEYS_HOME: &[&str] = &["crates/mpc/src/party.rs", "crates/xtask/src/tidy/rust.rs"];

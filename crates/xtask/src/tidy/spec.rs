@@ -8,8 +8,12 @@ pub fn check(files: &[File]) -> Vec<String> {
         let protocol = file.path.strip_prefix("crates/mpc/src/").and_then(|rest| rest.split_once('/'));
         let cited: Vec<&str> = file.content.split("Spec ").skip(1).map(number).filter(|n| !n.is_empty()).collect();
         let Some((protocol, _)) = protocol.filter(|_| !cited.is_empty()) else { continue };
-        // Sharings by polynomials are shamir's.
-        let protocol = if protocol == "polynomial" { "shamir" } else { protocol };
+        // Sharings by polynomials are shamir's, correlated randomness is beaver's.
+        let protocol = match protocol {
+            "polynomial" => "shamir",
+            "correlations" => "beaver",
+            other => other,
+        };
         let text = format!("docs/protocols/{}.md", protocol.replace('_', "-"));
         let Some(spec) = files.iter().find(|f| f.path == text) else {
             found.push(format!("{}: cites a specification, but there is no {text}", file.path));

@@ -11,7 +11,7 @@ const PROTOCOL_FILES: &[&str] =
     &["mod.rs", "arithmetic.rs", "boolean.rs", "convert.rs", "inject.rs", "input.rs", "verify.rs", "cost.rs"];
 
 /// Folders that are no protocols: operations generic in the protocol, and local parts that protocols have in common.
-const COMMON: &[&str] = &["ops", "masked", "polynomial"];
+const COMMON: &[&str] = &["ops", "masked", "polynomial", "correlations"];
 
 pub fn check(file: &File, root: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,6 +1,18 @@
-// The node's interface. Changes carry what only a page of this node knows.
+// The node's interface. Requests carry what the page was told when its person signed in: it is kept where pages of other ports cannot read it.
 
+const KEY = "privity-csrf";
 let csrf = null;
+try {
+  csrf = localStorage.getItem(KEY);
+} catch { /* it lasts until the page is loaded again */ }
+
+function remember(value) {
+  csrf = value;
+  try {
+    if (value) localStorage.setItem(KEY, value);
+    else localStorage.removeItem(KEY);
+  } catch { /* as above */ }
+}
 
 /** An answer that is an error. */
 export class Problem extends Error {
@@ -15,7 +27,7 @@ export class Problem extends Error {
 async function call(method, path, body, poll) {
   const headers = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
-  if (csrf && method !== "GET") headers["x-privity-csrf"] = csrf;
+  if (csrf) headers["x-privity-csrf"] = csrf;
   if (poll) headers["x-privity-poll"] = "1";
   let answer;
   try {
@@ -38,24 +50,23 @@ export const post = (path, body) => call("POST", path, body);
 export const put = (path, body) => call("PUT", path, body);
 export const remove = (path) => call("DELETE", path);
 
-const keep = (session) => {
-  csrf = session.csrf;
-  return session;
-};
-
 /** The session that stands, if one does. */
 export async function session() {
   try {
-    return keep(await get("session"));
+    return csrf && await get("session");
   } catch (problem) {
-    if (problem.status === 401) return null;
+    if (problem.status === 401 || problem.status === 403) return null;
     throw problem;
   }
 }
 
-export const signIn = async (name, password) => keep(await post("session", { name, password }));
+export async function signIn(name, password) {
+  const session = await post("session", { name, password });
+  remember(session.csrf);
+  return session;
+}
 
 export async function signOut() {
   await remove("session");
-  csrf = null;
+  remember(null);
 }

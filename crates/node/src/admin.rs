@@ -264,7 +264,7 @@ impl utoipa::Modify for Schemes {
             .description(Some("what stands in `admin.token` of the node's directory"));
         let session = ApiKeyValue::with_description(
             "privity_session_PORT",
-            "from signing in; changes also show `x-privity-csrf`",
+            "from signing in; requests also show `x-privity-csrf`, which is told then",
         );
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(token.build()));

@@ -4,7 +4,7 @@ use super::limits::Limits;
 use super::people::Role;
 use crate::{NodeError, home};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ pub(super) const LASTS: Duration = Duration::from_secs(8 * 3600);
 const IDLE: Duration = Duration::from_secs(30 * 60);
 /// Sessions of all people together.
 const MOST: usize = 1000;
-/// The header in which a page shows that it is this node's: no other site can read what stands in it.
+/// The header in which a page shows what it was told when its person signed in. It keeps it where pages of other sites and ports cannot read it.
 pub(super) const CSRF: &str = "x-privity-csrf";
 /// The header by which a page says that it asks by itself.
 const POLL: &str = "x-privity-poll";
@@ -120,14 +120,13 @@ impl Access {
         let kept = but.and_then(|caller| caller.key);
         self.sessions().retain(|key, s| s.person != person || Some(*key) == kept);
     }
-    /// What a page has to know of its session: what it shows with changes, and seconds that are left.
-    pub fn page(&self, caller: &Caller) -> Option<(String, u64)> {
-        let sessions = self.sessions();
-        let session = sessions.get(&caller.key?)?;
-        Some((session.csrf.clone(), session.ends.saturating_duration_since(Instant::now()).as_secs()))
+    /// Seconds that are left of a session.
+    pub fn left(&self, caller: &Caller) -> Option<u64> {
+        let ends = self.sessions().get(&caller.key?)?.ends;
+        Some(ends.saturating_duration_since(Instant::now()).as_secs())
     }
 
-    fn caller(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, NodeError> {
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, NodeError> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         if let Some(shown) = text("authorization").and_then(|v| v.strip_prefix("Bearer ")) {
             // Digests are compared, and in constant time.
@@ -144,11 +143,10 @@ impl Access {
         let Some(key) = shown.map(|shown| *blake3::hash(shown.as_bytes()).as_bytes()) else { return Err(unknown) };
         let mut sessions = self.sessions();
         let Some(session) = sessions.get_mut(&key) else { return Err(unknown) };
-        if !method.is_safe()
-            && text(CSRF).is_none_or(|csrf| blake3::hash(csrf.as_bytes()) != blake3::hash(session.csrf.as_bytes()))
-        {
+        // Browsers show a cookie to every port of a host: without what only this node's page has it is worth nothing, also for reading.
+        if text(CSRF).is_none_or(|csrf| blake3::hash(csrf.as_bytes()) != blake3::hash(session.csrf.as_bytes())) {
             return Err(NodeError::Forbidden(
-                "the request is not from a page of this node; load the page again".into(),
+                "the request is not from a page of this node that signed in; sign in again".into(),
             ));
         }
         if text(POLL).is_none() {
@@ -157,8 +155,8 @@ impl Access {
         Ok(Caller { person: Some(session.person.clone()), role: session.role, key: Some(key) })
     }
 
-    fn known(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, NodeError> {
-        match self.caller(method, headers) {
+    fn known(&self, headers: &HeaderMap) -> Result<Caller, NodeError> {
+        match self.caller(headers) {
             Ok(caller) => {
                 let limits = if caller.person.is_some() { &self.requests } else { &self.tools };
                 limits.take(&caller.bucket())?;
@@ -174,7 +172,7 @@ impl Access {
 
 /// Lets in who is known.
 pub(super) async fn authenticate(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    match access.known(request.method(), request.headers()) {
+    match access.known(request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -251,11 +249,10 @@ mod tests {
         assert!(cookie.starts_with("privity_session_7700=") && cookie.contains("HttpOnly; SameSite=Strict"));
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
-        let caller = access.caller(&Method::GET, &headers).expect("a person");
-        assert_eq!((caller.person("bob").as_str(), caller.role), ("ann", Role::Viewer));
-        assert!(matches!(access.caller(&Method::POST, &headers), Err(NodeError::Forbidden(_))), "no CSRF token");
+        assert!(matches!(access.caller(&headers), Err(NodeError::Forbidden(_))), "no CSRF token");
         headers.insert(CSRF, csrf.parse().expect("a header"));
-        access.caller(&Method::POST, &headers).expect("with its token");
+        let caller = access.caller(&headers).expect("a person");
+        assert_eq!((caller.person("bob").as_str(), caller.role), ("ann", Role::Viewer));
         for over in [|s: &mut Session| s.idle = Instant::now(), |s: &mut Session| s.ends = Instant::now()] {
             let (cookie, _) = access.begin("eve", Role::Admin).expect("a session");
             let key = *blake3::hash(cookie.split(['=', ';']).nth(1).expect("a value").as_bytes()).as_bytes();
@@ -263,6 +260,6 @@ mod tests {
             assert!(!access.sessions().contains_key(&key));
         }
         access.end_all("ann", None);
-        assert!(matches!(access.caller(&Method::GET, &headers), Err(NodeError::Unknown(_))));
+        assert!(matches!(access.caller(&headers), Err(NodeError::Unknown(_))));
     }
 }

@@ -134,15 +134,10 @@ pub(super) struct Session {
     role: Role,
     /// The organisation of the node.
     organisation: String,
-    /// What the page shows in `x-privity-csrf` with every change.
+    /// What the page shows in `x-privity-csrf` with every request; told once, to whoever signs in.
     csrf: Option<String>,
     /// Seconds until the session ends.
     ends: Option<u64>,
-}
-
-fn shown(access: &Access, node: &Node, caller: &Caller) -> Session {
-    let (csrf, ends) = access.page(caller).unzip();
-    Session { person: caller.person.clone(), role: caller.role, organisation: node.organisation().into(), csrf, ends }
 }
 
 /// Sign in.
@@ -184,7 +179,8 @@ pub(super) async fn session(
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Caller>,
 ) -> Json<Session> {
-    Json(shown(&access, &node, &caller))
+    let (person, role, ends) = (caller.person.clone(), caller.role, access.left(&caller));
+    Json(Session { person, role, organisation: node.organisation().into(), csrf: None, ends })
 }
 
 /// Sign out.

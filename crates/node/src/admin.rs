@@ -179,7 +179,7 @@ pub struct Details {
     /// Persons of this organisation who want it approved.
     #[serde(default)]
     pub voters: Vec<String>,
-    /// How many of them it takes.
+    /// How many of them it takes; 0 where nothing is to be decided.
     #[serde(default)]
     pub wanted: usize,
     /// The last job of this name that this organisation approved before.
@@ -506,9 +506,11 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
         Err(e) => serde_json::json!({ "problem": e.to_string() }),
     };
     let report = serde_json::from_str(&stored.report).unwrap_or_default();
-    let (voters, wanted) = (node.store.voters(&stored.digest).await?, node.approvers(&stored).await?);
-    let (line, code, previous) =
-        (line(&stored, decided(node.organisation())), stored.code, previous(&node, &stored).await?);
+    let line = line(&stored, decided(node.organisation()));
+    // A policy that denies it, or a time that is over, wants nobody.
+    let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
+    let (code, voters, previous) =
+        (stored.code, node.store.voters(&stored.digest).await?, previous(&node, &stored).await?);
     Ok(Json(Details {
         line,
         code,

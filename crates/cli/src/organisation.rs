@@ -48,6 +48,9 @@ pub struct InitArgs {
     /// Take part without data
     #[arg(long)]
     helper: bool,
+    /// Where the root key is: file:DIR, file:DIR with a passphrase, or a PKCS#11 token; docs/KEYS.md
+    #[arg(long, default_value = "file:root")]
+    keys: String,
 }
 
 /// Run the node
@@ -321,6 +324,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         address: args.address.clone(),
         admin: args.admin.clone(),
         helper: args.helper,
+        keys: args.keys.clone(),
         certificate_hours: 24,
     };
     let text = toml::to_string(&config).map_err(|e| NodeError::Config { problem: e.to_string() })?;
@@ -339,6 +343,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 /// `privity node`.
 pub fn node(args: &NodeArgs) -> Result<(), CliError> {
     let config = Config::load(&args.home.home)?;
+    privity_node::policy::load(&args.home.home)?;
     if args.check_config {
         println!("{} makes sense: {} listens at {}", args.home.home.join("node.toml").display(), config.organisation, config.listen);
         return Ok(());

@@ -37,7 +37,7 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn a_root_under_a_passphrase_opens_with_it_only() {
     let folder = tempfile::tempdir().unwrap();
-    let (home, file) = (folder.path().join("home"), folder.path().join("home/root/key.pem"));
+    let (home, file) = (folder.path().join("home"), folder.path().join("home").join("root").join("key.pem"));
     write(folder.path(), "words", "correct horse\n");
     let place = format!("file:root;passphrase-file={}", folder.path().join("words").display());
     let made = create(&place, &home, "north").unwrap();

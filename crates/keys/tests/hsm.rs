@@ -18,7 +18,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: i64 = 24 * 3600;
 const PIN: &str = "73915-north";
@@ -196,6 +196,26 @@ fn play(config: TlsConfig) -> Result<[u8; 4], NetError> {
     Ok(got)
 }
 
+/// A session of two.
+fn session(identities: [Identity; 2], roots: [&Arc<dyn Root>; 2]) -> Vec<Result<[u8; 4], NetError>> {
+    let address = || loopback_listener().unwrap().local_addr().unwrap().to_string();
+    let peers = roots.map(|root| Peer { address: address(), fingerprint: root.fingerprint() });
+    let config = |(me, identity): (usize, Identity)| TlsConfig {
+        me,
+        peers: peers.to_vec(),
+        identity: identity.into(),
+        job: [7; 32],
+        limits: Limits { connect: Duration::from_secs(5), ..Limits::default() },
+        unprotected: false,
+        host: Host::default(),
+    };
+    let configs: Vec<_> = identities.into_iter().enumerate().map(config).collect();
+    std::thread::scope(|s| {
+        let parties: Vec<_> = configs.into_iter().map(|config| s.spawn(|| play(config))).collect();
+        parties.into_iter().map(|party| party.join().unwrap()).collect()
+    })
+}
+
 #[test]
 fn nodes_meet_whose_keys_are_in_tokens() {
     apart("nodes_meet_whose_keys_are_in_tokens", &["north", "south"], |folder| {
@@ -205,24 +225,17 @@ fn nodes_meet_whose_keys_are_in_tokens() {
         let (heard, echo) = call(&one, &two, &north.fingerprint());
         assert_eq!((heard, echo.as_str()), (Some(south.fingerprint()), "hello"));
 
-        let address = || loopback_listener().unwrap().local_addr().unwrap().to_string();
-        let peer = |root: &Arc<dyn Root>| Peer { address: address(), fingerprint: root.fingerprint() };
-        let peers = vec![peer(&north), peer(&south)];
-        let config = |(me, identity): (usize, Identity)| TlsConfig {
-            me,
-            peers: peers.clone(),
-            identity: identity.into(),
-            job: [7; 32],
-            limits: Limits::default(),
-            unprotected: false,
-            host: Host::default(),
-        };
-        let configs: Vec<_> = [one, two].into_iter().enumerate().map(config).collect();
-        let got: Vec<_> = std::thread::scope(|s| {
-            let parties: Vec<_> = configs.into_iter().map(|config| s.spawn(|| play(config))).collect();
-            parties.into_iter().map(|party| party.join().unwrap()).collect()
-        });
-        assert_eq!(got, [Ok([1; 4]), Ok([0; 4])]);
+        assert_eq!(session([one, two], [&north, &south]), [Ok([1; 4]), Ok([0; 4])]);
+        // A key that is gone is its own party's trouble, whichever side of the handshake that is; the other is not told it lied.
+        for me in 0..2 {
+            let leaves = [leaf(&*north), leaf(&*south)];
+            [&north, &south][me].retire(&leaves[me]).unwrap();
+            let got = session(leaves, [&north, &south]);
+            let Err(NetError::Io { problem, .. }) = &got[me] else { panic!("{got:?}") };
+            assert!(problem.contains("has no private"), "{problem}");
+            let other = &got[1 - me];
+            assert!(matches!(other, Err(NetError::Closed { .. } | NetError::Unreachable { .. })), "{other:?}");
+        }
     });
 }
 

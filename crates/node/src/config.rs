@@ -7,6 +7,7 @@
 //! address = "a.example:7443"     # how they reach it; default `listen`
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! helper = false                 # takes part without data
+//! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
 //! `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
@@ -37,6 +38,9 @@ pub struct Config {
     /// Whether it takes part without data.
     #[serde(default)]
     pub helper: bool,
+    /// Where the root key is, as `privity_keys::Place` reads it. Default the directory `root`.
+    #[serde(default = "default_keys")]
+    pub keys: String,
     /// Hours that node certificates last. Default 24.
     #[serde(default = "default_hours")]
     pub certificate_hours: u32,
@@ -44,6 +48,10 @@ pub struct Config {
 
 fn default_admin() -> String {
     "127.0.0.1:7700".into()
+}
+
+fn default_keys() -> String {
+    "file:root".into()
 }
 
 fn default_hours() -> u32 {
@@ -71,7 +79,7 @@ impl Config {
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
         let bad = |problem: String| NodeError::Config { problem };
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
-        for key in ["organisation", "operator", "listen", "address", "admin", "helper", "certificate_hours"] {
+        for key in ["organisation", "operator", "listen", "address", "admin", "helper", "keys", "certificate_hours"] {
             let name = format!("PRIVITY_{}", key.to_uppercase());
             if let Some(value) = variable(&name) {
                 let parsed = match key {
@@ -134,12 +142,13 @@ mod tests {
             "PRIVITY_LISTEN" | "PRIVITY_ADMIN" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
             "PRIVITY_HELPER" => Some("true".into()),
+            "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_CERTIFICATE_HOURS" => Some("7".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 7);
+        assert_eq!(changed.len(), 8);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 

@@ -8,7 +8,7 @@ use crate::{NodeError, admin, home, join, serve, watch};
 use crate::message::{Answer, Joining, Knock, Reveal};
 use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
-use privity_keys::{FileRoot, Root};
+use privity_keys::Root;
 use privity_net::identity::{Identity, Revocations};
 use privity_net::tls::{Bounds, Switch};
 use std::net::TcpListener;
@@ -26,10 +26,10 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// There is one already, or it cannot be written.
 pub fn init(home: &Path, config: &Config) -> Result<String, NodeError> {
     home::create(home, config)?;
-    let root = FileRoot::create(&home::root(home), &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
-    let identity = certify(&root, config, None)?;
+    let root = privity_keys::create(&config.keys, home, &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
+    let identity = certify(&*root, config, None)?;
     identity.save(&home::identity(home)).map_err(|e| NodeError::Keys(e.to_string()))?;
-    Ok(privity_api::Signer::fingerprint(&root))
+    Ok(root.fingerprint())
 }
 
 /// A fresh certificate for the node, which keeps what it derives keys of files from.
@@ -42,20 +42,22 @@ pub(crate) fn certify(root: &dyn Root, config: &Config, before: Option<&Identity
     Ok(identity)
 }
 
-fn load(home: &Path, config: &Config) -> Result<(Arc<FileRoot>, Identity), NodeError> {
+fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeError> {
     let keys = |e: &dyn std::fmt::Display| NodeError::Keys(e.to_string());
-    let root = FileRoot::load(&home::root(home)).map_err(|e| keys(&e))?;
-    let mut identity = Identity::load(&home::identity(home)).map_err(|e| keys(&e))?;
+    let root = privity_keys::open(&config.keys, home).map_err(|e| keys(&e))?;
+    let mut identity = root.load(&home::identity(home)).map_err(|e| keys(&e))?;
     if identity.validity().is_none_or(|(_, until)| until - now() < 600) {
-        identity = certify(&root, config, Some(&identity))?;
+        let before = identity;
+        identity = certify(&*root, config, Some(&before))?;
         identity.save(&home::identity(home)).map_err(|e| keys(&e))?;
+        root.retire(&before).map_err(|e| keys(&e))?;
     }
-    Ok((Arc::new(root), identity))
+    Ok((root, identity))
 }
 
-fn log(home: &Path, config: &Config, root: Arc<FileRoot>) -> Result<(Arc<Log>, Witness), NodeError> {
+fn log(home: &Path, config: &Config, root: Arc<dyn Root>) -> Result<(Arc<Log>, Witness), NodeError> {
     let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
-    let fingerprint = privity_api::Signer::fingerprint(&*root);
+    let fingerprint = root.fingerprint();
     let log = Arc::new(Log::open(&home::audit(home), &config.organisation, &fingerprint, root, now()).map_err(failed)?);
     let witness = Witness::open(log.clone(), now()).map_err(failed)?;
     Ok((log, witness))
@@ -172,7 +174,7 @@ pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&st
         address: code.address.clone(),
         helper: false,
     };
-    let own_root = privity_api::Signer::fingerprint(&*root);
+    let own_root = root.fingerprint();
     let nonce = home::random_hex(32)?;
     let mut knock = Knock {
         id: code.id(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! node.toml          configuration
-//! root/              the organisation's root: certificate and key
+//! root/              the organisation's root, if it is in files: certificate and key
+//! policy.cedar       what it says to manifests; none: people decide
 //! identity/          the node's certificate, renewed before it ends, and its key
 //! node.db            what the node remembers
 //! audit/             the audit log
@@ -15,10 +16,6 @@ use crate::NodeError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The organisation's root.
-pub fn root(home: &Path) -> PathBuf {
-    home.join("root")
-}
 /// The node's certificate and key.
 pub fn identity(home: &Path) -> PathBuf {
     home.join("identity")

@@ -16,7 +16,7 @@ mod members;
 pub mod message;
 mod node;
 pub mod peer;
-mod policy;
+pub mod policy;
 mod run;
 mod serve;
 pub mod store;

@@ -11,12 +11,13 @@ use privity_api::{Approval, Attempt, Decision, Manifest, Member, Project, Record
 use privity_audit::{Log, Witness};
 use privity_job::{Job, exit};
 use privity_keys::Root;
+use privity_policy::Policy;
 use privity_net::identity::Revocations;
 use privity_net::tls::{Cancel, Switch};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An organisation's node.
@@ -36,6 +37,8 @@ pub struct Node {
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) switch: Switch,
     pub(crate) build: String,
+    /// What it says to manifests.
+    pub(crate) policy: RwLock<Arc<Policy>>,
     running: Mutex<BTreeMap<String, Running>>,
     draining: AtomicBool,
 }
@@ -64,7 +67,11 @@ impl Node {
         switch: Switch,
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
-        Ok(Arc::new(Node { home, config, store, log, witness, root, peers, shown, revocations, switch, build, running, draining }))
+        let policy = crate::policy::load(&home)?;
+        let digest = policy.digest().to_owned();
+        log.append(now(), &Record::Policy { digest, by: "start".into() }).map_err(|e| NodeError::Audit(e.to_string()))?;
+        let policy = RwLock::new(Arc::new(policy));
+        Ok(Arc::new(Node { policy, home, config, store, log, witness, root, peers, shown, revocations, switch, build, running, draining }))
     }
 
     /// What a node that was stopped in the middle of something does first.
@@ -120,7 +127,7 @@ impl Node {
         self.record(&Record::Key { purpose: "node".into(), event: event.into(), fingerprint: self.root.fingerprint() })?;
         identity.save(&home::identity(&self.home)).map_err(|e| NodeError::Keys(e.to_string()))?;
         self.shown.set(identity);
-        Ok(())
+        self.root.retire(&before).map_err(|e| NodeError::Keys(e.to_string()))
     }
 
     /// The organisation's name.

@@ -26,6 +26,9 @@ pub(crate) async fn work(node: Arc<Node>) {
         if let Err(e) = node.peers.deliver().await {
             tracing::error!(error = %e, "messages could not be delivered");
         }
+        if let Err(e) = node.reload_policy() {
+            tracing::error!(error = %e, "the policy stays what it was");
+        }
         if let Err(e) = look(&node, &mut tried).await {
             tracing::error!(error = %e, "jobs could not be looked at");
         }

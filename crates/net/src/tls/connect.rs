@@ -1,7 +1,7 @@
 //! Setting up a session: dialling, handshakes, agreement.
 
 use super::channel::{Channel, Security};
-use super::connection::{Connection, certificate};
+use super::connection::{Connection, certificate, own_key};
 use super::pin::{Pins, known_by};
 use super::switch::{ENGINE, Registration, name_of};
 use super::{Limits, TlsConfig};
@@ -161,9 +161,10 @@ pub(super) fn greet(
     ours: &Hello,
 ) -> Result<Greeted, GreetError> {
     let stream = prepare(stream, config.limits).map_err(GreetError::Known)?;
-    let known = |peer: Option<usize>, e: &std::io::Error| match peer {
-        Some(peer) => GreetError::Known(handshake_error(peer, e)),
-        None => GreetError::Stranger,
+    let known = |peer: Option<usize>, e: &std::io::Error| match (peer, tls_error(e)) {
+        (_, Some(rustls::Error::Other(own))) => GreetError::Known(own_key(own)),
+        (Some(peer), _) => GreetError::Known(handshake_error(peer, e)),
+        (None, _) => GreetError::Stranger,
     };
     // However slowly a peer drips its bytes, it holds this party up no longer than this.
     let until = Instant::now() + GREETING.min(config.limits.connect);
@@ -225,8 +226,12 @@ pub(super) fn read_exact(
     Ok(())
 }
 
+fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|e| e.downcast_ref())
+}
+
 fn handshake_error(peer: usize, error: &std::io::Error) -> NetError {
-    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+    match tls_error(error) {
         Some(tls) => certificate(peer, tls),
         None if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             NetError::Timeout { peer, waited: GREETING }

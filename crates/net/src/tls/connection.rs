@@ -365,6 +365,7 @@ pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
             NetError::Certificate { peer, problem: "its certificate is not the one that was agreed".into() }
         }
         rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => NetError::NoSession { peer },
+        rustls::Error::AlertReceived(AlertDescription::InternalError) => NetError::Closed { peer },
         rustls::Error::AlertReceived(alert) => NetError::Certificate {
             peer,
             problem: format!("it refused this party's certificate or parameters ({alert:?})"),
@@ -372,6 +373,12 @@ pub(super) fn certificate(peer: usize, error: &rustls::Error) -> NetError {
         rustls::Error::NoCertificatesPresented => {
             NetError::Certificate { peer, problem: "it presented no certificate".into() }
         }
+        rustls::Error::Other(own) => own_key(own),
         _ => NetError::Malformed { peer, problem: "not valid TLS 1.3" },
     }
+}
+
+/// What only a key of this party's says that is elsewhere and cannot sign: no fault of the peer.
+pub(super) fn own_key(problem: &rustls::OtherError) -> NetError {
+    NetError::Io { operation: "signing in a handshake", problem: problem.to_string() }
 }

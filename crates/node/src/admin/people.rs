@@ -156,7 +156,8 @@ pub(super) async fn login(
     let person = find(&node, &login.name).await?;
     let right = verify(person.as_ref(), login.password).await?;
     let Some(person) = person.filter(|_| right) else {
-        tracing::warn!(person = login.name, "a sign-in failed");
+        // Without the name: it may be a password, in the wrong field.
+        tracing::warn!("a sign-in failed");
         return Err(NodeError::Unknown("no such name and password"));
     };
     access.names.forget(&login.name);

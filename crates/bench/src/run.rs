@@ -156,13 +156,13 @@ fn party(
             (measure(&mut p, Rep3::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::Minority => {
-            let p = Shamir::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            let p = Shamir::new(party, config(args).in_a_field(), args.corrupt())?.with_lanes(sessions)?;
             let p = if args.reduction == Reduction::KingOfSets { p.with_set_keys()? } else { p };
             let mut p = p.routed(routing(args))?;
             (measure(&mut p, Shamir::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::MinorityActive => {
-            let mut p = ShamirActive::new(party, config(args), args.corrupt())?.with_lanes(sessions)?;
+            let mut p = ShamirActive::new(party, config(args).in_a_field(), args.corrupt())?.with_lanes(sessions)?;
             (measure(&mut p, ShamirActive::party, what, runs, MAX_SECONDS)?, p.into_parties())
         }
         Adversary::OneOfTwo => {

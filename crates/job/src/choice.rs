@@ -87,6 +87,14 @@ pub const TABLE: &[Row] = &[
         colluding: |_| 1,
     },
     Row {
+        protocol: ProtocolName::Beaver,
+        takes: "three to five owners and nobody else",
+        withstands: "all owners but one, curious together",
+        runs: |owners, rowless| (3..=5).contains(&owners) && rowless == 0,
+        adversary: Adversary::Passive,
+        colluding: |owners| owners - 1,
+    },
+    Row {
         protocol: ProtocolName::AdditiveMac,
         takes: "two to seven owners and a dealer without rows",
         withstands: "all owners but one that deviate together as they like, and the dealer alone, if it is curious",

@@ -2,12 +2,12 @@
 //!
 //! ```toml
 //! name = "breast-cancer"
-//! protocol = "rep3"                 # or "rep4", "additive", "additive-mac", "gmw", "shamir", "shamir-active", "auto"
+//! protocol = "rep3"                 # or "rep4", "additive", "additive-mac", "gmw", "beaver", "shamir", "shamir-active", "auto"
 //! on_loss = "pause"                 # or "abort": keep no checkpoints; or, of four, "continue": see [`OnLoss`]
 //!
 //! [[participants]]                  # rep3: three, the first deals the masks; rep4: four, the fourth deals them;
 //!                                   # additive, additive-mac: a dealer (rows = 0), then two to seven; gmw: two;
-//!                                   # shamir: 3 to 31; shamir-active: an odd number of 3 to 31
+//!                                   # beaver: three to five; shamir: 3 to 31; shamir-active: an odd number of 3 to 31
 //! name = "north"
 //! address = "10.0.0.1:7700"
 //! fingerprint = "3f…"               # as `privity keys new` prints it; or certificate = "north.pem"

@@ -579,8 +579,8 @@ fn check_outputs(file: &JobFile, protocol: ProtocolName) -> Result<(), ConfigErr
             return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
         }
     }
-    if protocol == ProtocolName::Gmw && file.distillation.is_some() {
-        let problem = "is not there under gmw";
+    if matches!(protocol, ProtocolName::Gmw | ProtocolName::Beaver) && file.distillation.is_some() {
+        let problem = format!("is not there under {}", protocol.name());
         return Err(ConfigError::field("distillation", problem, "use rep3 or rep4, or remove it"));
     }
     Ok(())

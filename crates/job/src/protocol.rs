@@ -5,6 +5,7 @@ use crate::program::{self, Inputs, Outcome};
 use crate::release::Publisher;
 use crate::{ConfigError, Job, JobError};
 use privity_mpc::additive_mac::{AdditiveMac, cost::AdditiveMacCosts};
+use privity_mpc::beaver::{Beaver, cost::BeaverCosts};
 use privity_mpc::cost::{Clock, Costs, Speeds};
 use privity_mpc::count::Count;
 use privity_mpc::gmw::{Gmw, cost::GmwCosts};
@@ -20,7 +21,7 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The protocols there are.
-pub const NAMES: [&str; 7] = ["rep3", "rep4", "additive", "additive-mac", "gmw", "shamir", "shamir-active"];
+pub const NAMES: [&str; 8] = ["rep3", "rep4", "additive", "additive-mac", "gmw", "beaver", "shamir", "shamir-active"];
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,9 @@ pub enum ProtocolName {
     ShamirActive,
     /// Two parties and nobody else, either of them curious, none of them lying.
     Gmw,
-    /// The same parties, all but one of them deviating as they like, and a dealer that follows the protocol and colludes with nobody.
+    /// Three to five parties and nobody else, all but one of them curious together.
+    Beaver,
+    /// The parties of `additive`, all but one of them deviating as they like, and a dealer that follows the protocol and colludes with nobody.
     AdditiveMac,
 }
 
@@ -54,6 +57,7 @@ impl ProtocolName {
             "shamir" => Ok(ProtocolName::Shamir),
             "shamir-active" => Ok(ProtocolName::ShamirActive),
             "gmw" => Ok(ProtocolName::Gmw),
+            "beaver" => Ok(ProtocolName::Beaver),
             "additive-mac" => Ok(ProtocolName::AdditiveMac),
             _ => {
                 let remedy = format!("choose one of: {}, auto", NAMES.join(", "));
@@ -70,6 +74,7 @@ impl ProtocolName {
             ProtocolName::Shamir => "shamir",
             ProtocolName::ShamirActive => "shamir-active",
             ProtocolName::Gmw => "gmw",
+            ProtocolName::Beaver => "beaver",
             ProtocolName::AdditiveMac => "additive-mac",
         }
     }
@@ -81,12 +86,13 @@ impl ProtocolName {
             ProtocolName::Additive | ProtocolName::AdditiveMac => 3..=8,
             ProtocolName::Shamir | ProtocolName::ShamirActive => 3..=31,
             ProtocolName::Gmw => 2..=2,
+            ProtocolName::Beaver => 3..=5,
         }
     }
     /// The party that may or must be without rows, of so many; and whether it must.
     pub fn rowless(self, parties: usize) -> Option<(usize, bool)> {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Gmw => None,
+            ProtocolName::Rep3 | ProtocolName::Gmw | ProtocolName::Beaver => None,
             ProtocolName::Rep4 | ProtocolName::Shamir | ProtocolName::ShamirActive => Some((parties - 1, false)),
             ProtocolName::Additive | ProtocolName::AdditiveMac => Some((0, true)),
         }
@@ -110,7 +116,8 @@ impl ProtocolName {
     /// What a corrupt party may do without harm.
     pub fn adversary(self) -> &'static str {
         match self {
-            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw | ProtocolName::Shamir => "passive",
+            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw => "passive",
+            ProtocolName::Beaver | ProtocolName::Shamir => "passive",
             ProtocolName::Rep4 | ProtocolName::AdditiveMac | ProtocolName::ShamirActive => "active",
         }
     }
@@ -143,6 +150,10 @@ impl ProtocolName {
             ProtocolName::Gmw => {
                 "gmw: two parties and nobody else; inputs stay hidden from the other party as long as both follow the protocol; one that \
                  deviates is not covered: it can falsify the results and may learn more than it should"
+            }
+            ProtocolName::Beaver => {
+                "beaver: three to five parties and nobody else; inputs stay hidden from all parties but one together as long as they follow \
+                 the protocol; one that deviates is not covered: it can falsify the results and may learn more than it should"
             }
             ProtocolName::AdditiveMac => {
                 "additive-mac: inputs stay hidden from all parties but one together and results are right or withheld from all, even if \
@@ -217,6 +228,7 @@ pub fn execute(
         ProtocolName::Additive => run!(Rep3::additive, inputs),
         ProtocolName::AdditiveMac => run!(AdditiveMac::new, inputs),
         ProtocolName::Gmw => run!(Gmw::new, inputs),
+        ProtocolName::Beaver => run!(Beaver::<u64>::transferred, inputs),
         ProtocolName::Shamir => {
             let start = if survives(job) { Shamir::surviving } else { Shamir::new };
             run!(|party, config| start(party, config, job.threshold()), inputs.over::<M61>(), Shamir::lost)
@@ -247,6 +259,9 @@ pub fn price(job: &Job, speeds: Speeds) -> Result<Clock, JobError> {
         }
         ProtocolName::ShamirActive => count(job, ShamirActiveCosts::new(job.threshold(), job.config().mode), speeds),
         ProtocolName::Gmw => count(job, GmwCosts, speeds),
+        ProtocolName::Beaver => {
+            count(job, BeaverCosts::<u64>::transferred(job.names().len(), job.config().mode), speeds)
+        }
         ProtocolName::AdditiveMac => count(job, AdditiveMacCosts::new(job.owners(), job.config().radix), speeds),
     }
 }
@@ -274,7 +289,7 @@ pub(crate) fn comparison_seconds(
         ProtocolName::Rep4 => seconds(&Rep4Costs { radix: config.radix }),
         ProtocolName::Additive => seconds(&Rep3Costs::additive(parties - 1, config.radix)),
         // The same for all fan-ins.
-        ProtocolName::Shamir | ProtocolName::ShamirActive => 0.0,
+        ProtocolName::Shamir | ProtocolName::ShamirActive | ProtocolName::Beaver => 0.0,
         ProtocolName::Gmw => seconds(&GmwCosts),
         ProtocolName::AdditiveMac => seconds(&AdditiveMacCosts::new(parties - 1, config.radix)),
     }

@@ -136,6 +136,19 @@ fn two_owners_need_nobody_else() {
 }
 
 #[test]
+fn three_to_five_owners_need_nobody_else() {
+    let job = common::parse(&common::by_triples(3)).expect("a sound job");
+    assert_eq!((job.owners(), job.rows().len(), job.protocol().name()), (3, 3, "beaver"));
+    common::parse(&common::by_triples(5)).expect("a sound job");
+    refused(common::by_triples(6), "3 to 5");
+    refused(
+        common::by_triples(3).replacen("[data]", "[protection]\nadversary = \"active\"\n[data]", 1),
+        "asks for more",
+    );
+    refused(common::by_triples(3).replacen("kind =", "sigmoid = \"fourier\"\nkind =", 1), "which beaver does not have");
+}
+
+#[test]
 fn a_dealer_is_none_of_the_parties() {
     let job = common::parse(&common::dealt(2)).expect("a sound job");
     assert_eq!((job.owners(), job.rows().len(), job.owner_names()), (2, 3, vec!["north".into(), "east".into()]));
@@ -296,6 +309,8 @@ fn a_protocol_is_chosen_for_participants_and_protection() {
     );
     assert_eq!(chosen(common::dealt(3), active), ("rep4", Some(3)), "the dealer becomes the helper");
     assert_eq!(chosen(common::alone(), ""), ("gmw", None));
+    assert_eq!(chosen(common::JOB.into(), "[protection]\ncolluding = 2\n"), ("beaver", None));
+    assert_eq!(chosen(common::polynomial(4), "[protection]\ncolluding = 3\n"), ("beaver", None));
     assert_eq!(chosen(common::dealt(2), active), ("additive-mac", Some(0)));
     assert_eq!(chosen(common::JOB.into(), active), ("shamir-active", None));
     let both = "[protection]\nadversary = \"active\"\ncolluding = 2\n";

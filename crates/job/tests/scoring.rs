@@ -122,7 +122,7 @@ fn twin(job: &Job, models: &[ModelFile]) -> Vec<f64> {
 
 #[test]
 fn every_protocol_scores_as_the_model_does() {
-    for protocol in ["gmw", "rep3", "rep3 with a helper", "rep4", "additive", "additive-mac", "shamir"] {
+    for protocol in ["gmw", "rep3", "rep3 with a helper", "rep4", "additive", "additive-mac", "shamir", "beaver"] {
         for (kind, mode) in [(MLP, "fast"), ("\"logistic\"", "exact"), ("\"linear\"", "fast")] {
             let job = job(&text(protocol, kind).replacen("\"fast\"", &format!("\"{mode}\""), 1));
             let models = [model(kind, 2)];

@@ -156,8 +156,19 @@ fn two_or_three_parties_and_a_dealer_do_as_planned_and_as_the_twin() {
 /// The shipped table at two owners without a dealer: by plan and as the twin, in lanes as well.
 #[test]
 fn two_owners_alone_do_as_planned_and_as_the_twin() {
-    for (from, to) in [("\"fast\"", "\"exact\""), ("\"fast\"", "\"fast\""), ("[training]", "[training]\nlanes = 2")] {
-        let text = common::alone().replacen(from, to, 1).replace("{ mlp = { hidden = [5] } }", "\"logistic\"");
+    let changes = [("\"fast\"", "\"exact\""), ("\"fast\"", "\"fast\""), ("[training]", "[training]\nlanes = 2")];
+    alone_as_planned(&common::alone(), &changes);
+}
+
+/// Three owners, any two of whom may pool what they see.
+#[test]
+fn three_owners_alone_do_as_planned_and_as_the_twin() {
+    alone_as_planned(&common::by_triples(3), &[("\"fast\"", "\"exact\""), ("[training]", "[training]\nlanes = 2")]);
+}
+
+fn alone_as_planned(text: &str, changes: &[(&str, &str)]) {
+    for (from, to) in changes {
+        let text = text.replacen(from, to, 1).replace("{ mlp = { hidden = [5] } }", "\"logistic\"");
         let job = common::parse(&text).expect("a sound job");
         let plan = plan::plan(&job).expect("a plan");
         let done = finished(&job);

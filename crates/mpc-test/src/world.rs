@@ -1,6 +1,7 @@
 //! Parties as threads over simulated links. No mask may be drawn twice: in whatever a test runs here, that is checked.
 
 use privity_mpc::additive_mac::AdditiveMac;
+use privity_mpc::beaver::mac::BeaverMac;
 use privity_mpc::beaver::{Beaver, Number};
 use privity_mpc::gmw::Gmw;
 use privity_mpc::rep3::Rep3;
@@ -125,6 +126,16 @@ impl<R: Number> Shared for Beaver<R> {
     }
 }
 
+impl Shared for BeaverMac {
+    const PARTIES: usize = 3;
+    fn start(mut sessions: Vec<Party>, config: Config, _: bool) -> Result<Self> {
+        BeaverMac::new(sessions.remove(0), config)
+    }
+    fn session(&mut self) -> &mut Party {
+        self.party()
+    }
+}
+
 /// The parties of a protocol in one process.
 pub struct World<P> {
     config: Config,
@@ -154,9 +165,9 @@ impl World<Rep3> {
 }
 
 impl World<Shamir> {
-    /// So many parties, so many of them corrupt.
+    /// So many parties, so many of them corrupt, with no more room than a field has.
     pub fn shamir(config: Config, parties: usize, threshold: usize) -> Self {
-        World { parties, threshold, ..World::new(config) }
+        World { parties, threshold, ..World::new(config.in_a_field()) }
     }
     /// The same, which always reduce degrees in one way.
     pub fn by(self, route: Route) -> Self {
@@ -169,9 +180,9 @@ impl World<Shamir> {
 }
 
 impl World<ShamirActive> {
-    /// `2 threshold + 1` parties.
+    /// `2 threshold + 1` parties, with no more room than a field has.
     pub fn shamir_active(config: Config, threshold: usize) -> Self {
-        World { parties: 2 * threshold + 1, threshold, ..World::new(config) }
+        World { parties: 2 * threshold + 1, threshold, ..World::new(config.in_a_field()) }
     }
 }
 
@@ -183,13 +194,20 @@ impl World<AdditiveMac> {
 }
 
 impl<R: Number> World<Beaver<R>> {
-    /// A dealer, party 0, and so many others.
+    /// A dealer, party 0, and so many others, with no more room than their numbers have.
     pub fn beaver_dealt(config: Config, others: usize) -> Self {
-        World { parties: others + 1, dealt: true, ..World::new(config) }
+        World { parties: others + 1, dealt: true, ..Self::beaver(config, others) }
     }
-    /// So many parties and nobody else.
+    /// So many parties and nobody else, with no more room than their numbers have.
     pub fn beaver(config: Config, parties: usize) -> Self {
-        World { parties, ..World::new(config) }
+        World { parties, ..World::new(if R::BINARY { config } else { config.in_a_field() }) }
+    }
+}
+
+impl World<BeaverMac> {
+    /// A dealer, party 0, and so many others.
+    pub fn beaver_mac(config: Config, others: usize) -> Self {
+        World { parties: others + 1, ..World::new(config) }
     }
 }
 

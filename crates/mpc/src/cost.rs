@@ -259,6 +259,10 @@ pub trait Costs {
     fn verifies_late(&self) -> bool {
         false
     }
+    /// Whether an opening has its verdict within, on what was owed and on itself: [`Costs::open`] counts it.
+    fn settles_in_openings(&self) -> bool {
+        false
+    }
     /// Verification of all since the last opening, if anything was done.
     fn settle(&self, clock: &mut Clock);
     /// Opening of `len` elements, verification apart.

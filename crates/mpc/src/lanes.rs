@@ -21,7 +21,18 @@ pub(crate) fn run<P: Laned, T: Send, O: Send>(
 ) -> Result<Vec<O>> {
     let mut others = std::mem::take(p.others());
     let results = match items.len() <= others.len() + 1 {
-        true => side_by_side(p, &mut others, items, f),
+        true => {
+            // With a single item, too: other lanes may owe a verification. A lane has no lanes, and leaves the mark as it is.
+            let beside = !others.is_empty();
+            if beside {
+                p.session().among_lanes(true);
+            }
+            let results = side_by_side(p, &mut others, items, f);
+            if beside {
+                p.session().among_lanes(false);
+            }
+            results
+        }
         false => {
             let problem = format!("{} parts for {} sessions", items.len(), others.len() + 1);
             Err(Error::Parameter { operation: "lanes", problem })

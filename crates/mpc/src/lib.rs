@@ -24,6 +24,7 @@ pub mod rep4;
 pub mod shamir;
 pub mod shamir_active;
 pub mod share;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use garbled::Garbled;

@@ -265,16 +265,19 @@ impl Party {
             true => Err(Error::Parameter { operation, problem: "what other lanes did is not verified yet".into() }),
         }
     }
+    /// What follows is done in one lane of several, or no longer.
+    pub(crate) fn among_lanes(&mut self, among: bool) {
+        self.in_lane = among;
+    }
     /// A lane begins where this session stands.
     pub(crate) fn fork(&mut self, lane: &mut Party) {
         lane.clock = self.clock;
         lane.scopes.clone_from(&self.scopes);
-        (self.in_lane, lane.in_lane) = (true, true);
+        lane.in_lane = true;
     }
     /// This session goes on when the lane has ended; what the lane sent is booked here.
     pub(crate) fn join(&mut self, lane: &mut Party) {
         self.clock = self.clock.max(lane.clock);
-        self.in_lane = false;
         self.sent.iter_mut().zip(&mut lane.sent).for_each(|(sent, more)| *sent += std::mem::take(more));
         for (operation, more) in std::mem::take(&mut lane.traffic) {
             let traffic = self.traffic.entry(operation).or_default();

@@ -51,6 +51,11 @@ impl Config {
     pub const RING_ROOM: u32 = 62;
     /// Room modulo 2^61 - 1 (docs/protocols/shamir.md, 5).
     pub const FIELD_ROOM: u32 = 58;
+
+    /// The same with no more room than a field has.
+    pub fn in_a_field(self) -> Config {
+        Config { room: self.room.min(Self::FIELD_ROOM), ..self }
+    }
 }
 
 impl Default for Config {

@@ -183,6 +183,37 @@ fn after_a_bad_verdict_nothing_is_opened() {
     assert_eq!(ends, [(true, true, true); 3]);
 }
 
+/// Shares of one opening that do not fit stop all later ones, too.
+#[test]
+fn after_an_inconsistent_opening_nothing_is_opened() {
+    let ends = World::shamir_active(Config::default(), 1).run(|p| {
+        let value = Tensor::fill(&Shape::vector(2), 7);
+        let x = p.input(2, value.shape(), (p.me() == 2).then_some(&value)).expect("shared");
+        let told = if p.me() == 0 { x.add(&Tensor::fill(x.shape(), 1)) } else { x.clone() };
+        let first = p.open(&told, Recipients::ALL);
+        let again = p.open(&x, Recipients::ALL);
+        [first, again].map(|end| matches!(end, Err(Error::Cheating { .. })))
+    });
+    assert_eq!(ends, [[true; 2]; 3]);
+}
+
+/// Lane 1 owes a verification of a wrong product when lane 0, alone at work, is asked to open.
+#[test]
+fn nothing_is_opened_in_a_lane_that_is_alone_at_work() {
+    let ends = World::shamir_active(Config::default(), 1).with_lanes(2).run(|p| {
+        let value = Tensor::fill(&Shape::vector(2), 7);
+        let x = p.input(2, value.shape(), (p.me() == 2).then_some(&value)).expect("shared");
+        p.open(&x, Recipients::ALL).expect("opens");
+        let wrong = if p.me() == 0 { x.add(&Tensor::fill(x.shape(), 1)) } else { x.clone() };
+        let products = p.in_lanes(vec![x.clone(), wrong], |p, x| Ok(p.products(&[Product::mul(&x, &x, 0)])?.remove(0)));
+        let product = products.expect("dealt").remove(1);
+        let alone = p.in_lanes(vec![product.low_bits()], |p, x| p.open(x, Recipients::ALL));
+        let after = p.open(&x, Recipients::ALL);
+        (matches!(alone, Err(Error::Parameter { .. })), matches!(after, Err(Error::Cheating { .. })))
+    });
+    assert_eq!(ends, [(true, true); 3]);
+}
+
 /// Bytes over all links and rounds of one value, as docs/protocols/shamir-active.md states them.
 #[test]
 fn prices_are_as_documented() {

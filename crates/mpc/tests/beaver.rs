@@ -1,10 +1,13 @@
 //! Additive shares by triples: what is on the wire, what a failed check of transfers does, shares that are kept, fast division.
 
 use privity_mpc::beaver::{Beaver, Number};
-use privity_mpc::{By, Config, Error, Inject, Origin, Product, Protocol, Raw, Recipients, Result, TruncMode};
+use privity_mpc::shamir::Shamir;
+use privity_mpc::shamir_active::ShamirActive;
+use privity_mpc::{By, Config, Error, Inject, Origin, Party, Product, Protocol, Raw, Recipients, Result, TruncMode};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
-use privity_net::sim::{Frame, Tamper};
+use privity_net::sim::{self, Frame, SimConfig, Tamper};
+use privity_prim::Context;
 use privity_ring::{M61, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -162,4 +165,30 @@ fn rounds_by_chance<R: Number>() {
 fn fast_division_rounds_up_as_often_as_it_should() {
     rounds_by_chance::<u64>();
     rounds_by_chance::<M61>();
+}
+
+/// Whether each of three parties is refused such a start.
+fn refused<T>(start: impl Fn(Party, Config) -> Result<T> + Sync, config: Config) -> Vec<bool> {
+    let one = |link| {
+        let party = Party::connect(Box::new(link), &Context::default()).expect("keys");
+        matches!(start(party, config), Err(Error::Parameter { .. }))
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> =
+            sim::mesh(3, SimConfig::default()).into_iter().map(|link| scope.spawn(|| one(link))).collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+/// What is divided in a field must stay below 2^59, so a format for words is none for it.
+#[test]
+fn formats_with_more_room_than_a_field_has_are_refused() {
+    let words = Config::default();
+    for (config, wanted) in [(words, [true; 3]), (words.in_a_field(), [false; 3])] {
+        assert_eq!(refused(Beaver::<M61>::dealt, config), wanted);
+        assert_eq!(refused(Beaver::<M61>::transferred, config), wanted);
+        assert_eq!(refused(|party, config| Shamir::new(party, config, 1), config), wanted);
+        assert_eq!(refused(|party, config| ShamirActive::new(party, config, 1), config), wanted);
+        assert_eq!(refused(Beaver::<u64>::dealt, config), [false; 3]);
+    }
 }

@@ -48,6 +48,30 @@ fn products() {
     }
 }
 
+/// A matrix product of which nothing is added up: zeros.
+struct Hollow(usize, usize);
+impl Program for Hollow {
+    fn shapes(&self) -> [Shape; 3] {
+        [Shape::matrix(self.0, 0), Shape::matrix(0, self.1), Shape::vector(1)]
+    }
+    fn run<P: Protocol>(&self, p: &mut P, [x, y, _]: [P::A; 3]) -> Result<Vec<P::A>> {
+        p.products_lifted(&[Product::matmul(&x, &y, 0), Product::matmul(&x, &y, 16)])
+    }
+}
+
+#[test]
+fn matrix_products_of_no_columns_are_zeros() {
+    for (rows, cols) in [(3, 4), (5, 2)] {
+        let program = Hollow(rows, cols);
+        let zeros = program.shapes().map(|s| Tensor::zeros(&s));
+        let mut twin = Plain::new(Config::default(), 3);
+        let [x, y, z] = zeros.clone();
+        let opened = program.run(&mut twin, [x, y, z]).expect("the twin runs");
+        assert!(opened.iter().all(|z| *z == Tensor::zeros(&Shape::matrix(rows, cols))));
+        conforms(&program, Config::default(), &zeros);
+    }
+}
+
 struct Comparisons(usize, u32);
 impl Program for Comparisons {
     fn shapes(&self) -> [Shape; 3] {

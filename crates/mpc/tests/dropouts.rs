@@ -107,7 +107,7 @@ fn run(n: usize, t: usize, deaths: &[(usize, u64)]) -> Vec<End> {
                 let mortal = Mortal { link: Some(link), me, n, left: left.saturating_add(keys), sent: 0 };
                 let mut party = Party::connect(Box::new(mortal), &Context::default()).expect("keys are exchanged");
                 party.audit_masks_for_tests();
-                let mut p = Shamir::surviving(party, Config::default(), t).expect("a party can be spared");
+                let mut p = Shamir::surviving(party, Config::default().in_a_field(), t).expect("a party can be spared");
                 let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| program(&mut p, false)));
                 let result = result.unwrap_or_else(|_| std::process::abort());
                 let sent = p.party().link().stats().iter().map(|stats| stats.frames_sent).sum::<u64>();
@@ -205,7 +205,7 @@ fn one_more_death_than_can_be_spared_is_a_typed_error() {
         let start = |link| {
             scope.spawn(|| {
                 let party = Party::connect(Box::new(link), &Context::default()).expect("keys");
-                Shamir::surviving(party, Config::default(), 1).err()
+                Shamir::surviving(party, Config::default().in_a_field(), 1).err()
             })
         };
         let running: Vec<_> = sim::mesh(3, SimConfig::default()).into_iter().map(start).collect();

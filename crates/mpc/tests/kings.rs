@@ -167,7 +167,7 @@ fn verified_products_are_dealt_and_sets_need_keys() {
         let start = |link| {
             scope.spawn(move || {
                 let party = Party::connect(Box::new(link), &Context::default()).expect("keys are exchanged");
-                let p = Shamir::new(party, Config::default(), 1).expect("a sound configuration");
+                let p = Shamir::new(party, Config::default().in_a_field(), 1).expect("a sound configuration");
                 matches!(p.routed(by(Route::KingOfSets)).err(), Some(Error::Parameter { operation: "shamir", .. }))
             })
         };

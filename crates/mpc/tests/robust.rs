@@ -171,7 +171,7 @@ fn other_kinds_of_shamir_refuse() {
     assert!(World::verified(Config::default(), 2).run(refuses).into_iter().all(|refused| refused));
     for link in privity_net::sim::mesh(6, Default::default()) {
         let party = Party::with_fixed_keys_for_tests(Box::new(link), 1);
-        let mut surviving = Shamir::surviving(party, Config::default(), 1).expect("enough parties");
+        let mut surviving = Shamir::surviving(party, Config::default().in_a_field(), 1).expect("enough parties");
         assert!(refuses(&mut surviving));
     }
 }

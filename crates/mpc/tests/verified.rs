@@ -151,7 +151,10 @@ fn of_more_parties_an_inconsistent_dealing_makes_errors_that_depend_on_secrets()
         for link in links {
             scope.spawn(|| {
                 let party = privity_mpc::Party::connect(Box::new(link), &Default::default()).expect("keys");
-                assert!(matches!(Shamir::verified(party, Config::default(), 1), Err(Error::Parameter { .. })));
+                assert!(matches!(
+                    Shamir::verified(party, Config::default().in_a_field(), 1),
+                    Err(Error::Parameter { .. })
+                ));
             });
         }
     });
@@ -167,6 +170,22 @@ fn what_is_not_verified_is_refused() {
         [product, division, sign, p.a2b(&x, 8).is_err(), p.refresh(&[&x], privity_mpc::Origin::Same).is_err()]
     });
     assert_eq!(refused, [[true; 5]; 3]);
+}
+
+/// What lanes owe is verified under shamir-active only.
+#[test]
+fn lanes_are_refused() {
+    let links = [(); 2].map(|()| privity_net::sim::mesh(3, Default::default()));
+    let [first, second] = links;
+    std::thread::scope(|scope| {
+        for (first, second) in first.into_iter().zip(second) {
+            scope.spawn(|| {
+                let connect = |link| privity_mpc::Party::connect(Box::new(link), &Default::default()).expect("keys");
+                let p = Shamir::verified(connect(first), Config::default(), 1).expect("a sound configuration");
+                assert!(matches!(p.with_lanes(vec![connect(second)]), Err(Error::Parameter { .. })));
+            });
+        }
+    });
 }
 
 /// A corrupt party that withholds from one honest party what it deals for a coin must not be told the other's share of it: it could then choose the

@@ -153,6 +153,9 @@ impl Peers {
             };
             match self.send(&member, &letter.path, letter.body).await {
                 Ok(_) => self.store.delivered(letter.seq).await?,
+                // An approval may overtake its manifest, which another organisation sends.
+                Err(NodeError::Refused { problem, .. })
+                    if problem.starts_with("E1006") && self.store.early(letter.seq).await? => {}
                 Err(NodeError::Refused { problem, .. }) => {
                     tracing::warn!(to = letter.organisation, path = letter.path, problem, "a message was refused");
                     self.store.delivered(letter.seq).await?;

@@ -405,6 +405,13 @@ impl Store {
         };
         sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
     }
+    /// A message came too early: what it is about is not known there yet. Whether it may be tried again.
+    pub async fn early(&self, seq: i64) -> Result<bool, NodeError> {
+        const MOST: i64 = 3600;
+        sqlx::query("UPDATE outbox SET tries = tries + 1 WHERE seq = $1").bind(seq).execute(&self.0).await?;
+        let row = sqlx::query("SELECT tries FROM outbox WHERE seq = $1").bind(seq).fetch_optional(&self.0).await?;
+        Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|tries| tries < MOST))
+    }
     /// A message is delivered.
     pub async fn delivered(&self, seq: i64) -> Result<(), NodeError> {
         sqlx::query("DELETE FROM outbox WHERE seq = $1").bind(seq).execute(&self.0).await?;

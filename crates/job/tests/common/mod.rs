@@ -100,6 +100,11 @@ pub fn alone() -> String {
     dealt(2).replacen("additive", "gmw", 1).replacen(DEALER, "", 1)
 }
 
+/// The same job under `beaver`, of so many owners: the three, and others with rows of theirs.
+pub fn by_triples(owners: usize) -> String {
+    polynomial(owners).replacen("shamir", "beaver", 1)
+}
+
 /// The same job under `additive`, of the first so many owners.
 pub fn dealt(owners: usize) -> String {
     let job = JOB.replacen("name = \"small\"", "name = \"small\"\nprotocol = \"additive\"", 1);

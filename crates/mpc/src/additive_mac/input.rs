@@ -1,9 +1,9 @@
 //! Sharing inputs, shares kept from earlier, opening results. Spec 4 and 11.
 
-use super::verify::note;
 use super::{AdditiveMac, ArithmeticShare, DEALER};
 use crate::masked::{add_assign, tiles};
 use crate::protocol::check_input;
+use crate::verdict::{note, patiently, same_at_all};
 use crate::{Error, Protocol, Recipients, Result};
 use privity_net::NetError;
 use privity_ring::{Shape, Tensor};
@@ -78,7 +78,7 @@ pub(super) fn open(p: &mut AdditiveMac, x: &ArithmeticShare, to: Recipients) -> 
     for (tile, range) in tiles(mask.len()) {
         // Another recipient, which takes nothing, may keep the dealer waiting. A tile is one frame.
         let tile_of_mask = &mut mask.data_mut()[range];
-        p.patiently(|p| p.recv(DEALER, step, 2 + tile, tile_of_mask))?;
+        patiently(p.party.n(), || p.recv(DEALER, step, 2 + tile, tile_of_mask))?;
     }
     Ok(Some(x.x.sub(&mask)))
 }
@@ -89,7 +89,7 @@ fn tell_dealer(p: &mut AdditiveMac, x: &ArithmeticShare, step: u64) -> Result<Op
         for (tile, range) in tiles(x.x.len()) {
             p.send(DEALER, step, 2 + tile, &x.x.data()[range])?;
         }
-        p.same_at_all(step, None, None)?;
+        same_at_all(&mut p.party, step, None, None)?;
         return Ok(None);
     }
     let (mut first, mut same) = (None, true);
@@ -104,6 +104,6 @@ fn tell_dealer(p: &mut AdditiveMac, x: &ArithmeticShare, step: u64) -> Result<Op
         }
     }
     let seen = if missed.is_some() && same { None } else { Some(same) };
-    p.same_at_all(step, seen, missed)?;
+    same_at_all(&mut p.party, step, seen, missed)?;
     Ok(first)
 }

@@ -2,6 +2,7 @@
 
 use super::{AdditiveMac, DEALER};
 use crate::party::{Draw, Holders, Party};
+use crate::verdict::{self, View, note};
 use crate::{Error, Protocol, Result};
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use privity_net::NetError;
@@ -309,42 +310,6 @@ impl<T: Word> Posted<T> {
     }
 }
 
-/// What a party says of a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum View {
-    Failed,
-    Good,
-    /// A message of this party is missing.
-    Missed(usize),
-}
-
-impl View {
-    fn encode(self) -> u64 {
-        match self {
-            View::Failed => 0,
-            View::Good => 1,
-            View::Missed(party) => 2 + party as u64,
-        }
-    }
-    /// What a word of `from` says; one that says nothing is as good as none.
-    fn decode(word: u64, from: usize, n: usize) -> View {
-        match word {
-            0 => View::Failed,
-            1 => View::Good,
-            missed if (missed - 2) < n as u64 => View::Missed((missed - 2) as usize),
-            _ => View::Missed(from),
-        }
-    }
-    /// The graver of two.
-    fn and(self, o: View) -> View {
-        match (self, o) {
-            (View::Failed, _) | (_, View::Failed) => View::Failed,
-            (View::Good, other) | (other, View::Good) => other,
-            (missed, _) => missed,
-        }
-    }
-}
-
 /// Spec 10: one verdict on everything since the last, at all parties. Three rounds; 32 bytes to each other party, 8 to the dealer and 8
 /// from it. Nothing happens if nothing was done.
 ///
@@ -361,7 +326,7 @@ pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
     p.party.enter("verification");
     // Whoever is lost now is reported to the dealer: it is for it to say what follows.
     p.party.link().tolerate(true);
-    let verdict = verdict(p);
+    let verdict = judged(p);
     p.party.link().tolerate(false);
     p.party.leave();
     let step = p.party.next_step();
@@ -370,11 +335,12 @@ pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
     verdict
 }
 
-fn verdict(p: &mut AdditiveMac) -> Result<()> {
+fn judged(p: &mut AdditiveMac) -> Result<()> {
     let step = p.party.next_step();
     let mut trouble = None;
     let seen = if p.is_dealer() { View::Good } else { compare_tags(p, step, &mut trouble)? };
-    agree(p, step, seen, trouble)
+    // Spec 10.2 and 10.3
+    verdict::agree(&mut p.party, step, seen, trouble)
 }
 
 /// Spec 10.1: every party shows every other the digest of the tags of all that it told it.
@@ -395,92 +361,4 @@ fn compare_tags(p: &mut AdditiveMac, step: u64, trouble: &mut Option<NetError>) 
         seen = seen.and(view);
     }
     Ok(seen)
-}
-
-/// Spec 10.2 and 10.3: every party tells the dealer what it saw, the dealer tells all the gravest of it.
-fn agree(p: &mut AdditiveMac, step: u64, seen: View, mut trouble: Option<NetError>) -> Result<()> {
-    let n = p.party.n();
-    let agreed = if p.is_dealer() {
-        let mut agreed = seen;
-        for party in p.online() {
-            let mut word = [0];
-            let came = note(p.party.recv(party, step, 1, &mut word), &mut trouble)?;
-            agreed = agreed.and(if came { View::decode(word[0], party, n) } else { View::Missed(party) });
-        }
-        announce(p, step, agreed, &mut trouble)?;
-        agreed
-    } else {
-        note(p.party.send(DEALER, step, 1, &[seen.encode()]), &mut trouble)?;
-        hear(p, step)?
-    };
-    judge(agreed, trouble)
-}
-
-/// Dealer: the verdict, to all; who cannot be told does not keep it from the others.
-fn announce(p: &mut AdditiveMac, step: u64, agreed: View, trouble: &mut Option<NetError>) -> Result<()> {
-    for party in p.online() {
-        note(p.party.send(party, step, 2, &[agreed.encode()]), trouble)?;
-    }
-    Ok(())
-}
-
-/// The dealer's verdict. It may have waited for every other party, one after the other, so this party is as patient.
-fn hear(p: &mut AdditiveMac, step: u64) -> Result<View> {
-    let (n, mut word) = (p.party.n(), [0]);
-    p.patiently(|p| p.party.recv(DEALER, step, 2, &mut word))?;
-    Ok(View::decode(word[0], DEALER, n))
-}
-
-fn judge(agreed: View, trouble: Option<NetError>) -> Result<()> {
-    match agreed {
-        View::Good => Ok(()),
-        View::Failed => Err(Error::Cheating { check: "verification of everything since the last opening" }),
-        View::Missed(about) => {
-            let reason = "a message of the verification did not arrive; nothing was opened".into();
-            Err(Error::Net(trouble.unwrap_or(NetError::Reported { by: DEALER, about, reason })))
-        }
-    }
-}
-
-impl AdditiveMac {
-    /// Tries again what a deadline ended, as often as the dealer may have been kept waiting by others.
-    pub(super) fn patiently(&mut self, mut f: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        let mut tries = 2 * self.party.n();
-        loop {
-            tries -= 1;
-            match f(self) {
-                Err(Error::Net(NetError::Timeout { .. })) if tries > 0 => {}
-                other => return other,
-            }
-        }
-    }
-
-    /// Spec 11.2: the dealer's word, to all, on whether what all parties sent it was one and the same.
-    pub(super) fn same_at_all(&mut self, step: u64, seen: Option<bool>, missed: Option<NetError>) -> Result<()> {
-        if !self.is_dealer() {
-            let agreed = hear(self, step)?;
-            return judge(agreed, None);
-        }
-        let mut trouble = missed;
-        let about = trouble.as_ref().and_then(NetError::about);
-        let agreed = match seen {
-            Some(true) => View::Good,
-            Some(false) => View::Failed,
-            None => View::Missed(about.unwrap_or(DEALER)),
-        };
-        announce(self, step, agreed, &mut trouble)?;
-        judge(agreed, trouble)
-    }
-}
-
-/// Whether a message passed; trouble is noted.
-pub(super) fn note(passed: Result<()>, trouble: &mut Option<NetError>) -> Result<bool> {
-    match passed {
-        Ok(()) => Ok(true),
-        Err(Error::Net(net)) => {
-            trouble.get_or_insert(net);
-            Ok(false)
-        }
-        Err(other) => Err(other),
-    }
 }

@@ -42,27 +42,27 @@ impl<R: Number> BeaverCosts<R> {
     pub fn transferred(computing: usize, mode: TruncMode) -> Self {
         BeaverCosts { parties: computing, first: 0, mode, number: PhantomData }
     }
-    fn online(&self) -> Range<usize> {
+    pub(super) fn online(&self) -> Range<usize> {
         self.first..self.parties
     }
     fn has_dealer(&self) -> bool {
         self.first == 1
     }
     /// Everyone that computes posts so many bytes to all others of whom `to` is told.
-    fn post_all(&self, clock: &mut Clock, bytes: usize, to: impl Fn(usize, usize) -> bool) -> Vec<Arrival> {
+    pub(super) fn post_all(&self, clock: &mut Clock, bytes: usize, to: impl Fn(usize, usize) -> bool) -> Vec<Arrival> {
         let pairs = self.online().flat_map(|from| (0..self.parties).map(move |to| (from, to)));
         let pairs = pairs.filter(|(from, other)| from != other && to(*from, *other));
         pairs.flat_map(|(from, to)| post(clock, from, to, bytes)).collect()
     }
     /// Spec 2.1.
-    fn tell(&self, clock: &mut Clock, words: usize) {
+    pub(super) fn tell(&self, clock: &mut Clock, words: usize) {
         for at in (0..words).step_by(TOLD) {
             let posted = self.post_all(clock, 8 * TOLD.min(words - at), |_, to| to >= self.first);
             receive(clock, posted);
         }
     }
     /// Spec 3.2: what is sent to the last party.
-    fn corrections(&self, clock: &mut Clock, words: usize) {
+    pub(super) fn corrections(&self, clock: &mut Clock, words: usize) {
         let posted = post(clock, 0, self.parties - 1, 8 * words);
         receive(clock, posted);
     }
@@ -160,12 +160,12 @@ impl<R: Number> BeaverCosts<R> {
     }
 }
 
-fn post(clock: &mut Clock, from: usize, to: usize, bytes: usize) -> Vec<Arrival> {
+pub(super) fn post(clock: &mut Clock, from: usize, to: usize, bytes: usize) -> Vec<Arrival> {
     let parts = (0..bytes).step_by(FRAME).map(|at| FRAME.min(bytes - at));
     parts.map(|part| clock.send(from, to, part as u64)).collect()
 }
 
-fn receive(clock: &mut Clock, arrivals: Vec<Arrival>) {
+pub(super) fn receive(clock: &mut Clock, arrivals: Vec<Arrival>) {
     arrivals.into_iter().for_each(|arrival| clock.recv(arrival));
 }
 

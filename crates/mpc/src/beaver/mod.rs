@@ -10,10 +10,12 @@ mod convert;
 pub mod cost;
 mod inject;
 mod input;
+pub mod mac;
 
 pub use crate::correlations::Number;
 use crate::correlations::{Dealer, Session, Source, Transfers};
 use crate::lanes::{self, Laned};
+use crate::masked::{check_config, check_field_config};
 use crate::ops::fourier::Series;
 use crate::party::Party;
 use crate::share::Planes;
@@ -70,7 +72,7 @@ impl<R: Number> Beaver<R> {
     /// # Errors
     /// [`Error::Parameter`] for another number of parties, and for formats that no argument covers.
     pub fn dealt(party: Party, config: Config) -> Result<Beaver<R>> {
-        check(&config, party.n().saturating_sub(1))?;
+        check::<R>(&config, party.n().saturating_sub(1))?;
         Ok(Beaver { session: Session { party, first: 1 }, config, source: Box::new(Dealer), lanes: Vec::new() })
     }
     /// Two to seven parties and nobody else. Sets transfers up between every two of them. Spec 7.
@@ -78,7 +80,7 @@ impl<R: Number> Beaver<R> {
     /// # Errors
     /// As [`Beaver::dealt`]; the network; no randomness.
     pub fn transferred(mut party: Party, config: Config) -> Result<Beaver<R>> {
-        check(&config, party.n())?;
+        check::<R>(&config, party.n())?;
         let source = Box::new(Transfers::new(&mut party)?);
         Ok(Beaver { session: Session { party, first: 0 }, config, source, lanes: Vec::new() })
     }
@@ -118,8 +120,8 @@ impl<R: Number> Beaver<R> {
     }
 }
 
-fn check(config: &Config, computing: usize) -> Result<()> {
-    crate::masked::check_config(config)?;
+fn check<R: Number>(config: &Config, computing: usize) -> Result<()> {
+    if R::BINARY { check_config(config) } else { check_field_config(config) }?;
     match (2..=MOST).contains(&computing) {
         true => Ok(()),
         false => {

@@ -11,7 +11,7 @@ use privity_ring::simd::vectorise;
 pub(crate) struct Dealer;
 
 /// Spec 3.1: uniform elements: all parties draw their shares. The dealer has the sum.
-fn uniform<G: Group>(session: &mut Session, len: usize) -> Vec<u64> {
+pub(crate) fn uniform<G: Group>(session: &mut Session, len: usize) -> Vec<u64> {
     let step = session.party.next_step();
     let mut drawn = vec![0; len];
     if session.computes() {
@@ -27,7 +27,11 @@ fn uniform<G: Group>(session: &mut Session, len: usize) -> Vec<u64> {
 }
 
 /// Spec 3.2: what the dealer has: all parties but the last draw their shares, the last is sent what is left.
-fn share<G: Group>(session: &mut Session, len: usize, secret: impl FnOnce() -> Vec<u64>) -> Result<Vec<u64>> {
+pub(crate) fn share<G: Group>(
+    session: &mut Session,
+    len: usize,
+    secret: impl FnOnce() -> Vec<u64>,
+) -> Result<Vec<u64>> {
     let (step, last) = (session.party.next_step(), session.party.n() - 1);
     let mut words = vec![0; len];
     if session.party.me() == last {

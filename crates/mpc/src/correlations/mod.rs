@@ -8,10 +8,10 @@ mod source;
 mod transfers;
 
 pub(crate) use carries::{Ands, Extent, Gates, Levels, Wires, carries, carry_out, sum};
-pub(crate) use dealer::Dealer;
+pub(crate) use dealer::{Dealer, share, uniform};
 pub use number::{Group, Number};
 pub(crate) use number::{Packed, tensor};
-pub(crate) use source::{BitTriples, Source};
+pub(crate) use source::{BitTriples, Factors, Source};
 pub(crate) use transfers::{Transfers, Work, carried, sum_levels, works};
 
 use crate::Result;

@@ -73,7 +73,7 @@ pub(crate) struct Work {
 /// A product's parts that go in one exchange: which product, and which elements times which columns.
 type Part = (usize, Cut);
 
-/// Which operand is chosen by, how many words its elements are multiplied by, and how many of them are added up.
+/// Which operand is chosen by, how many words its elements are multiplied by, how many of them are added up, and how large the result is.
 #[derive(Clone, Copy)]
 struct Layout {
     op: Bilinear,
@@ -82,17 +82,20 @@ struct Layout {
     elements: usize,
     width: usize,
     inner: usize,
+    /// Elements of the result.
+    len: usize,
 }
 
 impl Layout {
     /// Spec 7.3: the operand with fewer elements is chosen by.
     fn new((op, x, y): &Factors) -> Layout {
         match op {
-            Bilinear::Mul => Layout { op: *op, flipped: false, elements: x.len(), width: 1, inner: 1 },
+            Bilinear::Mul => Layout { op: *op, flipped: false, elements: x.len(), width: 1, inner: 1, len: x.len() },
             Bilinear::MatMul => {
                 let flipped = x.rows() > y.cols();
                 let (few, many) = if flipped { (y.cols(), x.rows()) } else { (x.rows(), y.cols()) };
-                Layout { op: *op, flipped, elements: few * x.cols(), width: many, inner: x.cols() }
+                let (elements, inner, len) = (few * x.cols(), x.cols(), few * many);
+                Layout { op: *op, flipped, elements, width: many, inner, len }
             }
         }
     }
@@ -106,10 +109,6 @@ impl Layout {
             Bilinear::Mul => (element, element),
             Bilinear::MatMul => (element % self.inner * self.width, element / self.inner * self.width),
         }
-    }
-    /// Words of the result.
-    fn len(&self) -> usize {
-        self.elements / self.inner.max(1) * self.width
     }
 }
 
@@ -348,7 +347,7 @@ impl<R: Number> Source<R> for Transfers {
             triples.push(Triple { a, b, c });
         }
         let operands: Vec<[Tensor<R>; 2]> = triples.iter().zip(&layouts).map(|(t, l)| l.operands(&t.a, &t.b)).collect();
-        let mut sums: Vec<Vec<u64>> = layouts.iter().map(|layout| vec![0; layout.len()]).collect();
+        let mut sums: Vec<Vec<u64>> = layouts.iter().map(|layout| vec![0; layout.len]).collect();
         for batch in batches::<R>(jobs) {
             let chosen = |(job, cut): &Part| &R::words(operands[*job][0].data())[cut.elements.clone()];
             let choices: Zeroizing<Vec<u64>> = Zeroizing::new(batch.iter().flat_map(chosen).copied().collect());

@@ -124,7 +124,8 @@ impl Unit for Part<'_> {
 /// Spec 4: own product and shares of both cross products, then own truncation.
 pub(super) fn products(p: &mut Gmw, jobs: &[Product<'_, Tensor<u64>>]) -> Result<Vec<Truncated>> {
     let oriented: Vec<Oriented> = jobs.iter().map(Oriented::new).collect();
-    let mut sums: Vec<Vec<u64>> = oriented.iter().map(|o| vec![0; o.row(o.chosen.len()) * o.width]).collect();
+    let len = |job: &Product<'_, Tensor<u64>>| job.op.out_shape(job.x.shape(), job.y.shape()).len();
+    let mut sums: Vec<Vec<u64>> = jobs.iter().map(|job| vec![0; len(job)]).collect();
     let parts: Vec<(usize, Cut)> = oriented
         .iter()
         .enumerate()

@@ -205,6 +205,16 @@ pub(crate) fn sub_assign(x: &mut [u64], y: &[u64]) {
     vectorise(|| x.iter_mut().zip(y).for_each(|(x, y)| *x = x.wrapping_sub(*y)));
 }
 
+/// The same for numbers that are residues modulo 2^61 - 1, which leave less room.
+pub(crate) fn check_field_config(config: &Config) -> Result<()> {
+    check_config(config)?;
+    if config.room > Config::FIELD_ROOM {
+        let problem = format!("room for {} bits; a field has room for {}", config.room, Config::FIELD_ROOM);
+        return Err(Error::Parameter { operation: "fixed-point format", problem });
+    }
+    Ok(())
+}
+
 /// Refuses formats that the truncation and comparison arguments do not cover.
 pub(crate) fn check_config(config: &Config) -> Result<()> {
     let (frac, width) = (config.fixed.frac, config.width);

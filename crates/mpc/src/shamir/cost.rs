@@ -111,8 +111,7 @@ impl ShamirCosts {
             self.public_coins(clock);
         }
         self.random(clock);
-        self.reduce_numbers(clock, 1);
-        self.reduce_numbers(clock, 2 * len);
+        self.reduce_numbers(clock, 2 * len.max(1));
         self.public_coins(clock);
         self.exchange(clock, 3);
         self.exchange(clock, 1);

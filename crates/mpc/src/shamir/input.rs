@@ -62,6 +62,8 @@ fn open_verified(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Opti
     let (me, n, step) = (p.party.me(), p.party.n(), p.party.next_step());
     let words = mersenne::words(x.data());
     let mut told = vec![words.to_vec(); n];
+    // Until there is a good verdict on this one, nothing else is opened.
+    p.debt.iter_mut().for_each(|debt| debt.failed(true));
     for batch in batches(words.len(), 1) {
         for (tile, range) in &batch {
             for recipient in (0..n).filter(|recipient| *recipient != me && to.contains(*recipient)) {
@@ -76,6 +78,7 @@ fn open_verified(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Opti
     }
     let opened = if to.contains(me) { verify::consistent(p.threshold, told) } else { Some(Vec::new()) };
     verify::verdict(p, opened.is_some(), "consistency of opened shares")?;
+    p.debt.iter_mut().for_each(|debt| debt.failed(false));
     Ok(opened.filter(|_| to.contains(me)).map(|opened| tensor(x.shape(), opened)))
 }
 

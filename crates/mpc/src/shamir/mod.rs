@@ -59,7 +59,7 @@ impl Shamir {
     /// # Errors
     /// [`Error::Parameter`] unless `1 <= threshold` and `2 threshold < n <= 31`, and for formats that no argument covers.
     pub fn new(party: Party, config: Config, threshold: usize) -> Result<Shamir> {
-        crate::masked::check_config(&config)?;
+        crate::masked::check_field_config(&config)?;
         let n = party.n();
         if threshold == 0 || 2 * threshold >= n || n > MOST {
             let problem = format!(
@@ -142,13 +142,12 @@ impl Shamir {
     /// Gives this instance lanes: more sessions of the same parties, as many at each.
     ///
     /// # Errors
-    /// As [`Shamir::new`].
+    /// As [`Shamir::new`]; [`Error::Parameter`] where products are verified: [`crate::shamir_active`] has lanes.
     pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<Shamir> {
-        let start = match (&self.survivors, &self.debt) {
-            (Some(_), _) => Shamir::surviving,
-            (None, Some(_)) => Shamir::verified,
-            (None, None) => Shamir::new,
-        };
+        if self.debt.is_some() && !sessions.is_empty() {
+            return Err(verify::unverified("a lane"));
+        }
+        let start = if self.survivors.is_some() { Shamir::surviving } else { Shamir::new };
         let lane = |party| {
             let mut lane = start(party, self.config, self.threshold)?;
             lane.routing = self.routing;
@@ -508,9 +507,7 @@ impl Protocol for Shamir {
         self.debt.is_some()
     }
     fn settle(&mut self) -> Result<()> {
-        self.scope("verification", verify::settle)?;
-        let owed = self.lanes.iter().any(|lane| lane.debt.is_some());
-        (0..if owed { self.lanes.len() } else { 0 }).try_for_each(|lane| self.lanes[lane].settle())
+        self.scope("verification", verify::settle)
     }
     fn open(&mut self, x: &Tensor<M61>, to: Recipients) -> Result<Option<Tensor<M61>>> {
         self.party.not_in_a_lane("open")?;

@@ -64,6 +64,10 @@ impl Debt {
     pub(super) fn dealt(&mut self) {
         self.dealt = true;
     }
+    /// Spec 19.6: whether a verdict was bad, or is to come.
+    pub(super) fn failed(&mut self, failed: bool) {
+        self.failed = failed;
+    }
     /// Elements that are kept for the next verification.
     pub(crate) fn held(&self) -> usize {
         self.held
@@ -156,31 +160,54 @@ fn sum<const N: usize>(words: [u64; N]) -> u64 {
 }
 
 /// Spec 19.3: the parts are values at 1, 2, .. of polynomials; their product, a polynomial of twice the degree, is claimed at as many points as
-/// fix it, the last claim being what is left of the sum; at a random point, a claim about a vector as long as a part remains.
+/// fix it, one claim being what is left of the sum; at a random point, a claim about a vector as long as a part remains.
 fn shortened(p: &mut Shamir, mut all: InnerProduct) -> Result<InnerProduct> {
-    let len = all.x.len().div_ceil(PARTS);
-    all.x.resize(PARTS * len, 0);
-    all.y.resize(PARTS * len, 0);
-    let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(len).collect(), all.y.chunks_exact(len).collect());
-    let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
+    let sum = Sum { value: all.z, from: 0 };
+    let (x, y) = parts(&mut all);
+    let (at, claimed) = claims_at_points(p, &x, &y, sum)?;
     Ok(InnerProduct { x: value_at(&x, at), y: value_at(&y, at), z: recombined_at(&claimed, at) })
 }
 
-/// Claims of the product polynomial at 1 to `2 k - 1` for `k` parts, and the random point at which they are to hold.
-fn claims_at_points(p: &mut Shamir, x: &[&[u64]], y: &[&[u64]], z: u64) -> Result<(M61, Vec<u64>)> {
+/// Both vectors in parts of one length, filled up with zeros.
+fn parts(all: &mut InnerProduct) -> (Vec<&[u64]>, Vec<&[u64]>) {
+    let len = all.x.len().div_ceil(PARTS);
+    all.x.resize(PARTS * len, 0);
+    all.y.resize(PARTS * len, 0);
+    (all.x.chunks_exact(len).collect(), all.y.chunks_exact(len).collect())
+}
+
+/// What the products of all parts but the first few are claimed to add up to.
+struct Sum {
+    value: u64,
+    from: usize,
+}
+
+/// Claims of the product polynomial at 1 to `2 k - 1` for `k` parts, and the random point at which they are to hold. The parties make all of them but the
+/// one at `k`, which is what is left of the sum: nothing that is made here becomes part of the sum, so if that was wrong, a claim is wrong.
+fn claims_at_points(p: &mut Shamir, x: &[&[u64]], y: &[&[u64]], sum: Sum) -> Result<(M61, Vec<u64>)> {
     let parts = x.len();
-    let beyond: Vec<M61> = (parts..2 * parts - 1).map(|point| Prime.point(point)).collect();
-    let local = || {
-        let within = x[..parts - 1].iter().zip(y).map(|(x, y)| mersenne::inner_product(x, y));
-        let after = beyond.iter().map(|at| mersenne::inner_product(&value_at(x, *at), &value_at(y, *at)));
-        within.chain(after).collect()
-    };
-    let mut claimed = p.reduce_numbers(2 * parts - 2, local)?;
-    let rest = claimed[..parts - 1].iter().fold(z, |rest, part| mersenne::reduce(rest + mersenne::P - part));
-    claimed.insert(parts - 1, rest);
+    let claimed = p.reduce_numbers(2 * parts - 2, || products_at_points(x, y))?;
+    let claimed = with_rest(claimed, parts, sum);
     let coins = public_coins(p)?;
     let at = M61::of_word(u64::from_le_bytes(coins[..8].try_into().expect("eight bytes")));
     Ok((at, claimed))
+}
+
+/// Shares of degree `2 t` of the product polynomial at 1 to `2 k - 1`, but for `k`.
+fn products_at_points(x: &[&[u64]], y: &[&[u64]]) -> Vec<u64> {
+    let parts = x.len();
+    let within = x[..parts - 1].iter().zip(y).map(|(x, y)| mersenne::inner_product(x, y));
+    let beyond = (parts..2 * parts - 1).map(|point| Prime.point(point));
+    let after = beyond.map(|at| mersenne::inner_product(&value_at(x, at), &value_at(y, at)));
+    within.chain(after).collect()
+}
+
+/// The claim at `parts` with the others.
+fn with_rest(mut claimed: Vec<u64>, parts: usize, sum: Sum) -> Vec<u64> {
+    let made = &claimed[sum.from..parts - 1];
+    let rest = made.iter().fold(sum.value, |rest, part| mersenne::reduce(rest + mersenne::P - part));
+    claimed.insert(parts - 1, rest);
+    claimed
 }
 
 /// The polynomial whose values at 1, 2, .. are vectors, at a point.
@@ -197,22 +224,34 @@ fn recombined_at(values: &[u64], at: M61) -> u64 {
     value_at(&values.iter().map(|value| &value[..]).collect::<Vec<_>>(), at)[0]
 }
 
-/// Spec 19.4: the elements that are left and a random one besides are values of polynomials; at a random point all is opened: uniform numbers but
-/// for their product.
-fn last(p: &mut Shamir, mut all: InnerProduct) -> Result<bool> {
+/// Spec 19.4: a random pair and the elements that are left are values of polynomials; at a random point all is opened: uniform numbers but for their
+/// product.
+fn last(p: &mut Shamir, all: InnerProduct) -> Result<bool> {
+    let masked = masked(p, all)?;
+    let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (masked.x.chunks_exact(1).collect(), masked.y.chunks_exact(1).collect());
+    // The random pair's product is claimed at a point of its own. It must not be added to the sum: whoever makes it knows by how much that is wrong.
+    let (at, claimed) = claims_at_points(p, &x, &y, Sum { value: masked.z, from: 1 })?;
+    opened_at(p, (&x, &y, &claimed), at)
+}
+
+/// A random pair before the others; the sum does not have it. One other there is at least, for the sum to be claimed at.
+fn masked(p: &mut Shamir, mut all: InnerProduct) -> Result<InnerProduct> {
+    if all.x.is_empty() {
+        (all.x, all.y) = (vec![0], vec![0]);
+    }
     let masks = random(p, 2)?;
-    // The masks' product is claimed as any other; it is part of the sum.
-    let product = p.reduce_numbers(1, || vec![mersenne::inner_product(&masks[..1], &masks[1..])])?;
-    all.x.push(masks[0]);
-    all.y.push(masks[1]);
-    all.z = sum([all.z, product[0]]);
-    let (x, y): (Vec<&[u64]>, Vec<&[u64]>) = (all.x.chunks_exact(1).collect(), all.y.chunks_exact(1).collect());
-    let (at, claimed) = claims_at_points(p, &x, &y, all.z)?;
+    all.x.insert(0, masks[0]);
+    all.y.insert(0, masks[1]);
+    Ok(all)
+}
+
+/// Whether the claim holds at this point, of polynomials with random values at 1.
+fn opened_at(p: &mut Shamir, (x, y, claimed): (&[&[u64]], &[&[u64]], &[u64]), at: M61) -> Result<bool> {
     if at.word() <= x.len() as u64 {
         // There the mask would weigh nothing: nothing is opened. Coins are so once in 2^57 times.
         return Ok(false);
     }
-    let shares = [value_at(&x, at)[0], value_at(&y, at)[0], recombined_at(&claimed, at)];
+    let shares = [value_at(x, at)[0], value_at(y, at)[0], recombined_at(claimed, at)];
     let opened = open_to_all(p, &shares)?;
     Ok(mersenne::inner_product(&opened[..1], &opened[1..2]) == opened[2])
 }
@@ -291,4 +330,224 @@ pub(super) fn unverified(operation: &'static str) -> Error {
     let problem = "is not verified under shamir: inputs, linear maps, products without division and openings are; \
                    use shamir-active or rep4, or shamir without verification";
     Error::Parameter { operation, problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shamir::of_first;
+    use crate::{Config, Party, Protocol};
+    use privity_net::sim::mesh;
+    use privity_ring::Shape;
+
+    /// What party 0 deals wrongly before a verification.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Wrong {
+        Nothing,
+        Product,
+        Matrix,
+        /// Two, as a bit.
+        Bit,
+        /// What must be zero: a refresh, or integers less the value that they are to add up to.
+        Zero,
+    }
+    const WRONG: [Wrong; 4] = [Wrong::Product, Wrong::Matrix, Wrong::Bit, Wrong::Zero];
+
+    /// What it adds to the claims that it makes in a verification, so many, knowing by how much the sum is wrong. All errors are in units of its weight.
+    type Hide = fn(u64, usize) -> Vec<u64>;
+    const HIDE: [Hide; 5] = [
+        |_, len| vec![0; len],
+        // The masks' product hides it: in a sum of all, the error would be gone.
+        |error, len| at_index(mersenne::P - error, len, 0),
+        |error, len| at_index(error, len, 0),
+        // The claim that is left is right, if others are made.
+        |error, len| at_index(error, len, 1),
+        |error, len| vec![error; len],
+    ];
+
+    fn at_index(error: u64, len: usize, index: usize) -> Vec<u64> {
+        let mut errors = vec![0; len];
+        errors[index] = mersenne::reduce(error);
+        errors
+    }
+    fn vector(words: Vec<u64>) -> Tensor<M61> {
+        Tensor::new(Shape::vector(words.len()), mersenne::elements(words))
+    }
+    /// A number that the last party has and no other knows.
+    fn secrets(p: &mut Shamir, shape: &Shape) -> Tensor<M61> {
+        let last = p.party.n() - 1;
+        let words = (0..shape.len() as u64).map(|k| (k + 3) << 40).collect();
+        let given = Tensor::new(shape.clone(), mersenne::elements(words));
+        p.input(last, shape, (p.me() == last).then_some(&given)).expect("shared")
+    }
+    /// `x y`, the first element wrong by `error` of party 0.
+    fn multiplied(p: &mut Shamir, op: Bilinear, (x, y): (&Tensor<M61>, &Tensor<M61>), shape: &Shape, error: u64) {
+        let local = || {
+            let mut products = vec![0; shape.len()];
+            mersenne::add_product(op, x, y, &mut products);
+            products[0] = mersenne::reduce(products[0] + error);
+            products
+        };
+        let z = p.reduce_numbers(shape.len(), local).expect("dealt");
+        let z = Tensor::new(shape.clone(), mersenne::elements(z));
+        p.debt.as_mut().expect("verified").owe_sum(op, vec![(x.clone(), y.clone())], &z);
+    }
+    /// Party 0 deals a number.
+    fn dealt(p: &mut Shamir, number: u64) -> Tensor<M61> {
+        let numbers = |p: &Shamir| p.numbers.clone();
+        let shares = p.dealt_by(numbers, Dealers::Only(0), (1, Together::Added), |_| vec![number]).expect("dealt");
+        vector(shares.into_iter().next().expect("one vector"))
+    }
+
+    /// So many right products, and what is wrong.
+    fn owe(p: &mut Shamir, right: usize, wrong: Wrong) {
+        if right > 0 {
+            let x = secrets(p, &Shape::vector(right));
+            multiplied(p, Bilinear::Mul, (&x, &x), x.shape(), 0);
+        }
+        let error = u64::from(p.me() == 0);
+        match wrong {
+            Wrong::Nothing => {}
+            Wrong::Product => {
+                let x = secrets(p, &Shape::vector(2));
+                multiplied(p, Bilinear::Mul, (&x, &x), x.shape(), error);
+            }
+            Wrong::Matrix => {
+                let (x, y) = (secrets(p, &Shape::matrix(2, 3)), secrets(p, &Shape::matrix(3, 2)));
+                multiplied(p, Bilinear::MatMul, (&x, &y), &Shape::matrix(2, 2), error);
+            }
+            Wrong::Bit => {
+                let bits = dealt(p, 2);
+                p.debt.as_mut().expect("verified").owe_bits(&bits);
+            }
+            Wrong::Zero => {
+                let zeros = dealt(p, 5);
+                p.debt.as_mut().expect("verified").owe_zeros(zeros);
+            }
+        }
+    }
+
+    /// By how much claims are wrong: the last one, or what must be zero.
+    fn errors(debt: &Debt, wrong: Wrong, weight: M61) -> (Vec<Claim>, Vec<Tensor<M61>>) {
+        let of_number = |number: u64| {
+            let mut words = vec![number];
+            mersenne::scale_assign(&mut words, weight.inverse());
+            words[0]
+        };
+        let error = match wrong {
+            Wrong::Nothing => 0,
+            Wrong::Product | Wrong::Matrix => 1,
+            // 2 less its square.
+            Wrong::Bit => of_number(mersenne::P - 2),
+            Wrong::Zero => of_number(5),
+        };
+        let of = |z: &Tensor<M61>, error| {
+            let words = if z.is_empty() { Vec::new() } else { at_index(error, z.len(), 0) };
+            Tensor::new(z.shape().clone(), mersenne::elements(words))
+        };
+        let last = if wrong == Wrong::Zero { usize::MAX } else { debt.claims.len().wrapping_sub(1) };
+        let claim = |(index, claim): (usize, &Claim)| Claim {
+            op: claim.op,
+            pairs: claim.pairs.clone(),
+            z: of(&claim.z, if index == last { error } else { 0 }),
+        };
+        let claims = debt.claims.iter().enumerate().map(claim).collect();
+        (claims, debt.zeros.iter().map(|z| of(z, error)).collect())
+    }
+
+    /// [`claims_at_points`] of a party that deviates; what the error has become.
+    fn claims_with_errors(
+        p: &mut Shamir,
+        (x, y): (&[&[u64]], &[&[u64]]),
+        sum: Sum,
+        error: u64,
+        hide: Hide,
+    ) -> Result<(M61, Vec<u64>, u64)> {
+        let (parts, from) = (x.len(), sum.from);
+        let added = hide(error, 2 * parts - 2);
+        let local = || {
+            let mut products = products_at_points(x, y);
+            mersenne::add_assign(&mut products, &added);
+            products
+        };
+        let claimed = with_rest(p.reduce_numbers(2 * parts - 2, local)?, parts, sum);
+        let errors = with_rest(added.clone(), parts, Sum { value: error, from });
+        let coins = public_coins(p)?;
+        let at = M61::of_word(u64::from_le_bytes(coins[..8].try_into().expect("eight bytes")));
+        Ok((at, claimed, recombined_at(&errors, at)))
+    }
+
+    /// [`settle`] of a party that deviates.
+    fn settle_and_hide(p: &mut Shamir, wrong: Wrong, hide: Hide) -> Result<()> {
+        let weight = of_first(&p.numbers, p.party.n(), 0);
+        let debt = p.debt.take().expect("verified");
+        let (claims, zeros) = errors(&debt, wrong, weight);
+        let coins = Prg::new(public_coins(p)?);
+        let (mut all, mut error) = (combined(&debt.claims, &debt.zeros, &coins), combined(&claims, &zeros, &coins).z);
+        while all.x.len() > PARTS {
+            let value = all.z;
+            let (x, y) = parts(&mut all);
+            let (at, claimed, left) = claims_with_errors(p, (&x, &y), Sum { value, from: 0 }, error, hide)?;
+            (all, error) =
+                (InnerProduct { x: value_at(&x, at), y: value_at(&y, at), z: recombined_at(&claimed, at) }, left);
+        }
+        let masked = masked(p, all)?;
+        let (x, y): (Vec<&[u64]>, Vec<&[u64]>) =
+            (masked.x.chunks_exact(1).collect(), masked.y.chunks_exact(1).collect());
+        let (at, claimed, _) = claims_with_errors(p, (&x, &y), Sum { value: masked.z, from: 1 }, error, hide)?;
+        opened_at(p, (&x, &y, &claimed), at)?;
+        verdict(p, true, "what a party that deviates says holds")
+    }
+
+    /// Runs something at `2 t + 1` parties.
+    fn run<T: Send>(t: usize, program: impl Fn(&mut Shamir) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let start = |link| {
+                let program = &program;
+                scope.spawn(move || {
+                    let party = Party::connect(Box::new(link), &Default::default()).expect("keys");
+                    program(&mut Shamir::verified(party, Config::default(), t).expect("a sound configuration"))
+                })
+            };
+            let parties: Vec<_> = mesh(2 * t + 1, Default::default()).into_iter().map(start).collect();
+            parties.into_iter().map(|party| party.join().expect("the program panicked")).collect()
+        })
+    }
+
+    /// Vectors that are empty, shorter than the parts of a step, as many, and longer.
+    const RIGHT: [usize; 5] = [0, 3, 8, 9, 100];
+
+    fn attacked(p: &mut Shamir, right: usize, wrong: Wrong, hide: Hide) -> Result<()> {
+        p.debt = Some(Debt::default());
+        owe(p, right, wrong);
+        if p.me() == 0 { settle_and_hide(p, wrong, hide) } else { settle(p) }
+    }
+
+    /// A party that knows by how much a claim is wrong, as it always does, cannot make it hold by what it deals in the verification.
+    #[test]
+    fn no_error_is_cancelled_in_the_verification() {
+        for t in [1, 2] {
+            run(t, |p| {
+                for (hide, right) in (0..HIDE.len()).flat_map(|hide| RIGHT.map(|right| (hide, right))) {
+                    for wrong in [WRONG; 3].concat() {
+                        let end = attacked(p, right, wrong, HIDE[hide]);
+                        let noticed = matches!(end, Err(Error::Cheating { .. }));
+                        assert!(noticed, "t = {t}, {right} products and {wrong:?}, way {hide}: {end:?}");
+                    }
+                }
+            });
+        }
+    }
+
+    /// The party of these tests is noticed for what is wrong, and for nothing else.
+    #[test]
+    fn without_an_error_the_same_verification_holds() {
+        for t in [1, 2] {
+            run(t, |p| {
+                for right in RIGHT.into_iter().filter(|right| *right > 0) {
+                    attacked(p, right, Wrong::Nothing, HIDE[1]).expect("nothing is wrong");
+                }
+            });
+        }
+    }
 }

@@ -65,6 +65,15 @@ pub enum Record {
         /// Who changed it.
         by: String,
     },
+    /// A person of the organisation may sign in to its node, may do something else there, or may sign in no more.
+    Person {
+        /// Its name.
+        name: String,
+        /// What happened.
+        event: String,
+        /// Who did it.
+        by: String,
+    },
     /// A manifest came in.
     Submitted {
         /// Its digest.

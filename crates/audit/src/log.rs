@@ -231,6 +231,14 @@ impl Log {
     pub fn closed(&self) -> Option<String> {
         self.look(|inner| inner.closed.clone())
     }
+    /// The newest signed head, if there is one. Nothing is signed for it.
+    pub fn newest(&self) -> Option<Head> {
+        self.look(|inner| inner.newest.as_ref().map(|newest| newest.body.clone()))
+    }
+    /// Organisations that cosigned heads of this log, and how many entries the largest of them covers.
+    pub fn cosigners(&self) -> BTreeMap<String, u64> {
+        self.look(|inner| inner.seen_by.clone())
+    }
     /// Whose log this is.
     pub fn organisation(&self) -> &str {
         &self.organisation

@@ -16,6 +16,7 @@ mod scenario;
 mod share;
 mod show;
 mod up;
+mod user;
 
 use clap::{Parser, Subcommand};
 use error::CliError;
@@ -76,6 +77,9 @@ enum Command {
     /// Register tables that jobs may name.
     #[command(subcommand)]
     Table(organisation::TableCommand),
+    /// Say who may sign in to the dashboard.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// List the jobs of a node.
     Jobs(organisation::JobsArgs),
     /// Submit, show, approve, deny, follow or give up a job.
@@ -128,6 +132,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Confirm(args) => organisation::confirm(&args),
         Command::Join(args) => organisation::join(&args),
         Command::Table(command) => organisation::table(&command),
+        Command::User(command) => user::run(&command),
         Command::Jobs(args) => organisation::jobs(&args),
         Command::Job(command) => organisation::job(&command),
         Command::Status(args) => organisation::status(&args),

@@ -273,14 +273,14 @@ fn person(given: &Option<String>) -> String {
 }
 
 /// The node's own interface.
-struct Client {
+pub(crate) struct Client {
     base: String,
     token: String,
     http: reqwest::blocking::Client,
 }
 
 impl Client {
-    fn new(home: &Home) -> Result<Client, CliError> {
+    pub(crate) fn new(home: &Home) -> Result<Client, CliError> {
         let config = Config::load(&home.home)?;
         let path = home::token(&home.home);
         let token = std::fs::read_to_string(&path).map_err(CliError::system("reading the node's token"))?;
@@ -297,11 +297,21 @@ impl Client {
         }
         serde_json::from_str(&text).map_err(|e| CliError::Node(format!("an answer that is not understood: {e}")))
     }
-    fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, CliError> {
+    pub(crate) fn get<R: DeserializeOwned>(&self, path: &str) -> Result<R, CliError> {
         self.send(self.http.get(format!("{}/{path}", self.base)))
     }
-    fn post<T: Serialize, R: DeserializeOwned>(&self, path: &str, body: &T) -> Result<R, CliError> {
+    pub(crate) fn post<T: Serialize, R: DeserializeOwned>(&self, path: &str, body: &T) -> Result<R, CliError> {
         self.send(self.http.post(format!("{}/{path}", self.base)).json(body))
+    }
+    pub(crate) fn put<T: Serialize, R: DeserializeOwned>(&self, path: &str, body: &T) -> Result<R, CliError> {
+        self.send(self.http.put(format!("{}/{path}", self.base)).json(body))
+    }
+    pub(crate) fn delete<R: DeserializeOwned>(&self, path: &str) -> Result<R, CliError> {
+        self.send(self.http.delete(format!("{}/{path}", self.base)))
+    }
+    /// Where people sign in.
+    pub(crate) fn page(&self) -> &str {
+        self.base.trim_end_matches("api/v1")
     }
 }
 
@@ -392,8 +402,7 @@ pub fn table(command: &TableCommand) -> Result<(), CliError> {
             println!("table {}: {} rows", table.name, table.rows);
         }
         TableCommand::Remove { home, name } => {
-            let client = Client::new(home)?;
-            let () = client.send(client.http.delete(format!("{}/tables/{name}", client.base)))?;
+            let () = Client::new(home)?.delete(&format!("tables/{name}"))?;
             println!("table {name} is withdrawn");
         }
         TableCommand::List { home } => {

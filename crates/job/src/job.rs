@@ -124,8 +124,8 @@ impl Job {
     pub fn corrupt(&self) -> usize {
         match self.protocol {
             ProtocolName::Rep3 | ProtocolName::Rep4 | ProtocolName::Gmw => 1,
-            ProtocolName::Additive | ProtocolName::AdditiveMac => self.owners() - 1,
-            ProtocolName::Shamir => self.threshold(),
+            ProtocolName::Additive | ProtocolName::AdditiveMac | ProtocolName::Beaver => self.owners() - 1,
+            ProtocolName::Shamir | ProtocolName::ShamirActive => self.threshold(),
         }
     }
     /// What the parties compare before they start.

@@ -15,7 +15,7 @@ const CLOCK: i64 = 60;
 pub(crate) const PROBE: usize = 512 << 10;
 
 /// What is found of one member.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
     /// Addresses that its name stands for; empty if it stands for none.
     pub addresses: Vec<String>,

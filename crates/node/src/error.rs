@@ -42,8 +42,25 @@ pub enum NodeError {
     /// What is asked for does not fit the state that things are in.
     #[error("E1007 {0}")]
     State(String),
+    /// Nobody who is known here asks.
+    #[error("E1008 {0}")]
+    Unknown(&'static str),
+    /// Somebody asks for what is not theirs to ask.
+    #[error("E1009 {0}")]
+    Forbidden(String),
+    /// Somebody asks too often.
+    #[error("E1010 too many requests; try again in {seconds} s")]
+    TooMany {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// A name or password that cannot be one.
+    #[error("E1011 {0}")]
+    Person(String),
     /// Another organisation's node does not answer.
-    #[error("E2101 {organisation} does not answer at {address}: {problem}; see whether its node runs and its port is open")]
+    #[error(
+        "E2101 {organisation} does not answer at {address}: {problem}; see whether its node runs and its port is open"
+    )]
     Unreachable {
         /// Who.
         organisation: String,
@@ -61,7 +78,9 @@ pub enum NodeError {
         problem: String,
     },
     /// Two nodes would not run the same.
-    #[error("E2107 {organisation}: {field} is {theirs} there and {ours} here; use the same release, and submit the job anew")]
+    #[error(
+        "E2107 {organisation}: {field} is {theirs} there and {ours} here; use the same release, and submit the job anew"
+    )]
     Differs {
         /// The other.
         organisation: String,
@@ -114,8 +133,10 @@ impl NodeError {
         match self {
             NodeError::Missing { .. } => 404,
             NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } => 409,
-            NodeError::Stranger { .. } => 403,
-            NodeError::Manifest(_) | NodeError::Statement(_) => 422,
+            NodeError::Unknown(_) => 401,
+            NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
+            NodeError::TooMany { .. } => 429,
+            NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) => 422,
             NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,
             _ => 500,
         }

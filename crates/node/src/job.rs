@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Where a job stands at a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Not all participants have decided.

@@ -74,7 +74,7 @@ pub struct End {
 }
 
 /// A sign of life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pong {
     /// Who answers.
@@ -82,8 +82,10 @@ pub struct Pong {
     /// Digest of its program.
     pub build: String,
     /// Its clock.
+    #[schema(value_type = i64)]
     pub time: Time,
     /// Manifests that it runs, with the attempt.
+    #[schema(value_type = Vec<Vec<Object>>)]
     pub running: Vec<(String, u32)>,
     /// Milliseconds that other members' last answers to it took.
     pub seen: std::collections::BTreeMap<String, u64>,

@@ -1,6 +1,7 @@
 //! What a node remembers, in SQLite. Statements are kept as they were signed, and verified again whenever they count.
 
 use crate::NodeError;
+use crate::admin::Role;
 use crate::job::State;
 use privity_api::{Approval, Manifest, Project, Statement, Time};
 use serde::de::DeserializeOwned;
@@ -37,7 +38,7 @@ pub struct Invitation {
 }
 
 /// A table of this organisation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// Its name.
@@ -79,6 +80,21 @@ pub struct Stored {
     pub updated: Time,
 }
 
+/// A person of this organisation who may sign in.
+#[derive(Clone)]
+pub struct Person {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its password, hashed by Argon2id, in PHC form.
+    pub password: String,
+    /// When it was made known.
+    pub created: Time,
+    /// When role or password last changed.
+    pub changed: Time,
+}
+
 /// A message that waits to be delivered.
 pub struct Letter {
     /// Its place in the queue.
@@ -94,7 +110,8 @@ pub struct Letter {
 }
 
 /// What makes the database of each version from that of the one before.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_begin.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/sqlite/0001_begin.sql"), include_str!("../migrations/sqlite/0002_people.sql")];
 
 /// Brings a database to this version. One that is newer belongs to a newer program.
 async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
@@ -204,9 +221,38 @@ impl Store {
         sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
     }
 
+    /// Keeps a person, new or changed.
+    pub async fn put_person(&self, person: &Person) -> Result<(), NodeError> {
+        let query = "INSERT INTO people (name, role, password, created, changed) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) \
+                     DO UPDATE SET role = excluded.role, password = excluded.password, changed = excluded.changed";
+        let query = sqlx::query(query).bind(person.name.clone()).bind(person.role.name()).bind(person.password.clone());
+        query.bind(person.created).bind(person.changed).execute(&self.0).await?;
+        Ok(())
+    }
+    /// Forgets a person; whether it was there.
+    pub async fn remove_person(&self, name: &str) -> Result<bool, NodeError> {
+        let done = sqlx::query("DELETE FROM people WHERE name = $1").bind(name.to_owned()).execute(&self.0).await?;
+        Ok(done.rows_affected() > 0)
+    }
+    /// All who may sign in.
+    pub async fn people(&self) -> Result<Vec<Person>, NodeError> {
+        let of = |row: &AnyRow| -> Result<Person, NodeError> {
+            Ok(Person {
+                name: row.try_get(0)?,
+                role: Role::parse(row.try_get(1)?),
+                password: row.try_get(2)?,
+                created: row.try_get(3)?,
+                changed: row.try_get(4)?,
+            })
+        };
+        let query = sqlx::query("SELECT name, role, password, created, changed FROM people ORDER BY name");
+        query.fetch_all(&self.0).await?.iter().map(of).collect()
+    }
+
     /// Registers a table, or changes it.
     pub async fn put_table(&self, table: &Table) -> Result<(), NodeError> {
-        let query = "INSERT INTO tables (name, entry) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET entry = excluded.entry";
+        let query =
+            "INSERT INTO tables (name, entry) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET entry = excluded.entry";
         sqlx::query(query).bind(&table.name).bind(text(table)?).execute(&self.0).await?;
         Ok(())
     }
@@ -230,7 +276,14 @@ impl Store {
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
     /// Where a job stands from now on.
-    pub async fn set_state(&self, digest: &str, state: State, code: u8, reason: &str, now: Time) -> Result<(), NodeError> {
+    pub async fn set_state(
+        &self,
+        digest: &str,
+        state: State,
+        code: u8,
+        reason: &str,
+        now: Time,
+    ) -> Result<(), NodeError> {
         let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4 WHERE digest = $5";
         let query = sqlx::query(query).bind(state.name()).bind(i64::from(code)).bind(reason.to_owned());
         query.bind(now).bind(digest.to_owned()).execute(&self.0).await?;
@@ -251,9 +304,9 @@ impl Store {
     /// A job, by its digest or id, or as many digits at their beginning as are enough.
     pub async fn job(&self, name: &str) -> Result<Stored, NodeError> {
         let all = self.jobs().await?;
-        let mut found = all.into_iter().filter(|job| {
-            name.len() >= 6 && (job.digest.starts_with(name) || job.manifest.body.id.starts_with(name))
-        });
+        let mut found = all
+            .into_iter()
+            .filter(|job| name.len() >= 6 && (job.digest.starts_with(name) || job.manifest.body.id.starts_with(name)));
         match (found.next(), found.next()) {
             (Some(job), None) => Ok(job),
             _ => Err(NodeError::missing("job", name)),
@@ -282,7 +335,8 @@ impl Store {
     /// Keeps an organisation's decision. The first counts, but that a denial takes the place of an approval. Whether it is news.
     pub async fn put_approval(&self, approval: &Statement<Approval>) -> Result<bool, NodeError> {
         let body = &approval.body;
-        let known = self.approvals(&body.manifest).await?.into_iter().find(|a| a.body.organisation == body.organisation);
+        let known =
+            self.approvals(&body.manifest).await?.into_iter().find(|a| a.body.organisation == body.organisation);
         let withdraws = |known: &Statement<Approval>| {
             known.body.decision == privity_api::Decision::Approve && body.decision == privity_api::Decision::Deny
         };
@@ -305,6 +359,11 @@ impl Store {
     pub async fn vote(&self, manifest: &str, person: &str, now: Time) -> Result<Vec<String>, NodeError> {
         let query = sqlx::query("INSERT INTO votes (manifest, person, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
         query.bind(manifest.to_owned()).bind(person.to_owned()).bind(now).execute(&self.0).await?;
+        self.voters(manifest).await
+    }
+
+    /// Persons of this organisation who want a manifest approved.
+    pub async fn voters(&self, manifest: &str) -> Result<Vec<String>, NodeError> {
         let query = sqlx::query("SELECT person FROM votes WHERE manifest = $1 ORDER BY at, person");
         let rows = query.bind(manifest.to_owned()).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()

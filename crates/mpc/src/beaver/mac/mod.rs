@@ -100,7 +100,7 @@ impl BeaverMac {
     /// # Errors
     /// [`Error::Parameter`] for another number of parties, and for formats that no argument covers.
     pub fn new(mut party: Party, config: Config) -> Result<BeaverMac> {
-        check(&config, party.n().saturating_sub(1))?;
+        check::<M61>(&config, party.n().saturating_sub(1))?;
         let step = party.next_step();
         let session = Session { party, first: DEALER + 1 };
         let ledger = Ledger::new(&session, step);

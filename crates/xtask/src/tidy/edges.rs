@@ -22,13 +22,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["job", "api"]),
     ("keys", &["net", "api"]),
     ("policy", &["nn", "data", "job", "api"]),
-    ("node", &["net", "data", "job", "api", "audit", "keys", "policy"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     (
         "cli",
         &[
-            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api", "audit",
-            "policy", "node",
+            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api",
+            "audit", "policy",
         ],
     ),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy"]),

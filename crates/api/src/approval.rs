@@ -74,7 +74,7 @@ impl Attempt {
         let missing = || ("".to_owned(), "nothing".to_owned());
         (0..ours.len().max(theirs.len())).find_map(|i| {
             let (a, b) = (ours.get(i).cloned().unwrap_or_else(missing), theirs.get(i).cloned().unwrap_or_else(missing));
-            (a != b).then(|| (if a.0.is_empty() { b.0 } else { a.0 }, a.1, b.1))
+            (a != b).then_some((if a.0.is_empty() { b.0 } else { a.0 }, a.1, b.1))
         })
     }
 }

@@ -34,6 +34,9 @@ struct Header {
     /// The protocol, and the party's number in it: what its shares mean.
     protocol: String,
     role: usize,
+    /// How many parties there are, and how many of them the shares are meant to resist: the degree of a polynomial.
+    parties: usize,
+    threshold: usize,
     /// What protected the training so far, in words.
     security: String,
     /// Session in which it was taken: the same at all parties.
@@ -68,6 +71,8 @@ pub struct Store {
     party: String,
     protocol: &'static str,
     role: usize,
+    parties: usize,
+    threshold: usize,
     /// What protects the training, with that of earlier jobs that it goes on from.
     pub(crate) security: String,
     /// Whether the end of the last epoch is kept, too.
@@ -108,6 +113,8 @@ impl Store {
             party: job.names()[me].clone(),
             protocol: job.protocol().name(),
             role: me,
+            parties: job.names().len(),
+            threshold: job.threshold(),
             security: job.security(),
             last: job.file().keep,
             session: String::new(),
@@ -164,7 +171,9 @@ impl Store {
             return Err(refused("it is a checkpoint of another job or party"));
         }
         if !self.means_the_same(&header) {
-            return Err(refused("it holds shares of another protocol or role than this job goes on from"));
+            return Err(refused(
+                "it holds shares of another protocol, role, number of parties or threshold than this job goes on from",
+            ));
         }
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(|| refused("it is cut off"))?;
         let nonce = Nonce::from(nonce);
@@ -183,7 +192,10 @@ impl Store {
                 header.protocol == "rep4" && rep3::roles_without(*lost).get(self.role) == Some(&header.role)
             }
             Some((_, Origin::Joined)) => header.protocol == "rep3" && header.role == self.role,
-            Some((_, Origin::Same)) | None => header.protocol == self.protocol && header.role == self.role,
+            Some((_, Origin::Same)) | None => {
+                let sharing = (header.protocol.as_str(), header.parties, header.threshold);
+                sharing == (self.protocol, self.parties, self.threshold) && header.role == self.role
+            }
         }
     }
 
@@ -285,6 +297,8 @@ impl Store {
             party: self.party.clone(),
             protocol: String::new(),
             role: self.role,
+            parties: self.parties,
+            threshold: self.threshold,
             security: String::new(),
             session: String::new(),
             epochs,
@@ -318,6 +332,8 @@ impl Store {
             party: self.party.clone(),
             protocol: self.protocol.into(),
             role: self.role,
+            parties: self.parties,
+            threshold: self.threshold,
             security: self.security.clone(),
             session: self.session.clone(),
             epochs: kept.epochs,
@@ -475,4 +491,47 @@ fn decode(bytes: &[u8; MESSAGE]) -> (bool, Vec<Entry>) {
         id: std::array::from_fn(|i| chunk[9 + i]),
     };
     (bytes[0] == 1, bytes[2..].chunks_exact(ENTRY).take(bytes[1].into()).map(entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::JobFile;
+    use privity_ring::M61;
+
+    /// A job of five under shamir.
+    fn job(threshold: usize, head: &str) -> Job {
+        let participant = |k: usize| {
+            let fingerprint = k.to_string().repeat(64);
+            format!(
+                "[[participants]]\nname = \"p{k}\"\naddress = \"127.0.0.1:770{k}\"\nfingerprint = \"{fingerprint}\"\nrows = 24\ntest_rows = 8\n"
+            )
+        };
+        let participants: String = (1..6).map(participant).collect();
+        let text = format!(
+            "name = \"five\"\nprotocol = \"shamir\"\nthreshold = {threshold}\n{head}\n{participants}\n\
+             [data]\nschema = \"wdbc.schema.toml\"\n[model]\nkind = {{ mlp = {{ hidden = [5] }} }}\n\
+             [training]\nepochs = 2\nbatch = 16\nlearning_rate = 0.1\noptimiser = {{ momentum = {{ decay = 0.9 }} }}\n\
+             [numbers]\ntruncation = \"fast\"\n[evaluation]\nbuckets = 8\n[outputs]\nmodel = [\"p1\"]\n"
+        );
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/breast-cancer");
+        Job::new(JobFile::from_toml(&text).expect("a job file"), &folder).expect("a sound job")
+    }
+
+    /// Shares of polynomials of one degree are no shares of a job with another.
+    #[test]
+    fn shares_of_another_threshold_are_refused() {
+        let out = tempfile::tempdir().expect("a folder");
+        let open = |job: &Job, resume| Store::open(job, 0, [7; 32], out.path(), resume).expect("a store");
+        let first = job(1, "keep = true");
+        let shares = vec![Tensor::fill(&Shape::vector(3), 5)];
+        let kept = Kept { epochs: 2, steps: 0, shares, origin: Origin::Same };
+        Keeper::<Tensor<M61>>::keep(&mut open(&first, false), kept).expect("kept");
+        let refits = format!("[refits]\njob = \"{}\"\n", first.digest_hex());
+        let same = open(&job(1, &refits), true).list();
+        assert_eq!(same.len(), 1);
+        let other = open(&job(2, &refits), true);
+        assert!(other.list().is_empty());
+        assert!(matches!(other.load(&same[0].1), Err(JobError::Output { .. })));
+    }
 }

@@ -47,6 +47,7 @@ fn set_up(folder: &Path, text: &str, make: impl Fn(&str) -> Identity) -> (Job, V
         text = text.replace(&format!("127.0.0.1:770{}", i + 1), &address);
         text = text.replace(&(i + 1).to_string().repeat(64), &identity.fingerprint());
         RunOptions {
+            models: Vec::new(),
             party: name.into(),
             data: Some(own.join("data.csv")),
             test_data: None,

@@ -368,7 +368,12 @@ fn operators_are_different_if_every_participant_is_a_member_with_its_own() {
             address: String::new(),
             helper: false,
         };
-        let project = Project { name: "fraud-2026".into(), members: operators.iter().map(member).collect() };
+        let project = Project {
+            name: "fraud-2026".into(),
+            founder: "bank-a".into(),
+            version: 1,
+            members: operators.iter().map(member).collect(),
+        };
         facts().among(&project).distinct_operators
     };
     let four = [("bank-a", "a"), ("bank-b", "b"), ("bank-c", "c"), ("helper", "h")];

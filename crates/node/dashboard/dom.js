@@ -129,7 +129,7 @@ export function field(label, props, hint) {
   return h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
-/** A form over the page: the browser keeps focus in it, and Escape closes it. `act` gets what was filled in; what it returns, if anything, is shown next. */
+/** A form over the page: the browser keeps focus in it, and Escape closes it. `act` gets what was filled in, and may return what comes next. */
 export function dialog({ title, content, action, kind, act }) {
   const error = h("div", { class: "form-error", role: "alert" });
   const close = () => box.close();
@@ -144,8 +144,9 @@ export function dialog({ title, content, action, kind, act }) {
     submit.disabled = true;
     error.textContent = "";
     try {
-      await act(Object.fromEntries(new FormData(form)));
+      const next = await act(Object.fromEntries(new FormData(form)));
       close();
+      next?.();
     } catch (problem) {
       error.textContent = problem.message;
       submit.disabled = false;

@@ -80,7 +80,7 @@ function render(lines, ctx) {
       chosen = key;
       ctx.redraw();
     },
-  }, name, h("span", { class: "count" }, lines.filter(keeps).length)));
+  }, name, " ", h("span", { class: "count" }, lines.filter(keeps).length)));
   const shown = lines.filter(FILTERS.find(([key]) => key === chosen)[2]);
   return h("div", {},
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Jobs")),

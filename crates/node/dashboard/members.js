@@ -27,7 +27,7 @@ function invite(data, ctx) {
   dialog({
     title: "Invite an organisation",
     content: [
-      field("Project", { name: "project", required: true, pattern: "[A-Za-z0-9._\\-]{1,64}", value: data.projects.find((p) => p.founder === data.status.organisation)?.name ?? "", list: "projects" }, "It is founded if there is none of this name."),
+      field("Project", { name: "project", required: true, pattern: "[A-Za-z0-9._\\-]{1,64}", value: data.projects.find((p) => p.founder === data.status.organisation)?.name ?? "" }, "It is founded if there is none of this name."),
       field("Organisation", { name: "organisation", required: true, pattern: "[A-Za-z0-9._\\-]{1,64}" }, "The name under which its node was made."),
       h("label", { class: "check" }, h("input", { type: "checkbox", name: "helper" }), " comes without data, as a helper"),
     ],
@@ -35,7 +35,7 @@ function invite(data, ctx) {
     act: async ({ project, organisation, helper }) => {
       const code = await post("invitations", { project, organisation, helper: Boolean(helper) });
       ctx.refresh();
-      show(organisation, code);
+      return () => show(organisation, code);
     },
   });
 }

@@ -49,7 +49,7 @@ async function load(_, ctx, poll) {
 }
 
 function progress(line) {
-  if (line.state !== "running") return h("span", { class: ["aborted", "denied", "expired", "paused"].includes(line.state) ? "reason" : "muted", title: line.reason }, { done: "complete", pending: "waits for decisions" }[line.state] ?? (line.reason || "–"));
+  if (line.state !== "running") return h("span", { class: ["aborted", "denied", "expired", "paused"].includes(line.state) ? "reason clip" : "muted", title: line.reason }, { done: "complete", pending: "waits for decisions" }[line.state] ?? (line.reason || "–"));
   const known = followed.get(line.digest);
   const part = share(known, line.epochs);
   return h("div", { class: "progress-cell" },

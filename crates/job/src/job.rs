@@ -5,8 +5,8 @@ use crate::file::{
     ACCEPTED, Continues, JobFile, Metrics, Numbers, OnLoss, Participant, Predictions, RadixChoice, Truncation,
 };
 use crate::protocol::ProtocolName;
-use crate::scaling::Scaling;
-use crate::score::{self, Mixed};
+use crate::scaling::{BOUND, Scaling, clip_width};
+use crate::score::{self, MOST_INVERSE, Mixed};
 use crate::{ConfigError, file::Holdout};
 use privity_data::{Schema, Table};
 use privity_mpc::cost::Speeds;
@@ -543,7 +543,24 @@ fn check_sections(file: &JobFile, schema: &Schema, protocol: ProtocolName) -> Re
             "name a recipient of the model, or predictions = \"owners\"",
         ));
     }
+    check_width(file)?;
     check_holdout(file, schema)
+}
+
+/// Whether standardised features can be limited, whatever their moments turn out to be. Models that are brought are checked as they are.
+fn check_width(file: &JobFile) -> Result<(), ConfigError> {
+    if !file.data.standardise || file.score.is_some() {
+        return Ok(());
+    }
+    // Inverse deviations are right within 2^-12, and roundings add less than the rest of 1.
+    let most = 2.0 * BOUND * MOST_INVERSE + 1.0;
+    let (width, needed) = (file.numbers.width, clip_width(file.numbers.frac, most, file.training.input_limit));
+    if width < needed {
+        let problem = format!("is {width}, and standardised features reach {most} before they are limited");
+        let remedy = format!("give {needed} or more, or set data.standardise = false");
+        return Err(ConfigError::field("numbers.width", problem, remedy));
+    }
+    Ok(())
 }
 
 fn check_holdout(file: &JobFile, schema: &Schema) -> Result<(), ConfigError> {

@@ -6,13 +6,19 @@ use privity_mpc::Config;
 use serde::{Deserialize, Serialize};
 
 /// Declared ranges are mapped to at most `[-BOUND, BOUND]`: the wider, the finer a column's deviation may be.
-const BOUND: f64 = 16.0;
+pub(crate) const BOUND: f64 = 16.0;
 
 /// The common bound for this many rows in this format: what mean and variance have room for, a power of two.
 fn common_bound(rows: usize, config: &Config) -> f64 {
     let bits = f64::from(config.room) - 22.0 - f64::from(config.fixed.frac);
     let room = (bits.exp2() / rows.max(1) as f64).sqrt();
     room.log2().floor().exp2().min(BOUND)
+}
+
+/// Bits that comparisons must read to limit values of up to `most` in magnitude to `[-limit, limit]`: those of their distance to the limits, and a sign.
+pub(crate) fn clip_width(frac: u32, most: f64, limit: f64) -> u32 {
+    let bits = (0..48).take_while(|bits| most + limit >= f64::from(*bits).exp2()).count();
+    frac + bits as u32 + 1
 }
 
 /// `(x - centre) * factor` for each feature.
@@ -66,6 +72,14 @@ impl Scaling {
 mod tests {
     use super::*;
     use privity_data::{Column, ExtraColumns, Kind, Missing};
+
+    #[test]
+    fn limits_need_the_bits_of_the_distance_and_a_sign() {
+        // (z + limit) 2^frac < 2^(width - 1), and no less.
+        for (most, limit, width) in [(1024.0, 8.0, 28), (1016.0, 8.0, 28), (1015.5, 8.0, 27), (0.25, 0.5, 17)] {
+            assert_eq!(clip_width(16, most, limit), width, "{most} {limit}");
+        }
+    }
 
     #[test]
     fn ranges_go_to_the_common_bound() {

@@ -6,6 +6,7 @@ use crate::inference;
 use crate::job::speeds;
 use crate::program::EncodedModel;
 use crate::protocol::ProtocolName;
+use crate::scaling::clip_width;
 use crate::{ConfigError, Job, JobError, ModelFile};
 use privity_data::{Column, Schema};
 use privity_mpc::Config;
@@ -17,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Inverse deviations that training gives are at most this: `1 / sqrt(2^-10)`.
-const MOST_INVERSE: f64 = 32.0;
+pub(crate) const MOST_INVERSE: f64 = 32.0;
+/// More than roundings of a row, of moments and of their product add to a standardised feature, at the least fraction bits of jobs, 12: less than
+/// 64 units in the last place.
+const ROUNDINGS: f64 = 1.0 / 64.0;
 /// Most models of a job.
 const MOST_MODELS: usize = 64;
 
@@ -274,7 +278,26 @@ fn fit(job: &Job, model: &ModelFile) -> Result<(), String> {
     if !standard {
         return Err("its mean and deviation of features are not such as `data` makes them".into());
     }
+    if file.data.standardise {
+        fit_width(job, &mean, &inverse)?;
+    }
     fit_weights(job, model)
+}
+
+/// Whether features can be limited once they are standardised, whatever the rows.
+fn fit_width(job: &Job, mean: &[f64], inverse: &[f64]) -> Result<(), String> {
+    let (bound, limit, config) = (job.scaling().bound, job.file().training.input_limit, job.config());
+    for ((name, mean), inverse) in job.schema().feature_names().iter().zip(mean).zip(inverse) {
+        let most = (bound + mean.abs()) * inverse + ROUNDINGS;
+        let needed = clip_width(config.fixed.frac, most, limit);
+        if needed > config.width {
+            let width = config.width;
+            return Err(format!(
+                "its feature `{name}` reaches {most:.0} before it is limited, which needs `numbers.width` = {needed}, and it is {width}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Interval arithmetic over the weights as they are.

@@ -23,6 +23,7 @@ fn every_error_names_the_key_and_a_remedy() {
         ("epochs = 2", "epochs = 0", "training", "epochs"),
         ("truncation = \"fast\"", "frac = 25", "numbers.frac", "12 to 20"),
         ("truncation = \"fast\"", "width = 60", "numbers.width", "16 to 48"),
+        ("truncation = \"fast\"", "width = 27", "numbers.width", "28 or more"),
         ("buckets = 8", "buckets = 1", "evaluation.buckets", "2 to 1024"),
         ("buckets = 8", "holdout = { from_day = 3 }", "evaluation.holdout", "random"),
         ("model = [\"east\"]", "model = [\"west\"]", "outputs.model", "east, north, south"),
@@ -35,6 +36,20 @@ fn every_error_names_the_key_and_a_remedy() {
         assert!(error.contains(&format!("`{key}`")), "{to}: {error}");
         assert!(error.contains(words), "{to}: {error}");
     }
+}
+
+/// Standardised features must stay within what limiting them reads: 1025 + 8 below 2^(27 - 16).
+#[test]
+fn widths_that_hold_standardised_features_are_taken() {
+    for to in ["width = 28", "frac = 20\nwidth = 32", "width = 36"] {
+        common::variant("truncation = \"fast\"", to).expect(to);
+    }
+    let plain = common::JOB.replacen("truncation = \"fast\"", "width = 24", 1).replacen(
+        "[data]",
+        "[data]\nstandardise = false",
+        1,
+    );
+    common::parse(&plain).expect("nothing is standardised");
 }
 
 #[test]

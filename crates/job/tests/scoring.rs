@@ -307,6 +307,27 @@ fn models_of_other_jobs_are_refused_before_anything_is_sent() {
     assert!(error.to_string().contains("model.kind"), "{error}");
 }
 
+/// Rows at the bound give (16 + 15.9) 31.9 + 8 = 1026, which 27 bits with 16 of a fraction do not hold.
+#[test]
+fn models_whose_features_outgrow_the_width_are_refused() {
+    let folder = tempfile::tempdir().expect("a scratch directory");
+    let path = folder.path().join("model.json");
+    let mut wide = model("\"logistic\"", 0);
+    (wide.mean[2], wide.inverse_deviation[2]) = (-15.9, 31.9);
+    std::fs::write(&path, serde_json::to_vec(&wide).expect("JSON")).expect("written");
+    let read = |width: &str| {
+        let text = text("rep3", "\"logistic\"").replacen("[numbers]", &format!("[numbers]\nwidth = {width}"), 1);
+        let job = job(&text);
+        score::load(&job, 1, std::slice::from_ref(&path)).map(|_| job.schema().feature_names()[2].clone())
+    };
+    let name = read("28").expect("wide enough");
+    let error = read("27").expect_err("too narrow");
+    assert!(matches!(error, JobError::Model { .. }));
+    for words in [format!("`{name}`"), "`numbers.width` = 28".into()] {
+        assert!(error.to_string().contains(&words), "{error}");
+    }
+}
+
 /// The program checks what an owner shares, not what it says of it.
 #[test]
 fn values_out_of_range_stop_every_party_with_the_owners_name() {

@@ -28,7 +28,7 @@ pub fn relu<P: Protocol>(p: &mut P, x: Raw<P::A>) -> Result<(P::A, P::B)> {
     Ok((rectified, gate))
 }
 
-/// `x` limited to `[low, high]`. Exact. Rounds: a sign extraction and a selection.
+/// `x` limited to `[low, high]`. Exact where `x` is less than `2^(width - 1)` from either as an integer. Rounds: a sign extraction and a selection.
 pub fn clip<P: Protocol>(p: &mut P, x: &P::A, low: f64, high: f64) -> Result<P::A> {
     assert!(low <= high, "an interval");
     let (bits, x) = at_least(p, Raw::exact(x.clone()), &[low, high])?;

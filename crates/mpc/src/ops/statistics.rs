@@ -58,7 +58,8 @@ pub fn moments<P: Protocol>(p: &mut P, x: &P::A, bound: f64) -> Result<Moments<P
     Ok(Moments { mean, inverse_deviation, variance })
 }
 
-/// Rows standardised by given moments and limited to `[-limit, limit]`. Rounds: one product with its lift, and a clip, for
+/// Rows standardised by given moments and limited to `[-limit, limit]`. Wrong where a standardised value `z` has `|z| + limit` of `2^(width - 1)` or
+/// more as an integer: the caller sees to it. Rounds: one product with its lift, and a clip, for
 /// every 2^19 elements.
 pub fn standardise<P: Protocol>(p: &mut P, x: &P::A, moments: &Moments<P::A>, limit: f64) -> Result<P::A> {
     let frac = p.config().fixed.frac;

@@ -17,11 +17,11 @@ impl BeaverMacCosts {
     pub fn new(computing: usize) -> Self {
         BeaverMacCosts { base: BeaverCosts::dealt(computing, TruncMode::Fast) }
     }
-    fn to_dealer(&self, clock: &mut Clock, bytes: usize) {
+    fn told_dealer(&self, clock: &mut Clock, bytes: usize) {
         let posted: Vec<Arrival> = self.base.online().flat_map(|party| post(clock, party, DEALER, bytes)).collect();
         receive(clock, posted);
     }
-    fn from_dealer(&self, clock: &mut Clock, bytes: usize, to: impl Fn(usize) -> bool) {
+    fn dealer_tells(&self, clock: &mut Clock, bytes: usize, to: impl Fn(usize) -> bool) {
         let told = self.base.online().filter(|party| to(*party));
         let posted: Vec<Arrival> = told.flat_map(|party| post(clock, DEALER, party, bytes)).collect();
         receive(clock, posted);
@@ -59,11 +59,11 @@ impl Costs for BeaverMacCosts {
     fn settle(&self, clock: &mut Clock) {
         let digests = self.base.post_all(clock, 32, |_, to| to != DEALER);
         receive(clock, digests);
-        self.to_dealer(clock, 8);
-        self.from_dealer(clock, 8, |_| true);
-        self.from_dealer(clock, 16, |_| true);
-        self.to_dealer(clock, 8);
-        self.from_dealer(clock, 8, |_| true);
+        self.told_dealer(clock, 8);
+        self.dealer_tells(clock, 8, |_| true);
+        self.dealer_tells(clock, 16, |_| true);
+        self.told_dealer(clock, 8);
+        self.dealer_tells(clock, 8, |_| true);
     }
     fn settles_in_openings(&self) -> bool {
         true
@@ -73,10 +73,10 @@ impl Costs for BeaverMacCosts {
         self.base.tell(clock, len);
         self.settle(clock);
         if to.contains(DEALER) {
-            self.to_dealer(clock, 8 * len);
-            self.from_dealer(clock, 8, |_| true);
+            self.told_dealer(clock, 8 * len);
+            self.dealer_tells(clock, 8, |_| true);
         }
-        self.from_dealer(clock, 8 * len, |party| to.contains(party));
+        self.dealer_tells(clock, 8 * len, |party| to.contains(party));
     }
     fn harmonics(&self, _: &mut Clock, _: usize, _: usize) -> Result<()> {
         refused("harmonics")

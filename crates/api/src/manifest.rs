@@ -2,6 +2,7 @@
 
 use crate::{Purpose, Time, is_name, printable, sha256, steers};
 use privity_job::file::SchemaSource;
+use privity_job::protocol::ProtocolName;
 use privity_job::{ConfigError, Job, JobFile, canonical};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -343,9 +344,9 @@ impl Manifest {
     }
 }
 
-fn modulus(protocol: privity_job::protocol::ProtocolName) -> &'static str {
+fn modulus(protocol: ProtocolName) -> &'static str {
     match protocol {
-        privity_job::protocol::ProtocolName::Shamir => "2^61 - 1",
+        ProtocolName::Shamir | ProtocolName::ShamirActive => "2^61 - 1",
         _ => "2^64",
     }
 }

@@ -254,7 +254,7 @@ impl Log {
         self.look(|inner| inner.seen_of.get(organisation).cloned())
     }
 
-    /// Some entries, at most [`AT_ONCE`]: fewer than asked for if there are more in the range.
+    /// Some entries, at most 4096: fewer than asked for if there are more in the range.
     ///
     /// # Errors
     /// A range that is not there; the disk, or a line that is no entry any more.

@@ -38,7 +38,7 @@ pub enum Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// [`VERSION`].
+    /// Version of the form.
     pub version: u32,
     /// Whose log.
     pub organisation: String,

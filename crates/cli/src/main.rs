@@ -46,7 +46,7 @@ enum Command {
     #[command(subcommand)]
     Keys(commands::Keys),
     /// Apply a model that was opened to this party to local rows, in the clear. Where the rows are another party's, and neither they nor the
-    /// model are to be shown to the other side: a job with a [score] section.
+    /// model are to be shown to the other side: a job with a section `score`.
     Predict(commands::PredictArgs),
     /// Look at rules on jobs.
     #[command(subcommand)]

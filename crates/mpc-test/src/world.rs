@@ -207,7 +207,7 @@ impl<R: Number> World<Beaver<R>> {
 impl World<BeaverMac> {
     /// A dealer, party 0, and so many others.
     pub fn beaver_mac(config: Config, others: usize) -> Self {
-        World { parties: others + 1, ..World::new(config) }
+        World { parties: others + 1, ..World::new(config.in_a_field()) }
     }
 }
 

@@ -506,7 +506,9 @@ mod tests {
                 let program = &program;
                 scope.spawn(move || {
                     let party = Party::connect(Box::new(link), &Default::default()).expect("keys");
-                    program(&mut Shamir::verified(party, Config::default(), t).expect("a sound configuration"))
+                    program(
+                        &mut Shamir::verified(party, Config::default().in_a_field(), t).expect("a sound configuration"),
+                    )
                 })
             };
             let parties: Vec<_> = mesh(2 * t + 1, Default::default()).into_iter().map(start).collect();

@@ -181,7 +181,8 @@ fn lanes_are_refused() {
         for (first, second) in first.into_iter().zip(second) {
             scope.spawn(|| {
                 let connect = |link| privity_mpc::Party::connect(Box::new(link), &Default::default()).expect("keys");
-                let p = Shamir::verified(connect(first), Config::default(), 1).expect("a sound configuration");
+                let p =
+                    Shamir::verified(connect(first), Config::default().in_a_field(), 1).expect("a sound configuration");
                 assert!(matches!(p.with_lanes(vec![connect(second)]), Err(Error::Parameter { .. })));
             });
         }

@@ -7,7 +7,6 @@
 mod channel;
 mod connect;
 mod connection;
-pub mod control;
 mod council;
 mod pin;
 mod switch;

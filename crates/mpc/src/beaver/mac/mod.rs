@@ -110,10 +110,6 @@ impl BeaverMac {
     pub fn party(&mut self) -> &mut Party {
         &mut self.session.party
     }
-    /// Ends the protocol and gives the session back.
-    pub fn into_party(self) -> Party {
-        self.session.party
-    }
 }
 
 impl Protocol for BeaverMac {

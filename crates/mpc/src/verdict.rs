@@ -3,6 +3,14 @@
 use crate::{Error, Party, Result};
 use privity_net::NetError;
 
+/// Whether a session may go on: not after a bad verdict.
+pub(crate) fn none_was_bad(failed: bool) -> Result<()> {
+    match failed {
+        true => Err(Error::Cheating { check: "an earlier verification" }),
+        false => Ok(()),
+    }
+}
+
 /// Whose word the verdict is: party 0. All others compute.
 const DEALER: usize = 0;
 

@@ -308,11 +308,44 @@ fn after_a_bad_verdict_nothing_is_opened() {
     });
     let ends = world(2).tampered(tamper, |p| {
         let first = run(p, 2).is_err();
-        let x = p.public(&Tensor::fill(&Shape::vector(1), 3));
-        let again = p.settle();
-        (first, matches!(again, Err(Error::Cheating { .. })), x.shape().len())
+        (first, refuses_everything(p))
     });
-    assert!(ends.iter().all(|end| *end == (true, true, 1)), "{ends:?}");
+    assert!(ends.iter().all(|end| *end == (true, true)), "{ends:?}");
+}
+
+/// Whether a session neither opens nor deals anything.
+fn refuses_everything(p: &mut BeaverMac) -> bool {
+    let x = p.public(&Tensor::fill(&Shape::vector(1), 3));
+    let before = p.party().bytes_sent().to_vec();
+    let ends = [
+        p.open(&x, Recipients::ALL).err(),
+        p.open(&x, Recipients::only(1)).err(),
+        p.products(&[Product::mul(&x, &x, 0)]).err(),
+        p.settle().err(),
+    ];
+    before == p.party().bytes_sent() && ends.iter().all(|end| matches!(end, Some(Error::Cheating { .. })))
+}
+
+#[test]
+fn after_a_lie_to_the_dealer_nothing_is_opened() {
+    let tamper: Tamper = Arc::new(|mut frame: Frame| {
+        if (frame.from, frame.to, frame.payload.len()) == (1, DEALER, 8 * FIRST) {
+            word(&mut frame.payload, 0, |w| w ^ 1);
+        }
+        vec![frame]
+    });
+    let ends = world(3).tampered(tamper, |p| (run(p, 2).is_err(), refuses_everything(p)));
+    assert!(ends.iter().all(|end| *end == (true, true)), "{ends:?}");
+}
+
+#[test]
+fn products_without_division_are_right_at_once() {
+    let ends = World::beaver_mac(Config::default(), 2).run(|p| {
+        let x = p.public(&Tensor::fill(&Shape::vector(2), 5));
+        let squares = p.products_lifted(&[Product::mul(&x, &x, 0)]).expect("no division").remove(0);
+        p.open(&squares, Recipients::ALL).expect("opens").expect("to all").data().iter().map(|v| v.to_u64()).collect()
+    });
+    assert_eq!(ends, vec![vec![25, 25]; 3]);
 }
 
 #[test]

@@ -407,3 +407,26 @@ fn nothing_received_while_a_check_fails_depends_on_a_secret() {
         }
     }
 }
+
+/// What the dealer is told of an opening and the others were not is a bad verdict, too: the session opens nothing more.
+#[test]
+fn after_a_lie_to_the_dealer_nothing_is_opened() {
+    const WORDS: usize = 11;
+    let tamper: Tamper = Arc::new(|mut frame: Frame| {
+        if (frame.from, frame.to, frame.payload.len()) == (1, 0, 8 * WORDS) {
+            word(&mut frame.payload, 0, |w| w ^ 1);
+        }
+        vec![frame]
+    });
+    let world = World::additive_mac(Config::default(), 2).with_deadline(Duration::from_millis(300));
+    let ends = world.tampered(tamper, |p| {
+        let values = Tensor::fill(&Shape::vector(WORDS), 3);
+        let x = p.input(1, values.shape(), (p.me() == 1).then_some(&values)).expect("shared");
+        let cheated = |end: Result<Option<Tensor<u64>>>| matches!(end, Err(Error::Cheating { .. }));
+        let lied = cheated(p.open(&x, Recipients::ALL));
+        let before = p.party().bytes_sent().to_vec();
+        let again = cheated(p.open(&x, Recipients::only(1)));
+        (lied, again, before == p.party().bytes_sent())
+    });
+    assert!(ends.iter().all(|end| *end == (true, true, true)), "{ends:?}");
+}

@@ -185,6 +185,8 @@ impl Protocol for AdditiveMac {
         self.party.me()
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // Spec 10.3: after a bad verdict nothing more is dealt or told.
+        crate::verdict::none_was_bad(self.ledger.failed)?;
         if self.is_dealer() {
             // Nobody answers what is dealt.
             self.online().try_for_each(|peer| self.party.link().pace(peer))?;
@@ -259,7 +261,10 @@ impl Protocol for AdditiveMac {
         self.settle()?;
         self.party.enter("open");
         self.party.link().tolerate(true);
+        // What the dealer is told and others were not is a bad verdict, too.
+        self.ledger.failed = true;
         let opened = input::open(self, x, to);
+        self.ledger.failed = opened.is_err();
         self.party.link().tolerate(false);
         self.party.leave();
         opened

@@ -3,7 +3,7 @@
 use super::{AdditiveMac, DEALER};
 use crate::party::{Draw, Holders, Party};
 use crate::verdict::{self, View, note};
-use crate::{Error, Protocol, Result};
+use crate::{Protocol, Result};
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use privity_net::NetError;
 use privity_prim::Transcript;
@@ -97,7 +97,7 @@ pub(super) struct Ledger {
     received: Vec<Transcript>,
     owed: bool,
     /// Whether a verdict was bad: nothing is opened any more.
-    failed: bool,
+    pub failed: bool,
 }
 
 impl Ledger {
@@ -316,9 +316,7 @@ impl<T: Word> Posted<T> {
 /// # Errors
 /// At every honest party the same: [`Error::Cheating`] if a check failed somewhere, else [`Error::Net`] if a message is missing.
 pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
-    if p.ledger.failed {
-        return Err(Error::Cheating { check: "an earlier verification" });
-    }
+    verdict::none_was_bad(p.ledger.failed)?;
     if !p.ledger.owed {
         return Ok(());
     }

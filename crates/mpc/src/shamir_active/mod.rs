@@ -40,8 +40,12 @@ impl ShamirActive {
     /// Gives this instance lanes: more sessions of the same parties, as many at each.
     ///
     /// # Errors
-    /// As [`ShamirActive::new`].
+    /// As [`ShamirActive::new`]; it has lanes, which may owe something.
     pub fn with_lanes(mut self, sessions: Vec<Party>) -> Result<ShamirActive> {
+        if !self.lanes.is_empty() {
+            let problem = "it has lanes already, and what they owe must not be lost".into();
+            return Err(Error::Parameter { operation: "lanes", problem });
+        }
         let (config, threshold) = (*self.base.config(), self.base.threshold);
         self.lanes =
             sessions.into_iter().map(|party| ShamirActive::new(party, config, threshold)).collect::<Result<_>>()?;

@@ -127,6 +127,8 @@ impl Protocol for BeaverMac {
         self.session.party.me()
     }
     fn scope<T>(&mut self, operation: &'static str, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // Spec 16.5: after a bad verdict nothing more is dealt or told.
+        crate::verdict::none_was_bad(self.ledger.failed)?;
         if !self.session.computes() {
             // Nobody answers what is dealt.
             self.session.online().try_for_each(|peer| self.session.party.link().pace(peer))?;
@@ -171,8 +173,12 @@ impl Protocol for BeaverMac {
     fn rescale(&mut self, _: &[(&Tagged, u32)]) -> Result<Vec<Raw<Tagged>>> {
         refused("rescale")
     }
-    fn signs(&mut self, _: &[&Tagged], _: u32, _: Vec<Raw<Tagged>>) -> Result<(Vec<NoBits>, Vec<Tagged>)> {
-        refused("comparison")
+    fn signs(&mut self, xs: &[&Tagged], _: u32, lifts: Vec<Raw<Tagged>>) -> Result<(Vec<NoBits>, Vec<Tagged>)> {
+        match xs.is_empty() {
+            // Products without division are right at once.
+            true => Ok((Vec::new(), lifts.into_iter().map(|raw| raw.value).collect())),
+            false => refused("comparison"),
+        }
     }
     fn a2b(&mut self, _: &Tagged, _: u32) -> Result<NoBits> {
         refused("bits of")
@@ -201,7 +207,10 @@ impl Protocol for BeaverMac {
         self.settle()?;
         self.session.party.enter("open");
         self.session.party.link().tolerate(true);
+        // Spec 16.5: a word that is not the same at all is a bad verdict, too.
+        self.ledger.failed = true;
         let opened = input::unmask(self, masked, to);
+        self.ledger.failed = opened.is_err();
         self.session.party.link().tolerate(false);
         self.session.party.leave();
         opened

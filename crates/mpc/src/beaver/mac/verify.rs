@@ -25,7 +25,7 @@ pub(super) struct Ledger {
     views: Transcript,
     owed: bool,
     /// Whether a verdict was bad: nothing is opened any more.
-    failed: bool,
+    pub failed: bool,
 }
 
 impl Ledger {
@@ -87,9 +87,7 @@ impl Ledger {
 /// # Errors
 /// At every honest party the same: [`Error::Cheating`] if a check failed somewhere, else [`Error::Net`] if a message is missing.
 pub(super) fn settle(p: &mut BeaverMac) -> Result<()> {
-    if p.ledger.failed {
-        return Err(Error::Cheating { check: "an earlier verification" });
-    }
+    verdict::none_was_bad(p.ledger.failed)?;
     if !p.ledger.owed {
         return Ok(());
     }

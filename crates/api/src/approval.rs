@@ -1,4 +1,4 @@
-//! What owners say to a manifest, and what organisations say to each other before they run it.
+//! What owners say to a manifest, and what nodes say to each other before they run it.
 
 use crate::{Purpose, Time};
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,8 @@ impl Purpose for Approval {
     const PURPOSE: &'static str = "approval of a manifest";
 }
 
-/// An organisation takes part in an attempt. Whoever signs must sign each number once, before it starts, and none that is lower afterwards: then nobody who
-/// schedules can make one run twice. This crate does not enforce it.
+/// An organisation takes part in an attempt. A node signs an attempt once, before it starts, and none of the same or a lower number afterwards, so that
+/// whoever schedules cannot make one run twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attempt {
@@ -48,7 +48,7 @@ pub struct Attempt {
     pub organisation: String,
     /// Digest of the program that it runs. It shows drift; it is no evidence of what a peer runs.
     pub build: String,
-    /// What was negotiated, field by field, as this organisation reads the manifest: [`Attempt::difference`] names the first in which two differ.
+    /// What was negotiated, field by field, as this node reads the manifest: the first difference between two nodes is named with both values.
     pub parameters: Vec<(String, String)>,
     /// When.
     pub at: Time,

@@ -13,7 +13,7 @@ pub mod statement;
 
 pub use approval::{Approval, Attempt, Decision};
 pub use manifest::{Dataset, Manifest, ManifestError, Release};
-pub use member::{Member, Project};
+pub use member::{Member, Project, Revocation};
 pub use record::Record;
 pub use statement::{Purpose, Signer, Statement, StatementError};
 

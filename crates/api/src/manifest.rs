@@ -40,7 +40,7 @@ pub struct Manifest {
     pub expires: Time,
     /// How often it may be started.
     pub attempts: u32,
-    /// Digest of the program that the submitter ran; who run another can name both.
+    /// Digest of the program that the submitter ran; nodes that run another name both.
     pub build: String,
     /// Which table of each owner, in any order.
     pub datasets: Vec<Dataset>,
@@ -50,7 +50,7 @@ pub struct Manifest {
     pub job: JobFile,
 }
 
-/// A table of an owner, by the name that the owner has for it.
+/// A table of an owner, as its catalogue calls it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
@@ -60,7 +60,7 @@ pub struct Dataset {
     pub table: String,
 }
 
-/// Bounds on what is opened.
+/// Bounds on what is opened, which every node checks itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
@@ -129,7 +129,7 @@ fn resolved(given: &JobFile, job: &Job) -> JobFile {
 }
 
 fn unresolved(problem: &str) -> ManifestError {
-    field("job", problem, "resolve it before it is signed: nothing may be left to look up")
+    field("job", problem, "let `privity job submit` write it: nothing may be left to look up")
 }
 
 impl Purpose for Manifest {
@@ -173,7 +173,7 @@ impl Manifest {
         match self.job.distillation {
             None => self.check_with(now, Path::new("/nonexistent")),
             Some(_) => {
-                Err(field("job", "asks questions of a file", "check it where that file is: `Manifest::check_with`"))
+                Err(field("job", "asks questions of a file", "have its nodes look it up: `Manifest::check_with`"))
             }
         }
     }
@@ -187,7 +187,7 @@ impl Manifest {
             return Err(field("version", problem, "use the same release of privity everywhere"));
         }
         if self.id.len() != 32 || !self.id.chars().all(|c| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()) {
-            return Err(field("id", "is not 32 hexadecimal digits", "draw 128 random bits"));
+            return Err(field("id", "is not 32 hexadecimal digits", "let `privity job submit` write it"));
         }
         let names = [("project", &self.project), ("submitter", &self.submitter), ("person", &self.person)];
         if let Some((name, value)) = names.into_iter().find(|(_, value)| !is_name(value)) {
@@ -219,7 +219,7 @@ impl Manifest {
             return Err(field("purpose", "is empty or longer than 2000 bytes", "say what the result is for"));
         }
         if self.build.len() > 128 || !self.build.chars().all(|c| c.is_ascii_graphic()) {
-            return Err(field("build", "is not a digest", "give that of the program"));
+            return Err(field("build", "is not a digest", "let `privity job submit` write it"));
         }
         if self.job.name.is_empty() || self.job.name.len() > 200 {
             return Err(field("job.name", "is empty or longer than 200 bytes", "give it a short name"));
@@ -263,7 +263,7 @@ impl Manifest {
             return Err(field("expires", "is not within 30 days after it was created", "choose a time that is"));
         }
         if self.expires <= now {
-            return Err(field("expires", "is over", "write a manifest with a later time"));
+            return Err(field("expires", "is over", "submit the job anew"));
         }
         if self.release.until < self.expires {
             return Err(field("release.until", "ends before the manifest does", "let it end no earlier"));
@@ -333,7 +333,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// What organisations compare before they start, by name.
+    /// What nodes compare before they start, by name.
     pub fn parameters(&self, job: &Job) -> Vec<(String, String)> {
         let numbers = &self.job.numbers;
         let protocol = job.protocol();

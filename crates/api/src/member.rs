@@ -1,6 +1,6 @@
 //! Organisations and projects.
 
-use crate::Purpose;
+use crate::{Purpose, Time};
 use serde::{Deserialize, Serialize};
 
 /// An organisation as its peers know it.
@@ -13,7 +13,7 @@ pub struct Member {
     pub operator: String,
     /// BLAKE3 of its root certificate in DER, hexadecimal.
     pub root: String,
-    /// Where it is reached, `host:port`; empty if it only dials out.
+    /// Where its node is reached, `host:port`; empty if it only dials out.
     pub address: String,
     /// Whether it has data; a helper or dealer has none.
     pub helper: bool,
@@ -26,7 +26,7 @@ pub struct Member {
 pub struct Project {
     /// Its name.
     pub name: String,
-    /// Organisation that founded it and states who its members are.
+    /// Organisation that founded it and invites others.
     pub founder: String,
     /// Counts on with every change.
     pub version: u32,
@@ -42,5 +42,70 @@ impl Project {
     /// A member.
     pub fn member(&self, organisation: &str) -> Option<&Member> {
         self.members.iter().find(|m| m.organisation == organisation)
+    }
+    /// Members by the fingerprint of their root.
+    pub fn by_root(&self, root: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.root == root)
+    }
+}
+
+/// An organisation declares node certificates void: all that were issued before this moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// Whose certificates.
+    pub organisation: String,
+    /// Certificates valid from before this count no longer.
+    pub before: Time,
+    /// Why, in words.
+    pub reason: String,
+    /// When this was said.
+    pub at: Time,
+}
+
+impl Purpose for Revocation {
+    const PURPOSE: &'static str = "revocation of node certificates";
+}
+
+/// Six words for people to compare, 48 bits of a digest: enough for one that nobody could try out beforehand (both sides put a number of theirs into it that
+/// they committed themselves to), too few for a fingerprint that an attacker may make up at leisure.
+pub fn words(digest: &[u8; 32]) -> String {
+    let of = |byte: &u8| WORDS[usize::from(*byte)];
+    digest[..6].iter().map(of).collect::<Vec<_>>().join(" ")
+}
+
+const WORDS: [&str; 256] = {
+    let text = include_str!("words.txt");
+    split(text)
+};
+
+/// The lines of a text of 256 lines.
+const fn split(text: &str) -> [&str; 256] {
+    let bytes = text.as_bytes();
+    let (mut out, mut line, mut from, mut at) = ([""; 256], 0, 0, 0);
+    while at < bytes.len() {
+        if bytes[at] == b'\n' {
+            let (_, rest) = text.split_at(from);
+            (out[line], _) = rest.split_at(at - from);
+            line += 1;
+            from = at + 1;
+        }
+        at += 1;
+    }
+    assert!(line == 256, "256 words");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_distinct_and_of_the_fingerprint() {
+        let set: std::collections::BTreeSet<&str> = WORDS.iter().copied().collect();
+        assert_eq!(set.len(), 256);
+        assert!(WORDS.iter().all(|w| (3..=8).contains(&w.len()) && w.chars().all(|c| c.is_ascii_lowercase())));
+        assert_eq!(words(&[0; 32]), [WORDS[0]; 6].join(" "));
+        assert_ne!(words(&[0; 32]), words(&[1; 32]));
     }
 }

@@ -1,6 +1,6 @@
 //! What an audit log holds: who decided, what ran, what was sent and opened; never data.
 
-use crate::{Approval, Decision};
+use crate::{Approval, Attempt, Decision, Time};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,22 @@ pub enum Record {
         /// Fingerprint of its root.
         root: String,
     },
+    /// Node certificates became void.
+    Revoked {
+        /// Whose.
+        organisation: String,
+        /// Those valid from before this.
+        before: Time,
+    },
+    /// A key was made, taken into use or given up.
+    Key {
+        /// What for.
+        purpose: String,
+        /// What happened.
+        event: String,
+        /// Fingerprint of its certificate.
+        fingerprint: String,
+    },
     /// A table was registered, changed or withdrawn.
     Table {
         /// Its name.
@@ -41,6 +57,22 @@ pub enum Record {
         schema: String,
         /// Its rows.
         rows: u64,
+    },
+    /// The policy changed.
+    Policy {
+        /// Digest of the new one.
+        digest: String,
+        /// Who changed it.
+        by: String,
+    },
+    /// A person of the organisation may sign in to its node, may do something else there, or may sign in no more.
+    Person {
+        /// Its name.
+        name: String,
+        /// What happened.
+        event: String,
+        /// Who did it.
+        by: String,
     },
     /// A manifest came in.
     Submitted {
@@ -66,7 +98,7 @@ pub enum Record {
         /// Digest of the signed approval.
         approval: String,
     },
-    /// All owners had approved, and this organisation signed an attempt.
+    /// All owners had approved, and this node signed an attempt.
     Attempt {
         /// Digest of the manifest.
         manifest: String,
@@ -134,6 +166,15 @@ impl Record {
             decision: approval.decision,
             by: approval.by.clone(),
             approval: digest,
+        }
+    }
+    /// The record of an attempt that this node signs.
+    pub fn attempt(attempt: &Attempt) -> Record {
+        Record::Attempt {
+            manifest: attempt.manifest.clone(),
+            number: attempt.number,
+            build: attempt.build.clone(),
+            parameters: attempt.parameters.clone(),
         }
     }
     /// The manifest it is about, if it is about one.

@@ -1,4 +1,4 @@
-//! Exporting a log: one file for an auditor who has no access to the organisation.
+//! Exporting a log: one file for an auditor who has no access to the node.
 
 use crate::entry::{leaf, read, write};
 use crate::lines::{scan, text};
@@ -62,7 +62,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Exports the log in a directory up to its newest signed head. Whoever writes it may go on meanwhile; no key is needed.
+/// Exports the log in a directory up to its newest signed head. The node may go on writing meanwhile; no key is needed.
 ///
 /// # Errors
 /// There is no head yet; files that were altered; the disk.
@@ -75,7 +75,7 @@ pub fn export(dir: &Path, filter: &Filter, out: impl Write) -> Result<Exported, 
     let path = dir.join(HEADS);
     let damaged = |problem: &str| AuditError::Damaged { file: path.clone(), line: 1, problem: problem.into() };
     let Some(newest) = heads.iter().max_by_key(|head| head.body.size) else {
-        return Err(damaged("no head was signed yet: have whoever writes the log sign one, then export"));
+        return Err(damaged("no head was signed yet: let the node sign one, then export"));
     };
     let size = newest.body.size;
     let survey = Survey::of(dir, size)?;
@@ -163,6 +163,7 @@ impl Survey {
             Record::Begun { .. } | Record::Cut { .. } | Record::Cosigned { .. } => true,
             Record::Joined { project, .. } => filter.project.as_ref().is_none_or(|wanted| wanted == project),
             Record::Table { .. } => filter.project.is_none() && recent,
+            Record::Revoked { .. } | Record::Key { .. } | Record::Policy { .. } | Record::Person { .. } => recent,
             about => about.manifest().is_some_and(|manifest| self.selects(filter, manifest)),
         }
     }

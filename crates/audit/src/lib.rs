@@ -1,6 +1,6 @@
-//! The tamper-evident audit log of an organisation, and the offline tools of an auditor. Files only; docs/protocols/audit.md.
+//! The tamper-evident audit log of an organisation's node, and the offline tools of an auditor. Files only; docs/protocols/audit.md.
 //!
-//! An organisation's process writes every [`Record`](privity_api::Record) to its [`Log`] before it acts on it, signs [`Head`]s of it, and remembers the heads of the other
+//! A node writes every [`Record`](privity_api::Record) to its [`Log`] before it acts on it, signs [`Head`]s of it, and remembers the heads of the other
 //! members as their [`Witness`]. Each organisation [`export()`]s its own log; an auditor [`verify()`]s any number of exports together.
 
 #![forbid(unsafe_code)]

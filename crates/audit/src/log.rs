@@ -1,4 +1,4 @@
-//! The log, as it is written.
+//! The log that a node writes.
 
 use crate::entry::{leaf, read, write};
 use crate::lines::{Lines, Scan, private, scan, sync_dir, text};
@@ -231,6 +231,14 @@ impl Log {
     pub fn closed(&self) -> Option<String> {
         self.look(|inner| inner.closed.clone())
     }
+    /// The newest signed head, if there is one. Nothing is signed for it.
+    pub fn newest(&self) -> Option<Head> {
+        self.look(|inner| inner.newest.as_ref().map(|newest| newest.body.clone()))
+    }
+    /// Organisations that cosigned heads of this log, and how many entries the largest of them covers.
+    pub fn cosigners(&self) -> BTreeMap<String, u64> {
+        self.look(|inner| inner.seen_by.clone())
+    }
     /// Whose log this is.
     pub fn organisation(&self) -> &str {
         &self.organisation
@@ -446,8 +454,8 @@ mod tests {
         }
     }
 
-    fn table(digest: &str) -> Record {
-        Record::Table { table: "payments".into(), schema: digest.into(), rows: 400 }
+    fn policy(digest: &str) -> Record {
+        Record::Policy { digest: digest.into(), by: "officer".into() }
     }
 
     fn open(dir: &Path, identity: &Arc<Identity>) -> Result<Log, AuditError> {
@@ -460,23 +468,23 @@ mod tests {
         for (room, syncs) in [(0, true), (1, true), (60, true), (usize::MAX, false)] {
             let dir = tempfile::tempdir().unwrap();
             let log = open(dir.path(), &identity).unwrap();
-            log.append(1, &table("one")).unwrap();
+            log.append(1, &policy("one")).unwrap();
             let head = log.head(2).unwrap();
             let file = File::options().append(true).open(dir.path().join(ENTRIES)).unwrap();
             log.redirect(Box::new(Small { file, room, syncs }));
-            let failed = log.append(3, &table("two"));
+            let failed = log.append(3, &policy("two"));
             assert!(matches!(failed, Err(AuditError::Io { .. })), "{failed:?}");
-            assert!(matches!(log.append(4, &table("three")), Err(AuditError::Closed(_))));
+            assert!(matches!(log.append(4, &policy("three")), Err(AuditError::Closed(_))));
             assert!(matches!(log.head(5), Err(AuditError::Closed(_))));
             assert_eq!(log.size(), 2, "what failed does not count");
             assert!(log.closed().is_some());
             drop(log);
             let log = open(dir.path(), &identity).unwrap();
             let entries = log.entries(0..log.size()).unwrap();
-            assert_eq!(entries[1].record, table("one"));
+            assert_eq!(entries[1].record, policy("one"));
             let cut = |e: &Entry| matches!(&e.record, Record::Cut { file, bytes, .. } if file == ENTRIES && *bytes == room as u64);
             assert_eq!(entries.iter().any(cut), room > 0 && syncs, "a cut is on record");
-            assert_eq!(entries.iter().any(|e| e.record == table("two")), !syncs, "a whole line may stay");
+            assert_eq!(entries.iter().any(|e| e.record == policy("two")), !syncs, "a whole line may stay");
             assert!(crate::merkle::extends(
                 head.body.size,
                 head.body.root,
@@ -492,9 +500,9 @@ mod tests {
         let identity = Arc::new(Identity::generate("bank-a").unwrap());
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path(), &identity).unwrap();
-        let long = log.append(1, &table(&"x".repeat(MAX_TEXT)));
+        let long = log.append(1, &policy(&"x".repeat(MAX_TEXT)));
         assert!(matches!(long, Err(AuditError::TooLong { .. })));
-        assert_eq!(log.append(2, &table("short")).unwrap(), 1);
+        assert_eq!(log.append(2, &policy("short")).unwrap(), 1);
     }
 
     #[test]
@@ -518,10 +526,10 @@ mod tests {
         let identity = Arc::new(Identity::generate("bank-a").unwrap());
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path(), &identity).unwrap();
-        log.append(1, &table("one")).unwrap();
+        log.append(1, &policy("one")).unwrap();
         log.head(2).unwrap();
         let signed = std::fs::metadata(dir.path().join(ENTRIES)).unwrap().len() as usize;
-        log.append(3, &table("two")).unwrap();
+        log.append(3, &policy("two")).unwrap();
         drop(log);
         let whole = std::fs::read(dir.path().join(ENTRIES)).unwrap();
         for length in 0..whole.len() {
@@ -549,7 +557,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = open(dir.path(), &identity).unwrap();
         let first = log.head(1).unwrap();
-        log.append(2, &table("one")).unwrap();
+        log.append(2, &policy("one")).unwrap();
         log.head(3).unwrap();
         drop(log);
         let (heads, entries) = (dir.path().join(HEADS), dir.path().join(ENTRIES));

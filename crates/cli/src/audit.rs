@@ -10,10 +10,10 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Export an organisation's audit log; verify and trace exported ones, without access to the organisations.
+/// Export an organisation's audit log; verify and trace exported ones, without access to any node.
 #[derive(Subcommand)]
 pub enum Audit {
-    /// Write one file with the log, what others signed of it, and what it saw of theirs. Needs no key; whoever writes the log may go on.
+    /// Write one file with the log, what others signed of it, and what this node saw of theirs. Needs no key; the node may go on.
     Export(ExportArgs),
     /// Check any number of exported logs, alone and against each other. Exit code 0 only if nothing is wrong, 7 otherwise.
     Verify(VerifyArgs),

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 /// Train models together over data that none of the parties shows to the others.
 ///
 /// Exit codes: 0 done; 2 command line, job file or identity; 3 the party's data; 4 a peer or the network; 5 values left
-/// their ranges, or training diverged; 6 a result could not be written; 7 a check of the protocol failed, or an audit log is wrong; 70 a fault of the program.
+/// their ranges, or training diverged; 6 a result could not be written; 7 a check of the protocol failed; 70 a fault of the program.
 #[derive(Parser)]
 #[command(name = "privity", version)]
 struct Cli {

@@ -22,7 +22,7 @@ pub mod exit {
     pub const OUTPUT: u8 = 6;
     /// A check of the protocol failed: a party deviated from it, or a machine is faulty.
     pub const CHEATING: u8 = 7;
-    /// The run was ordered to stop by a process that embeds the engine. The command never ends so.
+    /// The run was ordered to stop.
     pub const STOPPED: u8 = 8;
     /// A fault of the program itself.
     pub const INTERNAL: u8 = 70;

@@ -9,10 +9,12 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use privity_api::{Purpose, Statement};
 use privity_keys::{FileRoot, HsmRoot, KeyError, Place, Root, TokenPlace, create, open};
-use privity_net::identity::{Identity, Revocations};
-use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink, loopback_listener};
+use privity_net::identity::{Identity, NODE, Revocations};
+use privity_net::tls::{Host, Limits, Peer, TlsConfig, TlsLink, control, loopback_listener};
 use privity_net::{Link, NetError, Tag};
 use serde::{Deserialize, Serialize};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -157,6 +159,33 @@ fn a_root_in_a_token_signs_issues_and_comes_back() {
     });
 }
 
+/// One link to the control plane between two nodes, a message each way.
+fn call(server: &Identity, client: &Identity, pinned: &str) -> (Option<String>, String) {
+    let none = Arc::default();
+    let answers = Arc::new(control::server(server, &none).unwrap());
+    let calls = Arc::new(control::client(client, Some(pinned), &none).unwrap());
+    let door = loopback_listener().unwrap();
+    let address = door.local_addr().unwrap();
+    std::thread::scope(|s| {
+        let answered = s.spawn(move || {
+            let (mut stream, _) = door.accept().unwrap();
+            let mut tls = rustls::ServerConnection::new(answers).unwrap();
+            let mut link = rustls::Stream::new(&mut tls, &mut stream);
+            let mut got = [0; 5];
+            link.read_exact(&mut got).unwrap();
+            link.write_all(&got).unwrap();
+            control::root(tls.peer_certificates().unwrap())
+        });
+        let mut stream = TcpStream::connect(address).unwrap();
+        let mut tls = rustls::ClientConnection::new(calls, NODE.try_into().unwrap()).unwrap();
+        let mut link = rustls::Stream::new(&mut tls, &mut stream);
+        link.write_all(b"hello").unwrap();
+        let mut got = [0; 5];
+        link.read_exact(&mut got).unwrap();
+        (answered.join().unwrap(), String::from_utf8_lossy(&got).into_owned())
+    })
+}
+
 /// A session of the engine, a message each way.
 fn play(config: TlsConfig) -> Result<[u8; 4], NetError> {
     let mut link = TlsLink::connect(config)?;
@@ -193,6 +222,9 @@ fn nodes_meet_whose_keys_are_in_tokens() {
         let root = |name: &str| create(&words(name, "root"), &folder.join(name), name).unwrap();
         let (north, south) = (root("north"), root("south"));
         let (one, two) = (leaf(&*north), leaf(&*south));
+        let (heard, echo) = call(&one, &two, &north.fingerprint());
+        assert_eq!((heard, echo.as_str()), (Some(south.fingerprint()), "hello"));
+
         assert_eq!(session([one, two], [&north, &south]), [Ok([1; 4]), Ok([0; 4])]);
         // A key that is gone is its own party's trouble, whichever side of the handshake that is; the other is not told it lied.
         for me in 0..2 {

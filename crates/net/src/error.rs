@@ -54,7 +54,7 @@ pub enum NetError {
         waited: Duration,
     },
     /// The peer's process runs and knows of no such session.
-    #[error("party {peer} answers, but has not begun this session; check that it runs the same job and attempt")]
+    #[error("party {peer}'s node answers, but has not begun this session; check that it runs the same job and attempt")]
     NoSession {
         /// The peer.
         peer: usize,

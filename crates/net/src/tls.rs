@@ -7,6 +7,7 @@
 mod channel;
 mod connect;
 mod connection;
+pub mod control;
 mod council;
 mod pin;
 mod switch;

@@ -1,7 +1,7 @@
 //! Facts in words, for people who decide.
 
-use crate::Facts;
 use crate::facts::Names;
+use crate::{Facts, Price};
 use privity_api::printable;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,6 +30,11 @@ pub fn explain(facts: &Facts) -> Vec<(&'static str, String)> {
     all.extend(who_learns(facts));
     all.extend(protection(facts));
     all.push(("may start", starts(facts)));
+    if let Some(price) = facts.price {
+        let Price { bytes, rounds, seconds } = price;
+        let megabytes = bytes as f64 / 1e6;
+        all.push(("price", format!("{megabytes:.1} MB of all parties, {rounds} rounds, about {seconds:.0} s")));
+    }
     all.into_iter().map(|(label, text)| (label, printable(&text))).collect()
 }
 
@@ -141,7 +146,7 @@ pub struct Change {
 /// start and what it takes are no differences of the work.
 pub fn diff(before: &Facts, after: &Facts) -> Vec<Change> {
     let earlier: BTreeMap<_, _> = explain(before).into_iter().collect();
-    let work = |label: &str| !["seen before", "may start"].contains(&label);
+    let work = |label: &str| !["seen before", "may start", "price"].contains(&label);
     let mut changes = Vec::new();
     for (label, after) in explain(after).into_iter().filter(|(label, _)| work(label)) {
         let before = earlier.get(label).cloned().unwrap_or_default();

@@ -105,6 +105,8 @@ pub struct Facts {
     pub epsilon_milli: u64,
     /// All that is opened.
     pub openings: Vec<Opened>,
+    /// What it will take, if somebody planned it.
+    pub price: Option<Price>,
 }
 
 /// Something that is opened.
@@ -118,6 +120,17 @@ pub struct Opened {
     pub times: u64,
     /// Values each time.
     pub values: u64,
+}
+
+/// What a job takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Price {
+    /// Payload bytes of all parties.
+    pub bytes: u64,
+    /// Messages in sequence.
+    pub rounds: u64,
+    /// Predicted seconds.
+    pub seconds: f64,
 }
 
 impl Facts {
@@ -187,6 +200,7 @@ impl Facts {
             min_cohort: manifest.release.min_cohort,
             epsilon_milli: manifest.release.epsilon_milli,
             openings: openings(job, &names),
+            price: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What an organisation lets run. An officer writes rules in Cedar; whoever decides computes the [`Facts`] of a manifest and asks the [`Policy`]: allow, deny, or let so
+//! What an organisation lets run. An officer writes rules in Cedar; a node computes the [`Facts`] of a manifest and asks its [`Policy`]: allow, deny, or let so
 //! many people decide. Pure functions of a text and of facts: no I/O, no clock. docs/POLICY.md is for those who write rules.
 //!
 //! Whatever no rule speaks for is denied; a rule that forbids wins over all others; a rule that cannot be evaluated denies.
@@ -13,5 +13,5 @@ mod statements;
 
 pub use budget::{Budget, BudgetError, Spending};
 pub use explain::{Change, diff, explain};
-pub use facts::{Facts, Opened, work};
+pub use facts::{Facts, Opened, Price, work};
 pub use policy::{DEFAULT, MAX_APPROVERS, MAX_RULES, MAX_TEXT, Outcome, Policy, PolicyError, Rule};

@@ -1,7 +1,7 @@
 //! What policies say to the facts of a manifest of three banks and a helper.
 
 use privity_api::{Manifest, Member, Project, Time};
-use privity_policy::{Budget, Facts, Outcome, Policy, PolicyError, diff, explain, work};
+use privity_policy::{Budget, Facts, Outcome, Policy, PolicyError, Price, diff, explain, work};
 use proptest::prelude::*;
 
 const NOW: Time = 1_780_000_000;
@@ -415,6 +415,7 @@ fn the_same_work_is_known_again() {
 #[test]
 fn people_read_who_runs_what_on_what_and_who_learns() {
     let mut f = facts();
+    f.price = Some(Price { bytes: 38_000_000, rounds: 2310, seconds: 40.2 });
     let text = explain(&f);
     let of = |label: &str| text.iter().find(|(l, _)| *l == label).map(|(_, t)| t.as_str()).expect(label);
     assert_eq!(of("submitted by"), "bank-a (alice)");
@@ -422,6 +423,7 @@ fn people_read_who_runs_what_on_what_and_who_learns() {
     assert_eq!(of("joint figures go to"), "bank-a, bank-b, bank-c");
     assert_eq!(of("own data"), "table payments, 400 rows");
     assert_eq!(of("columns"), "numbers: amount; categories: channel; days: day; persons: customer");
+    assert_eq!(of("price"), "38.0 MB of all parties, 2310 rounds, about 40 s");
     assert!(of("threat model").contains("two parties that collude are not covered"));
     assert!(of("protection").contains("one party that deviates"));
     assert!(of("all that is opened").contains("the model's weights (1 x "));

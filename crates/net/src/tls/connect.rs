@@ -31,7 +31,7 @@ fn io(operation: &'static str) -> impl Fn(std::io::Error) -> NetError {
     move |e| NetError::Io { operation, problem: e.to_string() }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     // AES-128-GCM first: the fastest where the processor has AES instructions, which the PRG wants anyway.
     provider.cipher_suites.sort_by_key(|s| s.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);

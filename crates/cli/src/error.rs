@@ -96,6 +96,20 @@ pub enum CliError {
         /// What it said.
         message: String,
     },
+    /// What the node of this organisation says.
+    #[error("{0}")]
+    Node(String),
+    /// A node that cannot do what it should.
+    #[error(transparent)]
+    Daemon(#[from] privity_node::NodeError),
+    /// A job that was followed to an end other than the wanted one.
+    #[error("{reason}")]
+    Ended {
+        /// Its exit code.
+        code: u8,
+        /// Why.
+        reason: String,
+    },
     /// A benchmark.
     #[error(transparent)]
     Bench(#[from] privity_bench::BenchError),
@@ -129,7 +143,10 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Job(error) => error.exit_code(),
-            CliError::Party { code, .. } => *code,
+            CliError::Party { code, .. } | CliError::Ended { code, .. } => *code,
+            CliError::Node(_) => exit::NETWORK,
+            CliError::Daemon(privity_node::NodeError::Config { .. }) => exit::CONFIG,
+            CliError::Daemon(_) => exit::OUTPUT,
             CliError::Occupied(_) | CliError::Exists(_) | CliError::Choice(_) | CliError::Trace(_) => exit::CONFIG,
             CliError::Audit(_) => exit::CHEATING,
             CliError::Log(privity_audit::AuditError::Io { .. }) => exit::OUTPUT,

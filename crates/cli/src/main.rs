@@ -10,10 +10,13 @@ mod compare;
 mod demo;
 mod error;
 mod key;
+mod organisation;
 mod policy;
 mod scenario;
 mod share;
 mod show;
+mod up;
+mod user;
 
 use clap::{Parser, Subcommand};
 use error::CliError;
@@ -59,6 +62,35 @@ enum Command {
     /// Look at, run, measure and make Boolean circuits.
     #[command(subcommand)]
     Circuit(circuit::Command),
+    /// Make the directory, root key and configuration of an organisation's node.
+    Init(organisation::InitArgs),
+    /// Run the node of an organisation.
+    Node(organisation::NodeArgs),
+    /// Start several organisations on this machine, for trying.
+    Up(up::UpArgs),
+    /// Invite organisations to a project.
+    Invite(organisation::InviteArgs),
+    /// Confirm the words of an organisation that joins.
+    Confirm(organisation::ConfirmArgs),
+    /// Join a project with the code of an invitation.
+    Join(organisation::JoinArgs),
+    /// Register tables that jobs may name.
+    #[command(subcommand)]
+    Table(organisation::TableCommand),
+    /// Say who may sign in to the dashboard.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// List the jobs of a node.
+    Jobs(organisation::JobsArgs),
+    /// Submit, show, approve, deny, follow or give up a job.
+    #[command(subcommand)]
+    Job(organisation::JobCommand),
+    /// Say what the node is and which others answer.
+    Status(organisation::StatusArgs),
+    /// Look whether all members of a project are reached, and how.
+    Doctor(organisation::DoctorArgs),
+    /// Declare the node's certificates void.
+    Revoke(organisation::RevokeArgs),
     /// Measure the works W1 to W10.
     Bench(privity_bench::Args),
     /// One party of a benchmark, started by `bench`.
@@ -93,6 +125,19 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Share(args) => share::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Circuit(args) => circuit::run(&args),
+        Command::Init(args) => organisation::init(&args),
+        Command::Node(args) => organisation::node(&args),
+        Command::Up(args) => up::run(&args, &own()?),
+        Command::Invite(args) => organisation::invite(&args),
+        Command::Confirm(args) => organisation::confirm(&args),
+        Command::Join(args) => organisation::join(&args),
+        Command::Table(command) => organisation::table(&command),
+        Command::User(command) => user::run(&command),
+        Command::Jobs(args) => organisation::jobs(&args),
+        Command::Job(command) => organisation::job(&command),
+        Command::Status(args) => organisation::status(&args),
+        Command::Doctor(args) => organisation::doctor(&args),
+        Command::Revoke(args) => organisation::revoke(&args),
         Command::Bench(args) => Ok(privity_bench::run(&args, &own()?, &mut std::io::stdout())?),
         Command::BenchParty { file } => Ok(privity_bench::child(&file, &mut std::io::stdout())?),
     }

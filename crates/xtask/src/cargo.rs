@@ -16,13 +16,19 @@ pub fn fuzz(root: &Path, seconds: u64) -> Result<(), String> {
     run(cargo(root).args(["run", "--release", "--package", "privity-fuzz", "--", "--seconds", &seconds.to_string()]))
 }
 
+/// A program of the workspace.
+pub fn build(root: &Path, package: &str) -> Result<(), String> {
+    run(cargo(root).args(["build", "--package", package]))
+}
+
 fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a command that must succeed.
+pub fn run(command: &mut Command) -> Result<(), String> {
     let shown = format!("{command:?}");
     let status = command.status().map_err(|e| format!("cannot start {shown}: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{shown} failed: {status}")) }

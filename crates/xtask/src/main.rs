@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cargo;
+mod dashboard;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,12 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Clicks through the dashboard in a browser, at four nodes on this machine. Needs node, npm and Chromium.
+    Dashboard {
+        /// The browser.
+        #[arg(long, env = "CHROMIUM", default_value = "/usr/bin/chromium")]
+        chromium: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -36,6 +43,7 @@ fn main() -> ExitCode {
         Chore::Tidy => run_tidy(),
         Chore::Heavy => cargo::heavy(&root()),
         Chore::Fuzz { seconds } => cargo::fuzz(&root(), seconds),
+        Chore::Dashboard { chromium } => dashboard::journeys(&root(), &chromium),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,12 +22,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("audit", &["job", "api"]),
     ("keys", &["net", "api"]),
     ("policy", &["nn", "data", "job", "api"]),
+    ("node", &["net", "data", "job", "api", "audit", "keys", "policy"]),
     ("bench", &["ring", "prim", "net", "mpc", "nn", "data", "job"]),
     (
         "cli",
         &[
-            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api",
-            "audit", "policy",
+            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api", "audit",
+            "policy", "node",
         ],
     ),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy"]),

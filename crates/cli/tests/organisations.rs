@@ -1,0 +1,241 @@
+//! Four organisations, each with its node in a process of its own: from nothing to a joint model, with what goes wrong on the way.
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
+
+/// A free port of an address, below those that systems give to outgoing connections.
+fn port(address: &str) -> u16 {
+    use std::hash::BuildHasher;
+    let random = std::collections::hash_map::RandomState::new();
+    let mut candidates = (0..200u32).map(|attempt| 10_000 + (random.hash_one(attempt) % 22_000) as u16);
+    candidates.find(|port| std::net::TcpListener::bind((address, *port)).is_ok()).expect("a free port")
+}
+
+/// An organisation's node.
+struct Node {
+    home: PathBuf,
+    process: Option<Child>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Node {
+    fn init(site: &Path, name: &str, number: usize) -> Node {
+        let (home, own) = (site.join("nodes").join(name), format!("127.0.0.{}", number + 1));
+        std::fs::create_dir_all(site.join("nodes")).expect("a directory");
+        let node = Node { home, process: None };
+        let (listen, admin) = (format!("{own}:{}", port(&own)), format!("127.0.0.1:{}", port("127.0.0.1")));
+        let mut args = vec!["init", "--org", name, "--listen", &listen, "--admin", &admin];
+        if name == "helper" {
+            args.push("--helper");
+        }
+        node.run(&args);
+        node
+    }
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(cargo_bin("privity"));
+        command.args(args).env("PRIVITY_HOME", &self.home);
+        command
+    }
+    /// What a command prints; it must succeed.
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the program starts");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+    /// What a command that must fail says.
+    fn fails(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the program starts");
+        assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).expect("text")
+    }
+    fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.home.join("log")).expect("a log");
+        let process = self.command(&["node"]).stderr(log).spawn().expect("the node starts");
+        self.process = Some(process);
+        until("the node answers", || self.command(&["status"]).output().expect("the program starts").status.success());
+    }
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+    /// Ends as the system asks it to; whether in order.
+    fn stop(&mut self) -> bool {
+        let mut process = self.process.take().expect("a node that runs");
+        let asked = Command::new("kill").arg(process.id().to_string()).status().expect("kill");
+        asked.success() && process.wait().expect("an end").success()
+    }
+    fn job(&self, digest: &str) -> Value {
+        serde_json::from_str(&self.run(&["job", "show", digest, "--json"])).expect("JSON")
+    }
+    fn state(&self, digest: &str) -> String {
+        self.job(digest)["line"]["state"].as_str().expect("text").to_owned()
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(90), "not within 90 s: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Four members of one project, their tables registered, and a job file of the demonstration.
+struct Site {
+    folder: tempfile::TempDir,
+    nodes: BTreeMap<&'static str, Node>,
+}
+
+impl Site {
+    fn new() -> Site {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let keep = folder.path().join("demo");
+        let args = ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
+        let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut nodes: BTreeMap<&str, Node> =
+            NAMES.iter().enumerate().map(|(i, name)| (*name, Node::init(folder.path(), name, i))).collect();
+        nodes.get_mut(NAMES[0]).expect("the first").start();
+        let mut site = Site { folder, nodes };
+        for name in &NAMES[1..] {
+            site.join(name);
+            site.nodes.get_mut(name).expect("a node").start();
+        }
+        for name in &NAMES[..3] {
+            let (data, schema) = (keep.join(name).join("data.csv"), keep.join("schema.toml"));
+            let (data, schema) = (data.to_str().expect("a path"), schema.to_str().expect("a path"));
+            let said = site.nodes[name].run(&["table", "add", "tumours", "--data", data, "--schema", schema]);
+            assert!(said.contains("rows"), "{said}");
+        }
+        site
+    }
+    /// Invitation, code, words, confirmation.
+    fn join(&mut self, name: &str) {
+        let inviter = &self.nodes[NAMES[0]];
+        let mut args = vec!["invite", name, "--project", "tumours-2026"];
+        if name == "helper" {
+            args.push("--helper");
+        }
+        let printed = inviter.run(&args);
+        let code = printed.lines().next().and_then(|l| l.split(' ').next_back()).expect("a code").to_owned();
+        let mut joining = self.nodes[name].command(&["join", &code]).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(joining.stdout.take().expect("piped")).lines();
+        let words = lines.next().expect("words").expect("text");
+        let words = words.strip_prefix("words: ").expect("words").to_owned();
+        let mut confirm = vec!["confirm", name];
+        confirm.extend(words.split(' '));
+        inviter.run(&confirm);
+        assert!(joining.wait().expect("it ends").success());
+    }
+    /// Submits the job of the demonstration, changed; its digest.
+    fn submit(&self, change: impl Fn(&mut toml::Table), more: &[&str]) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("demo/job.toml")).expect("a job file");
+        let mut job: toml::Table = text.parse().expect("TOML");
+        for participant in job["participants"].as_array_mut().expect("participants") {
+            let participant = participant.as_table_mut().expect("a participant");
+            participant.remove("address");
+            participant.remove("fingerprint");
+        }
+        change(&mut job);
+        let file = self.folder.path().join("demo/submitted.toml");
+        std::fs::write(&file, job.to_string()).expect("a job file");
+        let mut args = vec!["job", "submit", file.to_str().expect("a path"), "--project", "tumours-2026", "--purpose", "a joint model"];
+        let tables: Vec<String> = NAMES[..3].iter().map(|name| format!("{name}=tumours")).collect();
+        tables.iter().for_each(|table| args.extend(["--table", table.as_str()]));
+        args.extend(more);
+        let digest = self.nodes[NAMES[0]].run(&args).trim().to_owned();
+        for name in &NAMES[1..] {
+            until("the manifest arrives", || self.nodes[name].run(&["jobs"]).contains(&digest[..12]));
+        }
+        digest
+    }
+    fn approve(&self, digest: &str) {
+        for name in &NAMES[1..] {
+            assert!(self.nodes[name].run(&["jobs", "--pending"]).contains(&digest[..12]));
+            self.nodes[name].run(&["job", "approve", digest, "--person", "officer"]);
+        }
+    }
+    fn ends(&self, digest: &str, state: &str) {
+        for name in NAMES {
+            until(&format!("{name}: {state}"), || {
+                let found = self.nodes[name].state(digest);
+                assert!(found == state || !["done", "aborted", "denied", "expired"].contains(&&*found), "{name}: {}", self.nodes[name].job(digest));
+                found == state
+            });
+        }
+    }
+}
+
+fn epochs(n: i64) -> impl Fn(&mut toml::Table) {
+    move |job| {
+        job["training"].as_table_mut().expect("training").insert("epochs".into(), n.into());
+    }
+}
+
+#[test]
+fn four_organisations_train_a_model_that_one_of_them_interrupts() {
+    let mut site = Site::new();
+    // By hand at every organisation.
+    let digest = site.submit(epochs(20), &[]);
+    assert_eq!(site.nodes["helper"].state(&digest), "pending");
+    site.approve(&digest);
+    site.ends(&digest, "done");
+    let report = &site.nodes[NAMES[1]].job(&digest)["report"];
+    assert!(report["joint"]["auc"].as_f64().expect("an AUC") > 0.98, "{report}");
+    // Nobody runs it twice.
+    assert!(site.nodes[NAMES[1]].fails(&["job", "approve", &digest]).contains("has decided"));
+
+    // One denies: it never starts, and all know who and why.
+    let denied = site.submit(epochs(3), &[]);
+    site.nodes["hospital-b"].run(&["job", "deny", &denied, "--reason", "not our purpose"]);
+    site.ends(&denied, "denied");
+    let reason = site.nodes["helper"].job(&denied)["line"]["reason"].as_str().expect("text").to_owned();
+    assert!(reason.contains("hospital-b") && reason.contains("not our purpose"), "{reason}");
+
+    // One dies on the way; all others say so, alike, and when it is back they go on from what they kept.
+    let digest = site.submit(epochs(400), &[]);
+    site.approve(&digest);
+    until("some epochs are done", || site.nodes[NAMES[0]].job(&digest)["line"]["state"] == "running");
+    std::thread::sleep(Duration::from_secs(2));
+    let killed = Instant::now();
+    site.nodes.get_mut("hospital-c").expect("a node").kill();
+    let others = ["hospital-a", "hospital-b", "helper"];
+    for name in others {
+        until("the loss is noticed", || site.nodes[name].state(&digest) == "paused");
+    }
+    assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+    let reasons: Vec<String> = others.iter().map(|name| site.nodes[name].job(&digest)["line"]["reason"].to_string()).collect();
+    site.nodes.get_mut("hospital-c").expect("a node").start();
+    site.ends(&digest, "done");
+    assert!(reasons.iter().all(|reason| reason.contains("hospital-c")), "{reasons:?}");
+    assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2);
+
+    // Every log is whole, and all confirm each other.
+    let exports: Vec<PathBuf> = NAMES.iter().map(|name| site.folder.path().join(format!("{name}.privityaudit"))).collect();
+    std::thread::sleep(Duration::from_secs(12));
+    for (name, export) in NAMES.iter().zip(&exports) {
+        let node = site.nodes.get_mut(name).expect("a node");
+        assert!(node.stop(), "{name}");
+        let log = node.home.join("audit");
+        node.run(&["audit", "export", "--log", log.to_str().expect("a path"), "--out", export.to_str().expect("a path")]);
+    }
+    let mut verify = vec!["audit", "verify"];
+    verify.extend(exports.iter().map(|export| export.to_str().expect("a path")));
+    let verdict = site.nodes[NAMES[0]].run(&verify);
+    assert!(verdict.contains("4 logs"), "{verdict}");
+}

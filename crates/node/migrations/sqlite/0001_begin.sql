@@ -1,0 +1,19 @@
+CREATE TABLE projects (name TEXT PRIMARY KEY, root TEXT NOT NULL, statement TEXT NOT NULL);
+CREATE TABLE invitations (
+    id TEXT PRIMARY KEY, secret TEXT NOT NULL, project TEXT NOT NULL, organisation TEXT NOT NULL, helper BIGINT NOT NULL,
+    expires BIGINT NOT NULL, state TEXT NOT NULL, joiner TEXT NOT NULL, words TEXT NOT NULL
+);
+CREATE TABLE tables (name TEXT PRIMARY KEY, entry TEXT NOT NULL);
+CREATE TABLE jobs (
+    digest TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, manifest TEXT NOT NULL, state TEXT NOT NULL,
+    attempt BIGINT NOT NULL, code BIGINT NOT NULL, reason TEXT NOT NULL, report TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL
+);
+CREATE TABLE approvals (
+    manifest TEXT NOT NULL, organisation TEXT NOT NULL, statement TEXT NOT NULL, PRIMARY KEY (manifest, organisation)
+);
+CREATE TABLE votes (manifest TEXT NOT NULL, person TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (manifest, person));
+CREATE TABLE events (manifest TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, event TEXT NOT NULL, PRIMARY KEY (manifest, seq));
+CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, organisation TEXT NOT NULL, path TEXT NOT NULL, body TEXT NOT NULL,
+    tries BIGINT NOT NULL DEFAULT 0
+);
+CREATE TABLE revocations (root TEXT PRIMARY KEY, before BIGINT NOT NULL);

@@ -1,0 +1,1 @@
+CREATE TABLE people (name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL, created BIGINT NOT NULL, changed BIGINT NOT NULL);

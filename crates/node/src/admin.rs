@@ -1,0 +1,614 @@
+//! What people and tools of this organisation ask their node, at its loopback address: people in the dashboard's session, tools with the node's token.
+
+mod access;
+mod audit;
+mod limits;
+mod page;
+mod people;
+
+pub use people::{Change, Listed, NewPerson, Password, Role};
+
+use crate::doctor::Finding;
+use crate::job::State as JobState;
+use crate::message::Pong;
+use crate::node::{Node, now};
+use crate::store::{Stored, Table};
+use crate::{NodeError, home};
+use access::{Access, Caller};
+use axum::extract::FromRef;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::middleware;
+use axum::routing::get;
+use axum::{Extension, Json, Router};
+use privity_api::manifest::{Dataset, Release, VERSION};
+use privity_api::{Approval, Decision, MAX_TEXT, Manifest, Project, Time};
+use privity_job::{Job, JobFile, plan};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What this node is and what it sees.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Status {
+    /// The organisation.
+    pub organisation: String,
+    /// Fingerprint of its root.
+    pub root: String,
+    /// Where other organisations reach it.
+    pub address: String,
+    /// Digest of the program.
+    pub build: String,
+    /// Entries of the audit log.
+    pub log: u64,
+    /// Other organisations: how long ago each answered, how long that took, in milliseconds, and its clock less this one, in seconds.
+    pub peers: BTreeMap<String, Seen>,
+}
+
+/// Another node, as this one sees it.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Seen {
+    /// Milliseconds since its last answer.
+    pub ago_ms: u64,
+    /// Milliseconds it took.
+    pub took_ms: u64,
+    /// What it said.
+    pub pong: Pong,
+}
+
+/// An invitation to make.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// To which project; it is founded if there is none of this name.
+    pub project: String,
+    /// Whom.
+    pub organisation: String,
+    /// Whether it comes without data.
+    #[serde(default)]
+    pub helper: bool,
+}
+
+/// Words that a person at the other organisation reads out.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    /// Which organisation.
+    pub organisation: String,
+    /// The words.
+    pub words: String,
+}
+
+/// A job to submit.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// In which project.
+    pub project: String,
+    /// Who submits it.
+    pub person: String,
+    /// What for.
+    pub purpose: String,
+    /// Seconds until it must have started.
+    #[schema(value_type = i64)]
+    pub lasts: Time,
+    /// How often it may be started.
+    pub attempts: u32,
+    /// Tables by organisation.
+    pub tables: BTreeMap<String, String>,
+    /// Rows that whatever is opened must rest on.
+    pub min_cohort: u64,
+    /// Thousandths of epsilon that it takes.
+    #[serde(default)]
+    pub epsilon_milli: u64,
+    /// What runs. Addresses and fingerprints of participants are filled in from the project.
+    #[schema(value_type = Object)]
+    pub job: JobFile,
+}
+
+/// A person's decision.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vote {
+    /// What.
+    #[schema(value_type = String)]
+    pub decision: Decision,
+    /// Why.
+    pub reason: String,
+    /// Who, if a tool says it. For whoever signed in this is what they signed in as, whatever stands here.
+    #[serde(default)]
+    pub person: String,
+}
+
+/// A job in a list.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Line {
+    /// Digest of its manifest.
+    pub digest: String,
+    /// What it is called.
+    pub name: String,
+    /// The project.
+    pub project: String,
+    /// Who submitted it.
+    pub submitter: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// Attempts that this node signed.
+    pub attempt: u32,
+    /// Why it stands there.
+    pub reason: String,
+    /// When it came in.
+    #[schema(value_type = i64)]
+    pub created: Time,
+    /// When this last changed.
+    #[schema(value_type = i64)]
+    pub updated: Time,
+    /// Whether it waits for a decision of this organisation.
+    #[serde(default)]
+    pub ours: bool,
+    /// Passes over the rows.
+    #[serde(default)]
+    pub epochs: u64,
+}
+
+/// Everything about a job.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Details {
+    /// As in the list.
+    pub line: Line,
+    /// Exit code of the last attempt.
+    pub code: u8,
+    /// The manifest.
+    #[schema(value_type = Object)]
+    pub manifest: Manifest,
+    /// What was decided.
+    #[schema(value_type = Vec<Object>)]
+    pub approvals: Vec<Approval>,
+    /// Whose decision is missing.
+    pub missing: Vec<String>,
+    /// What protects it, in plain words.
+    pub guarantee: String,
+    /// What it will take and open.
+    #[schema(value_type = Object)]
+    pub plan: serde_json::Value,
+    /// The engine's report, when it is done.
+    #[schema(value_type = Object)]
+    pub report: serde_json::Value,
+    /// Persons of this organisation who want it approved.
+    #[serde(default)]
+    pub voters: Vec<String>,
+    /// How many of them it takes; 0 where nothing is to be decided.
+    #[serde(default)]
+    pub wanted: usize,
+    /// The last job of this name that this organisation approved before.
+    #[serde(default)]
+    pub previous: Option<Previous>,
+}
+
+/// An earlier job.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Previous {
+    /// Digest of its manifest.
+    pub digest: String,
+    /// The manifest.
+    #[schema(value_type = Object)]
+    pub manifest: Manifest,
+}
+
+/// An event of an engine.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Told {
+    /// Its number.
+    pub seq: i64,
+    /// When.
+    #[schema(value_type = i64)]
+    pub at: Time,
+    /// What.
+    #[schema(value_type = Object)]
+    pub event: serde_json::Value,
+}
+
+/// An invitation in a list. Its code is shown once, when it is made; its words are for the people of both organisations to read to each other.
+#[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Invited {
+    /// To which project.
+    pub project: String,
+    /// Whom.
+    pub organisation: String,
+    /// Whether it comes without data.
+    pub helper: bool,
+    /// Until when.
+    #[schema(value_type = i64)]
+    pub expires: Time,
+    /// `open`, `joining` (somebody came, and words are to be compared), `done`, `refused`.
+    pub state: String,
+}
+
+/// What requests are about.
+#[derive(Clone)]
+struct Site {
+    node: Arc<Node>,
+    access: Arc<Access>,
+}
+
+impl FromRef<Site> for Arc<Node> {
+    fn from_ref(site: &Site) -> Self {
+        site.node.clone()
+    }
+}
+
+impl FromRef<Site> for Arc<Access> {
+    fn from_ref(site: &Site) -> Self {
+        site.access.clone()
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "A node of Privity", description = "For people and tools of the organisation whose node it is, at a loopback address."),
+    security(("token" = []), ("session" = [])),
+    modifiers(&Schemes)
+)]
+struct Document;
+
+/// How requests show who asks.
+struct Schemes;
+
+impl utoipa::Modify for Schemes {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("what stands in `admin.token` of the node's directory"));
+        let session = ApiKeyValue::with_description(
+            "privity_session_PORT",
+            "from signing in; requests also show `x-privity-csrf`, which is told then",
+        );
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(token.build()));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
+    }
+}
+
+/// All routes of the interface: what a role may do stands where its routes stand.
+fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
+    let viewing = OpenApiRouter::new()
+        .routes(routes!(people::session, people::logout))
+        .routes(routes!(people::password))
+        .routes(routes!(status))
+        .routes(routes!(projects))
+        .routes(routes!(examine))
+        .routes(routes!(tables))
+        .routes(routes!(jobs))
+        .routes(routes!(details))
+        .routes(routes!(events))
+        .routes(routes!(audit::standing))
+        .routes(routes!(audit::entries));
+    let approving = OpenApiRouter::new().routes(routes!(vote));
+    let administering = OpenApiRouter::new()
+        .routes(routes!(found))
+        .routes(routes!(invitations, invite))
+        .routes(routes!(confirm))
+        .routes(routes!(register))
+        .routes(routes!(withdraw))
+        .routes(routes!(submit))
+        .routes(routes!(abort))
+        .routes(routes!(revoke))
+        .routes(routes!(people::people, people::add))
+        .routes(routes!(people::change, people::remove));
+    let only = |role, routes: OpenApiRouter<Site>| routes.layer(middleware::from_fn_with_state(role, access::permit));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(only(Role::Viewer, viewing))
+        .merge(only(Role::Approver, approving))
+        .merge(only(Role::Admin, administering))
+        .layer(middleware::from_fn_with_state(access.clone(), access::authenticate))
+        // Whoever signs in is not known yet.
+        .routes(routes!(people::login))
+}
+
+/// The router: the interface, its description and the dashboard.
+pub(crate) fn router(node: Arc<Node>) -> Result<Router, NodeError> {
+    let path = home::token(&node.home);
+    let token = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
+    let port = node.config.admin.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
+    let access = Arc::new(Access::new(token.trim(), port));
+    let (interface, document) = routes(&access).split_for_parts();
+    let document = Json(document);
+    Ok(interface
+        .layer(DefaultBodyLimit::max(MAX_TEXT))
+        .with_state(Site { node, access })
+        .route("/api/v1/openapi.json", get(move || async move { document }))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .layer(middleware::from_fn(access::own_pages))
+        .layer(middleware::from_fn(page::protect)))
+}
+
+type Result_<T> = Result<Json<T>, NodeError>;
+
+/// What this node is, and which others answer.
+#[utoipa::path(get, path = "/api/v1/status", tag = "nodes", responses((status = 200, body = Status)))]
+async fn status(State(node): State<Arc<Node>>) -> Result_<Status> {
+    let millis = |d: std::time::Duration| d.as_millis() as u64;
+    let peers = node
+        .peers
+        .seen()
+        .into_iter()
+        .map(|(name, (ago, took, pong))| (name, Seen { ago_ms: millis(ago), took_ms: millis(took), pong }));
+    Ok(Json(Status {
+        organisation: node.organisation().into(),
+        root: node.root.fingerprint(),
+        address: node.config.address.clone(),
+        build: node.build.clone(),
+        log: node.log.size(),
+        peers: peers.collect(),
+    }))
+}
+
+/// Projects and their members.
+#[utoipa::path(get, path = "/api/v1/projects", tag = "members", responses((status = 200, body = Vec<Object>)))]
+async fn projects(State(node): State<Arc<Node>>) -> Result_<Vec<Project>> {
+    Ok(Json(node.store.projects().await?.into_iter().map(|(_, p)| p.body).collect()))
+}
+
+/// Found a project.
+#[utoipa::path(post, path = "/api/v1/projects", tag = "members", request_body = String, responses((status = 200, body = Object)))]
+async fn found(State(node): State<Arc<Node>>, Json(name): Json<String>) -> Result_<Project> {
+    Ok(Json(node.found(&name).await?))
+}
+
+/// Invite an organisation; the code of the invitation.
+#[utoipa::path(post, path = "/api/v1/invitations", tag = "members", request_body = Invite, responses((status = 200, body = String)))]
+async fn invite(State(node): State<Arc<Node>>, Json(invite): Json<Invite>) -> Result_<String> {
+    if node.store.project(&invite.project).await?.is_none() {
+        node.found(&invite.project).await?;
+    }
+    Ok(Json(node.invite(&invite.project, &invite.organisation, invite.helper).await?.write()))
+}
+
+/// Invitations, the newest first.
+#[utoipa::path(get, path = "/api/v1/invitations", tag = "members", responses((status = 200, body = Vec<Invited>)))]
+async fn invitations(State(node): State<Arc<Node>>) -> Result_<Vec<Invited>> {
+    let shown = |i: crate::store::Invitation| {
+        // Before the words are there, nothing can be confirmed.
+        let state = if i.state == "joining" && i.words.is_empty() { "open".into() } else { i.state };
+        Invited { project: i.project, organisation: i.organisation, helper: i.helper, expires: i.expires, state }
+    };
+    Ok(Json(node.store.invitations().await?.into_iter().map(shown).collect()))
+}
+
+/// Say the words that the invited organisation reads out.
+#[utoipa::path(post, path = "/api/v1/confirmations", tag = "members", request_body = Confirm, responses((status = 200)))]
+async fn confirm(State(node): State<Arc<Node>>, Json(confirm): Json<Confirm>) -> Result_<()> {
+    node.confirm(&confirm.organisation, &confirm.words).await?;
+    Ok(Json(()))
+}
+
+/// Tables of this organisation. Paths are for admins.
+#[utoipa::path(get, path = "/api/v1/tables", tag = "tables", responses((status = 200, body = Vec<Table>)))]
+async fn tables(State(node): State<Arc<Node>>, Extension(caller): Extension<Caller>) -> Result_<Vec<Table>> {
+    let mut tables = node.store.tables().await?;
+    if caller.role < Role::Admin {
+        tables.iter_mut().for_each(|t| (t.path, t.test_path) = (String::new(), String::new()));
+    }
+    Ok(Json(tables))
+}
+
+/// Register a table, or change it.
+#[utoipa::path(post, path = "/api/v1/tables", tag = "tables", request_body = Table, responses((status = 200, body = Table)))]
+async fn register(State(node): State<Arc<Node>>, Json(table): Json<Table>) -> Result_<Table> {
+    Ok(Json(node.register(table).await?))
+}
+
+/// Withdraw a table.
+#[utoipa::path(delete, path = "/api/v1/tables/{name}", tag = "tables", params(("name" = String, Path)), responses((status = 200)))]
+async fn withdraw(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Result_<()> {
+    node.withdraw(&name).await?;
+    Ok(Json(()))
+}
+
+fn line(stored: &Stored, decided: bool) -> Line {
+    Line {
+        ours: stored.state == JobState::Pending && !decided,
+        epochs: stored.manifest.body.job.training.epochs as u64,
+        digest: stored.digest.clone(),
+        name: stored.manifest.body.job.name.clone(),
+        project: stored.manifest.body.project.clone(),
+        submitter: stored.manifest.body.submitter.clone(),
+        state: stored.state,
+        attempt: stored.attempt,
+        reason: stored.reason.clone(),
+        created: stored.created,
+        updated: stored.updated,
+    }
+}
+
+/// Jobs, the newest first.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", responses((status = 200, body = Vec<Line>)))]
+async fn jobs(State(node): State<Arc<Node>>) -> Result_<Vec<Line>> {
+    let mut lines = Vec::new();
+    for stored in node.store.jobs().await? {
+        let decided = match stored.state {
+            JobState::Pending => {
+                node.store.approvals(&stored.digest).await?.iter().any(|a| a.body.organisation == node.organisation())
+            }
+            _ => true,
+        };
+        lines.push(line(&stored, decided));
+    }
+    Ok(Json(lines))
+}
+
+/// Submit a job to all participants; its digest.
+#[utoipa::path(post, path = "/api/v1/jobs", tag = "jobs", request_body = Draft, responses((status = 200, body = String)))]
+async fn submit(
+    State(node): State<Arc<Node>>,
+    Extension(caller): Extension<Caller>,
+    Json(draft): Json<Draft>,
+) -> Result_<String> {
+    let project = node.project(&draft.project).await?;
+    let mut file = draft.job;
+    for participant in &mut file.participants {
+        let member = project
+            .member(&participant.name)
+            .ok_or_else(|| NodeError::Stranger { who: participant.name.clone(), project: project.name.clone() })?;
+        participant.address = member.address.clone();
+        participant.fingerprint = Some(member.root.clone());
+    }
+    let everybody: Vec<String> = file.participants.iter().map(|p| p.name.clone()).collect();
+    let mut recipients = file.outputs.model.clone();
+    recipients.extend(file.outputs.metrics.clone().unwrap_or(everybody));
+    recipients.sort_unstable();
+    recipients.dedup();
+    // What `auto` chooses, and what was left out, stands in the manifest.
+    let job = Job::new(file, std::path::Path::new("/nonexistent")).map_err(privity_api::ManifestError::Job)?;
+    let created = now();
+    let manifest = Manifest {
+        version: VERSION,
+        id: home::random_hex(16)?,
+        project: draft.project,
+        submitter: node.organisation().into(),
+        person: caller.person(&draft.person),
+        purpose: draft.purpose,
+        created,
+        expires: created.saturating_add(draft.lasts),
+        attempts: draft.attempts,
+        build: node.build.clone(),
+        datasets: draft.tables.into_iter().map(|(organisation, table)| Dataset { organisation, table }).collect(),
+        release: Release {
+            recipients,
+            min_cohort: draft.min_cohort,
+            until: created.saturating_add(draft.lasts).saturating_add(30 * 86_400),
+            epsilon_milli: draft.epsilon_milli,
+        },
+        job: job.file().clone(),
+    };
+    Ok(Json(node.submit(manifest).await?))
+}
+
+/// Everything about a job.
+#[utoipa::path(get, path = "/api/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), responses((status = 200, body = Details)))]
+async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Result_<Details> {
+    let stored = node.store.job(&name).await?;
+    let manifest = stored.manifest.body.clone();
+    let approvals: Vec<Approval> = node.store.approvals(&stored.digest).await?.into_iter().map(|a| a.body).collect();
+    let decided = |name: &str| approvals.iter().any(|a| a.organisation == name);
+    let missing = manifest.job.participants.iter().map(|p| p.name.clone()).filter(|name| !decided(name)).collect();
+    let job = Job::new(manifest.job.clone(), std::path::Path::new("/nonexistent"))
+        .map_err(privity_api::ManifestError::Job)?;
+    let guarantee = job.protocol().guarantee().to_owned();
+    let planned =
+        tokio::task::spawn_blocking(move || plan::plan(&job)).await.map_err(|e| NodeError::State(e.to_string()))?;
+    let planned = match planned {
+        Ok(plan) => serde_json::to_value(plan).unwrap_or_default(),
+        Err(e) => serde_json::json!({ "problem": e.to_string() }),
+    };
+    let report = serde_json::from_str(&stored.report).unwrap_or_default();
+    let line = line(&stored, decided(node.organisation()));
+    // A policy that denies it, or a time that is over, wants nobody.
+    let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
+    let (code, voters, previous) =
+        (stored.code, node.store.voters(&stored.digest).await?, previous(&node, &stored).await?);
+    Ok(Json(Details {
+        line,
+        code,
+        manifest,
+        approvals,
+        missing,
+        guarantee,
+        plan: planned,
+        report,
+        voters,
+        wanted,
+        previous,
+    }))
+}
+
+/// The last job of the same name that this organisation approved before.
+async fn previous(node: &Node, stored: &Stored) -> Result<Option<Previous>, NodeError> {
+    let body = &stored.manifest.body;
+    for earlier in node.store.jobs().await? {
+        let other = &earlier.manifest.body;
+        if earlier.digest == stored.digest
+            || other.project != body.project
+            || other.job.name != body.job.name
+            || other.created > body.created
+        {
+            continue;
+        }
+        let approvals = node.store.approvals(&earlier.digest).await?;
+        if approvals.iter().any(|a| a.body.organisation == node.organisation() && a.body.decision == Decision::Approve)
+        {
+            return Ok(Some(Previous { digest: earlier.digest, manifest: earlier.manifest.body }));
+        }
+    }
+    Ok(None)
+}
+
+/// Approve or deny a job.
+#[utoipa::path(post, path = "/api/v1/jobs/{job}/votes", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), request_body = Vote, responses((status = 200, body = String)))]
+async fn vote(
+    State(node): State<Arc<Node>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(vote): Json<Vote>,
+) -> Result_<String> {
+    let person = caller.person(&vote.person);
+    if !privity_api::is_name(&person) {
+        return Err(NodeError::State(format!("{person:?} is no name of a person: use letters, digits, -, _ and .")));
+    }
+    Ok(Json(node.vote(&name, vote.decision, &vote.reason, &person).await?))
+}
+
+/// Give a job up.
+#[utoipa::path(post, path = "/api/v1/jobs/{job}/abort", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), request_body = String, responses((status = 200)))]
+async fn abort(
+    State(node): State<Arc<Node>>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    Json(person): Json<String>,
+) -> Result_<()> {
+    node.abort(&name, &caller.person(&person)).await?;
+    Ok(Json(()))
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: i64,
+}
+
+/// What the engine told, at most 1000 events.
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/events", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning"), ("after" = Option<i64>, Query, description = "only events after this number")), responses((status = 200, body = Vec<Told>)))]
+async fn events(
+    State(node): State<Arc<Node>>,
+    Path(name): Path<String>,
+    Query(after): Query<After>,
+) -> Result_<Vec<Told>> {
+    let stored = node.store.job(&name).await?;
+    let told = node.store.events(&stored.digest, after.after).await?.into_iter();
+    let told = told.map(|(seq, at, event)| Told { seq, at, event: serde_json::from_str(&event).unwrap_or_default() });
+    Ok(Json(told.collect()))
+}
+
+/// Look whether all members are reached, how fast, with which program and clock.
+#[utoipa::path(get, path = "/api/v1/projects/{project}/examination", tag = "members", params(("project" = String, Path)), responses((status = 200, body = BTreeMap<String, Finding>)))]
+async fn examine(
+    State(node): State<Arc<Node>>,
+    State(access): State<Arc<Access>>,
+    Extension(caller): Extension<Caller>,
+    Path(project): Path<String>,
+) -> Result_<BTreeMap<String, Finding>> {
+    access.examinations.take(&caller.bucket())?;
+    Ok(Json(node.examine(&project).await?))
+}
+
+/// Declare the node's certificates void and make a new one.
+#[utoipa::path(post, path = "/api/v1/revocations", tag = "nodes", request_body = String, responses((status = 200)))]
+async fn revoke(State(node): State<Arc<Node>>, Json(reason): Json<String>) -> Result_<()> {
+    node.revoke(&reason).await?;
+    node.renew(true)?;
+    Ok(Json(()))
+}

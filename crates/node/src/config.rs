@@ -1,0 +1,170 @@
+//! `node.toml`, and what of it the environment overrides.
+//!
+//! ```toml
+//! organisation = "bank-a"
+//! operator = "bank-a"            # who runs the machine; default the organisation
+//! listen = "0.0.0.0:7443"        # the one port for other organisations: control and data
+//! address = "a.example:7443"     # how they reach it; default `listen`
+//! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
+//! helper = false                 # takes part without data
+//! keys = "file:root"             # where the root key is: docs/KEYS.md
+//! ```
+//!
+//! `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
+
+use crate::NodeError;
+use privity_api::is_name;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Configuration of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whose node it is.
+    pub organisation: String,
+    /// Who runs the machine. Default the organisation.
+    #[serde(default)]
+    pub operator: String,
+    /// Where it listens for other organisations.
+    pub listen: String,
+    /// How they reach it. Default [`Config::listen`].
+    #[serde(default)]
+    pub address: String,
+    /// Where people and tools of this organisation find it: a loopback address.
+    #[serde(default = "default_admin")]
+    pub admin: String,
+    /// Whether it takes part without data.
+    #[serde(default)]
+    pub helper: bool,
+    /// Where the root key is, as `privity_keys::Place` reads it. Default the directory `root`.
+    #[serde(default = "default_keys")]
+    pub keys: String,
+    /// Hours that node certificates last. Default 24.
+    #[serde(default = "default_hours")]
+    pub certificate_hours: u32,
+}
+
+fn default_admin() -> String {
+    "127.0.0.1:7700".into()
+}
+
+fn default_keys() -> String {
+    "file:root".into()
+}
+
+fn default_hours() -> u32 {
+    24
+}
+
+/// Name of the file in a node's directory.
+pub const FILE: &str = "node.toml";
+
+impl Config {
+    /// Reads the file of a node's directory and the environment.
+    ///
+    /// # Errors
+    /// No such file, unknown keys, values that make no sense.
+    pub fn load(home: &Path) -> Result<Config, NodeError> {
+        let path = home.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
+        Self::parse(&text, |key| std::env::var(key).ok())
+    }
+
+    /// The configuration of a text, keys overridden by what `variable` has of their names in capitals after `PRIVITY_`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
+        let bad = |problem: String| NodeError::Config { problem };
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        for key in ["organisation", "operator", "listen", "address", "admin", "helper", "keys", "certificate_hours"] {
+            let name = format!("PRIVITY_{}", key.to_uppercase());
+            if let Some(value) = variable(&name) {
+                let parsed = match key {
+                    "helper" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
+                    "certificate_hours" => value.parse().map(toml::Value::Integer).map_err(|_| "no number"),
+                    _ => Ok(toml::Value::String(value.clone())),
+                };
+                let parsed = parsed.map_err(|why| bad(format!("{name} is {value:?}, {why}")))?;
+                table.insert(key.into(), parsed);
+            }
+        }
+        let mut config: Config = table.try_into().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        if config.address.is_empty() {
+            config.address = config.listen.clone();
+        }
+        if config.operator.is_empty() {
+            config.operator = config.organisation.clone();
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), NodeError> {
+        let bad = |problem: String| Err(NodeError::Config { problem });
+        for (key, name) in [("organisation", &self.organisation), ("operator", &self.operator)] {
+            if !is_name(name) {
+                return bad(format!("{key} is {name:?}: use letters, digits, -, _ and ., at most 64"));
+            }
+        }
+        if self.listen.parse::<SocketAddr>().is_err() {
+            return bad(format!("listen is {:?}: write an IP address and a port, such as 0.0.0.0:7443", self.listen));
+        }
+        match self.admin.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => {}
+            _ => return bad(format!("admin is {:?}: write a loopback address and a port, such as 127.0.0.1:7700", self.admin)),
+        }
+        let port = self.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
+        if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
+            return bad(format!("address is {:?}: write host:port, as other organisations reach it", self.address));
+        }
+        if !(1..=24 * 90).contains(&self.certificate_hours) {
+            return bad(format!("certificate_hours is {}: write 1 to 2160", self.certificate_hours));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "organisation = \"bank-a\"\nlisten = \"127.0.0.1:7443\"\n";
+
+    #[test]
+    fn every_key_has_a_variable() {
+        let plain = Config::parse(LEAST, |_| None).expect("a configuration");
+        assert_eq!((plain.operator.as_str(), plain.address.as_str()), ("bank-a", "127.0.0.1:7443"));
+        let value = |key: &str| match key {
+            "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
+            "PRIVITY_LISTEN" | "PRIVITY_ADMIN" => Some("127.0.0.9:1".to_owned()),
+            "PRIVITY_ADDRESS" => Some("other.example:2".into()),
+            "PRIVITY_HELPER" => Some("true".into()),
+            "PRIVITY_KEYS" => Some("file:elsewhere".into()),
+            "PRIVITY_CERTIFICATE_HOURS" => Some("7".into()),
+            _ => None,
+        };
+        let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
+        let plain = toml::Table::try_from(plain).expect("TOML");
+        assert_eq!(changed.len(), 8);
+        assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, word) in [
+            ("admin = \"0.0.0.0:7700\"", "admin"),
+            ("address = \"nowhere\"", "address"),
+            ("operator = \"a b\"", "operator"),
+            ("certificate_hours = 0", "certificate_hours"),
+            ("color = 1", "color"),
+        ] {
+            let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();
+            assert!(error.contains(word), "{error}");
+        }
+        let error = Config::parse(LEAST, |key| (key == "PRIVITY_HELPER").then(|| "maybe".into()));
+        assert!(error.expect_err("no boolean").to_string().contains("PRIVITY_HELPER"));
+    }
+}

@@ -1,0 +1,74 @@
+//! Heads of audit logs: each member signs that it has seen the others', so that no log can be replaced unnoticed.
+
+use crate::NodeError;
+use crate::node::{Node, now};
+use privity_api::{Member, Record, Statement, Time};
+use privity_audit::{Cosignature, Head, merkle::Proof};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Members cosign a head within so many seconds, or an alarm is raised.
+pub const LAG: Time = 60;
+
+/// A head of this node's log, and the proof that it continues what the other saw last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shown {
+    /// The head.
+    pub head: Statement<Head>,
+    /// From the size that the other said.
+    pub proof: Proof,
+}
+
+impl Node {
+    /// How much of a member's log this node has seen.
+    pub(crate) fn seen_of(&self, organisation: &str) -> u64 {
+        self.witness.size_of(organisation)
+    }
+
+    /// A member shows the head of its log.
+    pub(crate) fn witness(&self, organisation: &str, root: &str, shown: &Shown) -> Result<Statement<Cosignature>, NodeError> {
+        let cosigned = self.witness.observe(now(), organisation, root, &shown.head, &shown.proof);
+        cosigned.map_err(|e| NodeError::Audit(e.to_string()))
+    }
+
+    /// Whether anything but cosignatures stands behind the first entries: of these alone logs would grow for ever.
+    fn has_news(&self, seen: u64, size: u64) -> Result<bool, NodeError> {
+        let entries = self.log.entries(seen.min(size)..size).map_err(|e| NodeError::Audit(e.to_string()))?;
+        Ok(entries.iter().any(|entry| !matches!(entry.record, Record::Cosigned { .. })))
+    }
+
+    /// Shows the head of this node's log to all members who have not seen what is new in it.
+    pub(crate) async fn cosign_all(&self) -> Result<(), NodeError> {
+        let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
+        let mut members: BTreeMap<String, Member> = BTreeMap::new();
+        for (_, project) in self.store.projects().await? {
+            members.extend(project.body.members.into_iter().map(|m| (m.organisation.clone(), m)));
+        }
+        members.remove(self.organisation());
+        let size = self.log.size();
+        for member in members.values() {
+            // Whoever does not answer is asked again in a while; that it has not cosigned shows in `overdue`.
+            let Ok(seen) = self.peers.ask_member::<_, u64>(member, "seen", &()).await else { continue };
+            if !self.has_news(seen, size)? {
+                continue;
+            }
+            let head = self.log.head(now()).map_err(failed)?;
+            let proof = self.log.consistency(seen, head.body.size).map_err(failed)?;
+            let answer = self.peers.ask_member(member, "head", &Shown { head, proof }).await;
+            let cosigned: Statement<Cosignature> = match answer {
+                Ok(cosigned) => cosigned,
+                Err(e) => {
+                    tracing::warn!(member = member.organisation, error = %e, "the head of the log was not cosigned");
+                    continue;
+                }
+            };
+            self.log.cosigned(&member.organisation, &member.root, &cosigned).map_err(failed)?;
+        }
+        let late = self.log.overdue(now(), LAG, members.keys().map(String::as_str));
+        if !late.is_empty() {
+            tracing::warn!(members = late.join(", "), "members have not cosigned this node's audit log in time");
+        }
+        Ok(())
+    }
+}

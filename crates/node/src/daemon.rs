@@ -1,0 +1,216 @@
+//! Starting a node, and its orderly end.
+
+use crate::config::Config;
+use crate::node::{Node, now};
+use crate::peer::{Peers, Shown};
+use crate::store::Store;
+use crate::{NodeError, admin, home, join, serve, watch};
+use crate::message::{Answer, Joining, Knock, Reveal};
+use privity_api::{Member, Statement};
+use privity_audit::{Log, Witness};
+use privity_keys::Root;
+use privity_net::identity::{Identity, Revocations};
+use privity_net::tls::{Bounds, Switch};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch as signal};
+
+/// How long an end waits for what runs.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Makes the directory, root and first certificate of an organisation's node. The fingerprint of its root.
+///
+/// # Errors
+/// There is one already, or it cannot be written.
+pub fn init(home: &Path, config: &Config) -> Result<String, NodeError> {
+    home::create(home, config)?;
+    let root = privity_keys::create(&config.keys, home, &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
+    let identity = certify(&*root, config, None)?;
+    identity.save(&home::identity(home)).map_err(|e| NodeError::Keys(e.to_string()))?;
+    Ok(root.fingerprint())
+}
+
+/// A fresh certificate for the node, which keeps what it derives keys of files from.
+pub(crate) fn certify(root: &dyn Root, config: &Config, before: Option<&Identity>) -> Result<Identity, NodeError> {
+    let (from, to) = (now(), now() + 3600 * i64::from(config.certificate_hours));
+    let mut identity = root.issue(&config.organisation, from, to).map_err(|e| NodeError::Keys(e.to_string()))?;
+    if let Some(before) = before {
+        identity.succeed(before);
+    }
+    Ok(identity)
+}
+
+fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeError> {
+    let keys = |e: &dyn std::fmt::Display| NodeError::Keys(e.to_string());
+    let root = privity_keys::open(&config.keys, home).map_err(|e| keys(&e))?;
+    let mut identity = root.load(&home::identity(home)).map_err(|e| keys(&e))?;
+    if identity.validity().is_none_or(|(_, until)| until - now() < 600) {
+        let before = identity;
+        identity = certify(&*root, config, Some(&before))?;
+        identity.save(&home::identity(home)).map_err(|e| keys(&e))?;
+        root.retire(&before).map_err(|e| keys(&e))?;
+    }
+    Ok((root, identity))
+}
+
+fn log(home: &Path, config: &Config, root: Arc<dyn Root>) -> Result<(Arc<Log>, Witness), NodeError> {
+    let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
+    let fingerprint = root.fingerprint();
+    let log = Arc::new(Log::open(&home::audit(home), &config.organisation, &fingerprint, root, now()).map_err(failed)?);
+    let witness = Witness::open(log.clone(), now()).map_err(failed)?;
+    Ok((log, witness))
+}
+
+/// A node that runs.
+pub struct Running {
+    /// The node.
+    pub node: Arc<Node>,
+    stop: signal::Sender<bool>,
+}
+
+/// Starts a node: it serves when this returns.
+///
+/// # Errors
+/// Configuration, keys, database, audit log or ports.
+pub async fn start(home: &Path) -> Result<Running, NodeError> {
+    let config = Config::load(home)?;
+    let (root, identity) = load(home, &config)?;
+    let store = Store::open(home).await?;
+    let shown = Shown::new(identity);
+    let revocations = Arc::new(Revocations::default());
+    let (log, witness) = log(home, &config, root.clone())?;
+    let peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
+    let bind = |address: &str| TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") });
+    let admin_listener = bind(&config.admin)?;
+    let (to, connections) = mpsc::channel(64);
+    // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
+    let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
+    let switch = switch.map_err(|e| NodeError::Config { problem: e.to_string() })?;
+    let keys = (peers, shown.clone(), revocations.clone());
+    let node = Node::new((home.into(), config), (store, log, witness), root, keys, switch)?;
+    node.recover().await?;
+    tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
+    tokio::spawn(watch::work(node.clone()));
+    tokio::spawn(watch::beat(node.clone()));
+    tokio::spawn(watch::cosign(node.clone()));
+    tokio::spawn(watch::renew(node.clone()));
+    let router = admin::router(node.clone())?;
+    let failed = |e: std::io::Error| NodeError::Config { problem: format!("the admin address: {e}") };
+    admin_listener.set_nonblocking(true).map_err(failed)?;
+    let admin_listener = tokio::net::TcpListener::from_std(admin_listener).map_err(failed)?;
+    let (stop, mut stopped) = signal::channel(false);
+    tokio::spawn(async move {
+        let until = async move { drop(stopped.wait_for(|stop| *stop).await) };
+        drop(axum::serve(admin_listener, router).with_graceful_shutdown(until).await);
+    });
+    Ok(Running { node, stop })
+}
+
+impl Running {
+    /// Begins nothing more, waits for what runs, and has it stop if that takes too long.
+    pub async fn drain(self) {
+        self.node.drain();
+        let until = tokio::time::Instant::now() + DRAIN;
+        while !self.node.running().is_empty() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.node.stop_all("its node is stopped");
+        let until = tokio::time::Instant::now() + DRAIN;
+        while !self.node.running().is_empty() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let _ = self.stop.send(true);
+    }
+}
+
+/// Runs a node until the system asks it to end.
+///
+/// # Errors
+/// As [`start`].
+pub async fn run(home: &Path) -> Result<(), NodeError> {
+    let running = start(home).await?;
+    let node = &running.node;
+    tracing::info!(organisation = node.organisation(), listen = node.config.listen, admin = node.config.admin, "the node serves");
+    let signals = |e: std::io::Error| NodeError::Config { problem: format!("waiting for signals: {e}") };
+    #[cfg(unix)]
+    {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let mut terminate = tokio::signal::unix::signal(kind).map_err(signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(signals)?,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(signals)?;
+    tracing::info!("the node ends when what runs is done");
+    running.drain().await;
+    Ok(())
+}
+
+/// Joins a project with an invitation. `show` is told the words; then this waits until a person at the inviter has confirmed them.
+///
+/// # Errors
+/// The inviter does not answer, is another than the code says, or refuses.
+pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&str)) -> Result<String, NodeError> {
+    let code = join::Code::parse(code)?;
+    let config = Config::load(home)?;
+    let (root, identity) = load(home, &config)?;
+    let store = Store::open(home).await?;
+    let peers = Peers::new(store.clone(), Shown::new(identity), Arc::default());
+    let inviters_root = peers.root_at(&code.address).await?;
+    if !code.is_of(&inviters_root) {
+        return Err(NodeError::Refused {
+            organisation: code.address.clone(),
+            problem: "its root is not the one that the code names: somebody else answers there".into(),
+        });
+    }
+    let inviter = Member {
+        organisation: code.address.clone(),
+        operator: String::new(),
+        root: inviters_root.clone(),
+        address: code.address.clone(),
+        helper: false,
+    };
+    let own_root = root.fingerprint();
+    let nonce = home::random_hex(32)?;
+    let mut knock = Knock {
+        id: code.id(),
+        organisation: config.organisation.clone(),
+        operator: config.operator.clone(),
+        address: config.address.clone(),
+        helper: config.helper,
+        commitment: join::commitment(&nonce),
+        proof: String::new(),
+    };
+    knock.proof = join::proof(&code.secret, &own_root, &inviters_root, &knock);
+    let answer: Answer = peers.ask_member(&inviter, "knock", &knock).await?;
+    let reveal = Reveal { id: code.id(), nonce: nonce.clone() };
+    let mut joining: Joining = peers.ask_member(&inviter, "reveal", &reveal).await?;
+    show(&join::words(&inviters_root, &own_root, &answer.nonce, &nonce));
+    let until = tokio::time::Instant::now() + wait;
+    while joining.project.is_none() {
+        if tokio::time::Instant::now() >= until {
+            return Err(NodeError::State("nobody at the inviter has confirmed the words in time; ask for a new invitation".into()));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        joining = peers.ask_member(&inviter, "reveal", &reveal).await?;
+    }
+    let statement: Statement<privity_api::Project> = joining.project.expect("just seen");
+    let project = statement.verify(&statement.body.founder, &inviters_root)?;
+    if project.by_root(&own_root).is_none() {
+        return Err(NodeError::State(format!("project {} does not have this organisation as a member", project.name)));
+    }
+    let name = project.name.clone();
+    // The daemon logs who it finds itself with when it adopts the statement.
+    let (log, _) = log(home, &config, root.clone())?;
+    for member in &project.members {
+        let (organisation, root) = (member.organisation.clone(), member.root.clone());
+        let record = privity_api::Record::Joined { project: name.clone(), organisation, root };
+        log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
+    }
+    store.put_project(&inviters_root, &statement).await?;
+    Ok(name)
+}

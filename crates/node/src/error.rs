@@ -1,0 +1,150 @@
+//! What goes wrong at a node, with codes that stay the same.
+
+use privity_api::{ManifestError, StatementError};
+use std::path::{Path, PathBuf};
+
+/// Trouble of a node.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Its configuration.
+    #[error("E1001 node.toml: {problem}")]
+    Config {
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+    /// A file.
+    #[error("E1002 {action} {file}: {problem}")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Its database.
+    #[error("E1003 the node's database: {0}; look at the disk, and start the node again")]
+    Store(String),
+    /// Its audit log, without which nothing goes on.
+    #[error("E1004 the audit log: {0}; nothing that must be logged is done until it can be written")]
+    Audit(String),
+    /// Keys and certificates.
+    #[error("E1005 keys: {0}")]
+    Keys(String),
+    /// Something of this name is not there.
+    #[error("E1006 there is no {kind} `{name}`")]
+    Missing {
+        /// What kind of thing.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// What is asked for does not fit the state that things are in.
+    #[error("E1007 {0}")]
+    State(String),
+    /// Nobody who is known here asks.
+    #[error("E1008 {0}")]
+    Unknown(&'static str),
+    /// Somebody asks for what is not theirs to ask.
+    #[error("E1009 {0}")]
+    Forbidden(String),
+    /// Somebody asks too often.
+    #[error("E1010 too many requests; try again in {seconds} s")]
+    TooMany {
+        /// How long to wait.
+        seconds: u64,
+    },
+    /// A name or password that cannot be one.
+    #[error("E1011 {0}")]
+    Person(String),
+    /// Another organisation's node does not answer.
+    #[error(
+        "E2101 {organisation} does not answer at {address}: {problem}; see whether its node runs and its port is open"
+    )]
+    Unreachable {
+        /// Who.
+        organisation: String,
+        /// Where.
+        address: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Another organisation's node refuses.
+    #[error("E2102 {organisation} refuses: {problem}")]
+    Refused {
+        /// Who.
+        organisation: String,
+        /// Its words.
+        problem: String,
+    },
+    /// Two nodes would not run the same.
+    #[error(
+        "E2107 {organisation}: {field} is {theirs} there and {ours} here; use the same release, and submit the job anew"
+    )]
+    Differs {
+        /// The other.
+        organisation: String,
+        /// In what.
+        field: String,
+        /// Its value here.
+        ours: String,
+        /// Its value there.
+        theirs: String,
+    },
+    /// Not a member, or not of this project.
+    #[error("E2103 {who} is no member of project {project}")]
+    Stranger {
+        /// Whose root.
+        who: String,
+        /// Which project.
+        project: String,
+    },
+    /// A manifest.
+    #[error("E3001 {0}")]
+    Manifest(#[from] ManifestError),
+    /// A statement.
+    #[error("E3002 {0}")]
+    Statement(#[from] StatementError),
+    /// An attempt that must not be.
+    #[error("E3003 attempt {number} of job {manifest}: {problem}")]
+    Attempt {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// Why not.
+        problem: String,
+    },
+}
+
+impl NodeError {
+    pub(crate) fn file(path: &Path, action: &'static str, problem: impl ToString) -> Self {
+        NodeError::File { file: path.into(), action, problem: problem.to_string() }
+    }
+    pub(crate) fn missing(kind: &'static str, name: &str) -> Self {
+        NodeError::Missing { kind, name: name.into() }
+    }
+    /// The code at the beginning of its words.
+    pub fn code(&self) -> String {
+        self.to_string().split(' ').next().unwrap_or_default().to_owned()
+    }
+    /// The HTTP status that says as much.
+    pub fn status(&self) -> u16 {
+        match self {
+            NodeError::Missing { .. } => 404,
+            NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } => 409,
+            NodeError::Unknown(_) => 401,
+            NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
+            NodeError::TooMany { .. } => 429,
+            NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) => 422,
+            NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,
+            _ => 500,
+        }
+    }
+}
+
+impl From<sqlx::Error> for NodeError {
+    fn from(e: sqlx::Error) -> Self {
+        NodeError::Store(e.to_string())
+    }
+}

@@ -1,0 +1,73 @@
+//! A node's directory: configuration, keys, database, audit log, results.
+//!
+//! ```text
+//! node.toml          configuration
+//! root/              the organisation's root, if it is in files: certificate and key
+//! policy.cedar       what it says to manifests; none: people decide
+//! identity/          the node's certificate, renewed before it ends, and its key
+//! node.db            what the node remembers
+//! audit/             the audit log
+//! jobs/<digest>/     results and checkpoints
+//! admin.token        what this organisation's tools show at the admin address
+//! ```
+
+use crate::config::{Config, FILE};
+use crate::NodeError;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The node's certificate and key.
+pub fn identity(home: &Path) -> PathBuf {
+    home.join("identity")
+}
+/// The audit log.
+pub fn audit(home: &Path) -> PathBuf {
+    home.join("audit")
+}
+/// Results and checkpoints of a job.
+pub fn job(home: &Path, digest: &str) -> PathBuf {
+    home.join("jobs").join(digest)
+}
+/// The token of this organisation's tools.
+pub fn token(home: &Path) -> PathBuf {
+    home.join("admin.token")
+}
+
+/// Makes a node's directory, readable by its owner only, with configuration and token. Keys are made by the caller.
+///
+/// # Errors
+/// It is there already, or cannot be made.
+pub fn create(home: &Path, config: &Config) -> Result<(), NodeError> {
+    let failed = |action| move |e: std::io::Error| NodeError::file(home, action, e);
+    if home.join(FILE).exists() {
+        return Err(NodeError::State(format!("{} is a node's directory already", home.display())));
+    }
+    std::fs::create_dir_all(home).map_err(failed("making"))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700)).map_err(failed("protecting"))?;
+    }
+    let text = toml::to_string(config).map_err(|e| NodeError::Config { problem: e.to_string() })?;
+    secret(&token(home), &random_hex(32)?)?;
+    // Last, so that an interrupted start can be made again.
+    std::fs::write(home.join(FILE), text).map_err(failed("writing"))
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn secret(path: &Path, text: &str) -> Result<(), NodeError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let failed = |e: std::io::Error| NodeError::file(path, "writing", e);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}
+
+/// So many random bytes of the system, in hexadecimal.
+pub(crate) fn random_hex(bytes: usize) -> Result<String, NodeError> {
+    let mut out = vec![0; bytes];
+    getrandom::fill(&mut out).map_err(|e| NodeError::Keys(format!("drawing randomness: {e}")))?;
+    Ok(privity_api::hex(&out))
+}

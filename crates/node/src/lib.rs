@@ -1,0 +1,28 @@
+//! The node of an organisation. It holds the rows, keys and shares of its organisation and nobody else's, decides on manifests, runs its part of jobs and
+//! keeps the audit log. Nodes believe each other nothing: what another says is signed by its organisation's root, and checked against what the organisations approved.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod config;
+mod cosign;
+pub mod daemon;
+pub mod doctor;
+mod error;
+pub mod home;
+pub mod job;
+pub mod join;
+mod members;
+pub mod message;
+mod node;
+pub mod peer;
+pub mod policy;
+mod run;
+mod serve;
+pub mod store;
+mod table;
+mod watch;
+
+pub use config::Config;
+pub use error::NodeError;
+pub use node::{Node, now};

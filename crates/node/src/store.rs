@@ -1,0 +1,420 @@
+//! What a node remembers, in SQLite. Statements are kept as they were signed, and verified again whenever they count.
+
+use crate::NodeError;
+use crate::admin::Role;
+use crate::job::State;
+use privity_api::{Approval, Manifest, Project, Statement, Time};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
+use sqlx::{AnyPool, Row};
+use std::path::Path;
+
+/// The database of a node.
+#[derive(Clone)]
+pub struct Store(AnyPool);
+
+/// An invitation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its number, in hexadecimal.
+    pub id: String,
+    /// What its code proves the knowledge of, in hexadecimal.
+    pub secret: String,
+    /// To which project.
+    pub project: String,
+    /// Whom.
+    pub organisation: String,
+    /// Whether it comes without data.
+    pub helper: bool,
+    /// Until when.
+    pub expires: Time,
+    /// `open`, `joining` (words are shown), `done`.
+    pub state: String,
+    /// Who uses it, as JSON; empty before.
+    pub joiner: String,
+    /// The words to compare; empty before.
+    pub words: String,
+}
+
+/// A table of this organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    /// The file. It is not told to anybody.
+    pub path: String,
+    /// A second file with rows to evaluate on; empty for none.
+    #[serde(default)]
+    pub test_path: String,
+    /// The contract of its columns, as TOML.
+    pub schema: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Whether other members may know how many.
+    #[serde(default)]
+    pub shows_rows: bool,
+}
+
+/// A job, as the store knows it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Digest of its manifest.
+    pub digest: String,
+    /// The manifest, signed by its submitter.
+    pub manifest: Statement<Manifest>,
+    /// Where it stands.
+    pub state: State,
+    /// The highest attempt that this node signed; 0 before.
+    pub attempt: u32,
+    /// Exit code of the last attempt.
+    pub code: u8,
+    /// Why it stands there.
+    pub reason: String,
+    /// The engine's report as JSON, when it is done.
+    pub report: String,
+    /// When it came in.
+    pub created: Time,
+    /// When this last changed.
+    pub updated: Time,
+}
+
+/// A person of this organisation who may sign in.
+#[derive(Clone)]
+pub struct Person {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Its password, hashed by Argon2id, in PHC form.
+    pub password: String,
+    /// When it was made known.
+    pub created: Time,
+    /// When role or password last changed.
+    pub changed: Time,
+}
+
+/// A message that waits to be delivered.
+pub struct Letter {
+    /// Its place in the queue.
+    pub seq: i64,
+    /// In which project the recipient is known.
+    pub project: String,
+    /// To whom.
+    pub organisation: String,
+    /// Where to.
+    pub path: String,
+    /// What.
+    pub body: String,
+}
+
+/// What makes the database of each version from that of the one before.
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/sqlite/0001_begin.sql"), include_str!("../migrations/sqlite/0002_people.sql")];
+
+/// Brings a database to this version. One that is newer belongs to a newer program.
+async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
+    let row = sqlx::query("PRAGMA user_version").fetch_one(pool).await?;
+    let version = row.try_get::<i64, _>(0)? as usize;
+    if version > MIGRATIONS.len() {
+        return Err(NodeError::Store(format!("it is of version {version}, made by a newer program than this")));
+    }
+    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+        let mut transaction = pool.begin().await?;
+        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
+        let mark = format!("PRAGMA user_version = {}", done + 1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> Result<T, NodeError> {
+    serde_json::from_str(text).map_err(|e| NodeError::Store(format!("what it holds is not what was written: {e}")))
+}
+
+fn text<T: Serialize>(value: &T) -> Result<String, NodeError> {
+    serde_json::to_string(value).map_err(|e| NodeError::Store(e.to_string()))
+}
+
+impl Store {
+    /// Opens or makes the database of a node's directory.
+    ///
+    /// # Errors
+    /// [`NodeError::Store`].
+    pub async fn open(home: &Path) -> Result<Store, NodeError> {
+        install_default_drivers();
+        let url = format!("sqlite://{}?mode=rwc", home.join("node.db").display());
+        // SQLite has one writer; more connections would only wait for each other.
+        let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
+        for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
+            sqlx::query(pragma).execute(&pool).await?;
+        }
+        migrate(&pool).await?;
+        Ok(Store(pool))
+    }
+
+    /// Keeps a project's members, unless those kept are of a higher version.
+    pub async fn put_project(&self, root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
+        let known = self.project(&statement.body.name).await?;
+        if known.is_some_and(|(_, known)| known.body.version >= statement.body.version) {
+            return Ok(());
+        }
+        let query = "INSERT INTO projects (name, root, statement) VALUES ($1, $2, $3) \
+                     ON CONFLICT (name) DO UPDATE SET statement = excluded.statement";
+        sqlx::query(query).bind(&statement.body.name).bind(root).bind(text(statement)?).execute(&self.0).await?;
+        Ok(())
+    }
+    /// A project: its founder's root, pinned when this node joined, and the members as the founder states them.
+    pub async fn project(&self, name: &str) -> Result<Option<(String, Statement<Project>)>, NodeError> {
+        let query = sqlx::query("SELECT root, statement FROM projects WHERE name = $1").bind(name.to_owned());
+        let row = query.fetch_optional(&self.0).await?;
+        row.map(|row| Ok((row.try_get(0)?, json(row.try_get(1)?)?))).transpose()
+    }
+    /// All projects.
+    pub async fn projects(&self) -> Result<Vec<(String, Statement<Project>)>, NodeError> {
+        let rows = sqlx::query("SELECT root, statement FROM projects ORDER BY name").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, json(row.try_get(1)?)?))).collect()
+    }
+
+    /// Certificates of a root valid from before this moment are void.
+    pub async fn put_revocation(&self, root: &str, before: Time) -> Result<(), NodeError> {
+        let query = "INSERT INTO revocations (root, before) VALUES ($1, $2) \
+                     ON CONFLICT (root) DO UPDATE SET before = excluded.before WHERE revocations.before < excluded.before";
+        sqlx::query(query).bind(root.to_owned()).bind(before).execute(&self.0).await?;
+        Ok(())
+    }
+    /// All revocations.
+    pub async fn revocations(&self) -> Result<Vec<(String, Time)>, NodeError> {
+        let rows = sqlx::query("SELECT root, before FROM revocations").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// Keeps an invitation, new or changed.
+    pub async fn put_invitation(&self, i: &Invitation) -> Result<(), NodeError> {
+        let query = "INSERT INTO invitations (id, secret, project, organisation, helper, expires, state, joiner, words) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET \
+                     state = excluded.state, joiner = excluded.joiner, words = excluded.words";
+        let query = sqlx::query(query).bind(&i.id).bind(&i.secret).bind(&i.project).bind(&i.organisation);
+        let query = query.bind(i64::from(i.helper)).bind(i.expires).bind(&i.state).bind(&i.joiner).bind(&i.words);
+        query.execute(&self.0).await?;
+        Ok(())
+    }
+    /// Invitations, the newest first.
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, NodeError> {
+        let query = "SELECT id, secret, project, organisation, helper, expires, state, joiner, words FROM invitations \
+                     ORDER BY expires DESC";
+        let of = |row: &AnyRow| -> Result<Invitation, NodeError> {
+            Ok(Invitation {
+                id: row.try_get(0)?,
+                secret: row.try_get(1)?,
+                project: row.try_get(2)?,
+                organisation: row.try_get(3)?,
+                helper: row.try_get::<i64, _>(4)? != 0,
+                expires: row.try_get(5)?,
+                state: row.try_get(6)?,
+                joiner: row.try_get(7)?,
+                words: row.try_get(8)?,
+            })
+        };
+        sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
+    }
+
+    /// Keeps a person, new or changed.
+    pub async fn put_person(&self, person: &Person) -> Result<(), NodeError> {
+        let query = "INSERT INTO people (name, role, password, created, changed) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) \
+                     DO UPDATE SET role = excluded.role, password = excluded.password, changed = excluded.changed";
+        let query = sqlx::query(query).bind(person.name.clone()).bind(person.role.name()).bind(person.password.clone());
+        query.bind(person.created).bind(person.changed).execute(&self.0).await?;
+        Ok(())
+    }
+    /// Forgets a person; whether it was there.
+    pub async fn remove_person(&self, name: &str) -> Result<bool, NodeError> {
+        let done = sqlx::query("DELETE FROM people WHERE name = $1").bind(name.to_owned()).execute(&self.0).await?;
+        Ok(done.rows_affected() > 0)
+    }
+    /// All who may sign in.
+    pub async fn people(&self) -> Result<Vec<Person>, NodeError> {
+        let of = |row: &AnyRow| -> Result<Person, NodeError> {
+            Ok(Person {
+                name: row.try_get(0)?,
+                role: Role::parse(row.try_get(1)?),
+                password: row.try_get(2)?,
+                created: row.try_get(3)?,
+                changed: row.try_get(4)?,
+            })
+        };
+        let query = sqlx::query("SELECT name, role, password, created, changed FROM people ORDER BY name");
+        query.fetch_all(&self.0).await?.iter().map(of).collect()
+    }
+
+    /// Registers a table, or changes it.
+    pub async fn put_table(&self, table: &Table) -> Result<(), NodeError> {
+        let query =
+            "INSERT INTO tables (name, entry) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET entry = excluded.entry";
+        sqlx::query(query).bind(&table.name).bind(text(table)?).execute(&self.0).await?;
+        Ok(())
+    }
+    /// Withdraws a table; whether it was there.
+    pub async fn remove_table(&self, name: &str) -> Result<bool, NodeError> {
+        let done = sqlx::query("DELETE FROM tables WHERE name = $1").bind(name.to_owned()).execute(&self.0).await?;
+        Ok(done.rows_affected() > 0)
+    }
+    /// All tables.
+    pub async fn tables(&self) -> Result<Vec<Table>, NodeError> {
+        let rows = sqlx::query("SELECT entry FROM tables ORDER BY name").fetch_all(&self.0).await?;
+        rows.iter().map(|row| json(row.try_get(0)?)).collect()
+    }
+
+    /// Keeps a manifest that came in. Whether it is new: of the same digest there is one only, and of the same id.
+    pub async fn add_job(&self, digest: &str, manifest: &Statement<Manifest>, now: Time) -> Result<bool, NodeError> {
+        let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated) \
+                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6) ON CONFLICT DO NOTHING";
+        let query = sqlx::query(query).bind(digest.to_owned()).bind(&manifest.body.id).bind(&manifest.body.project);
+        let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now);
+        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+    }
+    /// Where a job stands from now on.
+    pub async fn set_state(
+        &self,
+        digest: &str,
+        state: State,
+        code: u8,
+        reason: &str,
+        now: Time,
+    ) -> Result<(), NodeError> {
+        let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4 WHERE digest = $5";
+        let query = sqlx::query(query).bind(state.name()).bind(i64::from(code)).bind(reason.to_owned());
+        query.bind(now).bind(digest.to_owned()).execute(&self.0).await?;
+        Ok(())
+    }
+    /// What a job's engine reported.
+    pub async fn set_report(&self, digest: &str, report: &str) -> Result<(), NodeError> {
+        let query = sqlx::query("UPDATE jobs SET report = $1 WHERE digest = $2").bind(report.to_owned());
+        query.bind(digest.to_owned()).execute(&self.0).await?;
+        Ok(())
+    }
+    /// Takes an attempt for good; whether it was higher than all before. This is what keeps one attempt from being run twice.
+    pub async fn take_attempt(&self, digest: &str, number: u32) -> Result<bool, NodeError> {
+        let query = sqlx::query("UPDATE jobs SET attempt = $1 WHERE digest = $2 AND attempt < $1");
+        let query = query.bind(i64::from(number)).bind(digest.to_owned());
+        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+    }
+    /// A job, by its digest or id, or as many digits at their beginning as are enough.
+    pub async fn job(&self, name: &str) -> Result<Stored, NodeError> {
+        let all = self.jobs().await?;
+        let mut found = all
+            .into_iter()
+            .filter(|job| name.len() >= 6 && (job.digest.starts_with(name) || job.manifest.body.id.starts_with(name)));
+        match (found.next(), found.next()) {
+            (Some(job), None) => Ok(job),
+            _ => Err(NodeError::missing("job", name)),
+        }
+    }
+    /// All jobs, the newest first.
+    pub async fn jobs(&self) -> Result<Vec<Stored>, NodeError> {
+        let query = "SELECT digest, manifest, state, attempt, code, reason, report, created, updated FROM jobs \
+                     ORDER BY created DESC, digest";
+        let of = |row: &AnyRow| -> Result<Stored, NodeError> {
+            Ok(Stored {
+                digest: row.try_get(0)?,
+                manifest: json(row.try_get(1)?)?,
+                state: State::parse(row.try_get(2)?),
+                attempt: row.try_get::<i64, _>(3)? as u32,
+                code: row.try_get::<i64, _>(4)? as u8,
+                reason: row.try_get(5)?,
+                report: row.try_get(6)?,
+                created: row.try_get(7)?,
+                updated: row.try_get(8)?,
+            })
+        };
+        sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
+    }
+
+    /// Keeps an organisation's decision. The first counts, but that a denial takes the place of an approval. Whether it is news.
+    pub async fn put_approval(&self, approval: &Statement<Approval>) -> Result<bool, NodeError> {
+        let body = &approval.body;
+        let known =
+            self.approvals(&body.manifest).await?.into_iter().find(|a| a.body.organisation == body.organisation);
+        let withdraws = |known: &Statement<Approval>| {
+            known.body.decision == privity_api::Decision::Approve && body.decision == privity_api::Decision::Deny
+        };
+        if known.is_some_and(|known| !withdraws(&known)) {
+            return Ok(false);
+        }
+        let query = "INSERT INTO approvals (manifest, organisation, statement) VALUES ($1, $2, $3) \
+                     ON CONFLICT (manifest, organisation) DO UPDATE SET statement = excluded.statement";
+        let query = sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(text(approval)?);
+        query.execute(&self.0).await?;
+        Ok(true)
+    }
+    /// All decisions on a manifest.
+    pub async fn approvals(&self, manifest: &str) -> Result<Vec<Statement<Approval>>, NodeError> {
+        let query = sqlx::query("SELECT statement FROM approvals WHERE manifest = $1 ORDER BY organisation");
+        let rows = query.bind(manifest.to_owned()).fetch_all(&self.0).await?;
+        rows.iter().map(|row| json(row.try_get(0)?)).collect()
+    }
+    /// A person of this organisation wants a manifest approved; all who do so far.
+    pub async fn vote(&self, manifest: &str, person: &str, now: Time) -> Result<Vec<String>, NodeError> {
+        let query = sqlx::query("INSERT INTO votes (manifest, person, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+        query.bind(manifest.to_owned()).bind(person.to_owned()).bind(now).execute(&self.0).await?;
+        self.voters(manifest).await
+    }
+
+    /// Persons of this organisation who want a manifest approved.
+    pub async fn voters(&self, manifest: &str) -> Result<Vec<String>, NodeError> {
+        let query = sqlx::query("SELECT person FROM votes WHERE manifest = $1 ORDER BY at, person");
+        let rows = query.bind(manifest.to_owned()).fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// Keeps what an engine tells.
+    pub async fn add_event(&self, manifest: &str, at: Time, event: &str) -> Result<(), NodeError> {
+        let query = "INSERT INTO events (manifest, seq, at, event) \
+                     SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3 FROM events WHERE manifest = $1";
+        let query = sqlx::query(query).bind(manifest.to_owned()).bind(at).bind(event.to_owned());
+        query.execute(&self.0).await?;
+        Ok(())
+    }
+    /// What an engine told after the first `after`: number, time, event.
+    pub async fn events(&self, manifest: &str, after: i64) -> Result<Vec<(i64, Time, String)>, NodeError> {
+        let query = "SELECT seq, at, event FROM events WHERE manifest = $1 AND seq > $2 ORDER BY seq LIMIT 1000";
+        let rows = sqlx::query(query).bind(manifest.to_owned()).bind(after).fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
+    }
+
+    /// Has a message delivered, now or later.
+    pub async fn post(&self, project: &str, organisation: &str, path: &str, body: String) -> Result<(), NodeError> {
+        let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
+        let query = query.bind(project.to_owned()).bind(organisation.to_owned()).bind(path.to_owned()).bind(body);
+        query.execute(&self.0).await?;
+        Ok(())
+    }
+    /// The first messages that wait.
+    pub async fn letters(&self) -> Result<Vec<Letter>, NodeError> {
+        let query = "SELECT seq, project, organisation, path, body FROM outbox ORDER BY seq LIMIT 200";
+        let of = |row: &AnyRow| -> Result<Letter, NodeError> {
+            Ok(Letter {
+                seq: row.try_get(0)?,
+                project: row.try_get(1)?,
+                organisation: row.try_get(2)?,
+                path: row.try_get(3)?,
+                body: row.try_get(4)?,
+            })
+        };
+        sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
+    }
+    /// A message came too early: what it is about is not known there yet. Whether it may be tried again.
+    pub async fn early(&self, seq: i64) -> Result<bool, NodeError> {
+        const MOST: i64 = 3600;
+        sqlx::query("UPDATE outbox SET tries = tries + 1 WHERE seq = $1").bind(seq).execute(&self.0).await?;
+        let row = sqlx::query("SELECT tries FROM outbox WHERE seq = $1").bind(seq).fetch_optional(&self.0).await?;
+        Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|tries| tries < MOST))
+    }
+    /// A message is delivered.
+    pub async fn delivered(&self, seq: i64) -> Result<(), NodeError> {
+        sqlx::query("DELETE FROM outbox WHERE seq = $1").bind(seq).execute(&self.0).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+// What people do in the dashboard, clicked through at four nodes that run: `cargo xtask dashboard` starts them and this.
+// PRIVITY is the program, SITE the directory of `privity up --local 4`, CHROMIUM the browser, SHOTS where pictures go.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const { PRIVITY, SITE, CHROMIUM, SHOTS } = process.env;
+const NAMES = ["hospital-a", "hospital-b", "hospital-c", "helper"];
+const PASSWORD = "seven green bicycles";
+const WAIT = 60_000;
+
+const home = (name) => join(SITE, name);
+const key = (name, which) => new RegExp(`^${which} = "(.*)"$`, "m").exec(readFileSync(join(home(name), "node.toml"), "utf8"))[1];
+const page = (name) => `http://${key(name, "admin")}`;
+const privity = (name, args, input) => execFileSync(PRIVITY, args, { env: { ...process.env, PRIVITY_HOME: home(name) }, input, encoding: "utf8" });
+
+const free = () => new Promise((resolve) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const { port } = server.address();
+    server.close(() => resolve(`127.0.0.1:${port}`));
+  });
+});
+
+function submit(file) {
+  const tables = NAMES.slice(0, 3).flatMap((name) => ["--table", `${name}=tumours`]);
+  return privity("hospital-a", ["job", "submit", file, "--project", "tumours", "--purpose", "A joint model for the tumour board", "--person", "ann", ...tables]).trim();
+}
+
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+const problems = [];
+
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const tab = await context.newPage();
+  tab.setDefaultTimeout(WAIT);
+  tab.on("pageerror", (error) => problems.push(`error: ${error.message}`));
+  // Refused requests are part of what is tried here.
+  tab.on("console", (message) => message.type() === "error" && !message.text().startsWith("Failed to load resource") && problems.push(`console: ${message.text()}`));
+  tab.on("request", (request) => /^http:\/\/127\.0\.0\.1:/.test(request.url()) || problems.push(`foreign request: ${request.url()}`));
+  return tab;
+}
+
+async function signIn(tab, name, person, password = PASSWORD) {
+  await tab.goto(page(name));
+  await tab.getByLabel("Name").fill(person);
+  await tab.getByLabel("Password").fill(password);
+  await tab.getByRole("button", { name: "Sign in" }).click();
+}
+
+const heading = (tab, name) => tab.getByRole("heading", { level: 1, name }).waitFor();
+
+async function go(tab, name) {
+  await tab.getByRole("navigation").getByRole("link", { name }).click();
+  await heading(tab, name);
+}
+
+async function shot(tab, name) {
+  const wide = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) problems.push(`${name} is ${wide} pixels wider than its window`);
+  await tab.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+}
+
+async function journey(name, steps) {
+  const started = Date.now();
+  await steps();
+  console.log(`${name}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+async function vote(name, digest, decision, reason) {
+  const tab = await open();
+  await signIn(tab, name, "bea");
+  await heading(tab, "Jobs");
+  await tab.goto(`${page(name)}/#/jobs/${digest}`);
+  await tab.getByRole("button", { name: decision, exact: true }).click();
+  const dialog = tab.getByRole("dialog");
+  await dialog.getByLabel("Reason").fill(reason);
+  await dialog.getByRole("button", { name: decision, exact: true }).click();
+  await dialog.waitFor({ state: "detached" });
+  return tab;
+}
+
+mkdirSync(SHOTS, { recursive: true });
+privity("hospital-a", ["user", "add", "ann", "--role", "admin"], PASSWORD);
+for (const name of NAMES) privity(name, ["user", "add", "bea", "--role", "approver"], PASSWORD);
+privity("hospital-b", ["user", "add", "vic", "--role", "viewer"], PASSWORD);
+const ann = await open();
+
+await journey("sign in, by keyboard", async () => {
+  await signIn(ann, "hospital-a", "ann", "seven green bicyclez");
+  await ann.getByText("No such name and password.").waitFor();
+  await shot(ann, "sign-in");
+  await ann.getByLabel("Password").fill(PASSWORD);
+  await ann.keyboard.press("Enter");
+  await heading(ann, "Jobs");
+  await ann.getByText("No jobs yet").waitFor();
+  await ann.keyboard.press("Tab");
+  assert.equal(await ann.evaluate(() => document.activeElement.textContent), "Skip to content");
+  await ann.keyboard.press("Enter");
+  assert.equal(await ann.evaluate(() => document.activeElement.id), "main");
+});
+
+await journey("members, links, an invitation and its words", async () => {
+  await go(ann, "Members");
+  await ann.getByRole("button", { name: "Measure links" }).click();
+  await ann.getByRole("region", { name: "Links of this node in tumours" }).getByText("Mbit/s").first().waitFor();
+  await ann.getByRole("button", { name: "Invite" }).click();
+  assert.equal(await ann.getByRole("dialog").getByLabel("Project").inputValue(), "tumours");
+  await ann.keyboard.press("Escape");
+  await ann.getByRole("dialog").waitFor({ state: "detached" });
+  await ann.getByRole("button", { name: "Invite" }).click();
+  await ann.getByRole("dialog").getByLabel("Organisation").fill("clinic-d");
+  await ann.getByRole("button", { name: "Make an invitation" }).click();
+  const command = await ann.getByRole("dialog").locator("pre").textContent();
+  await ann.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  privity("clinic-d", ["init", "--org", "clinic-d", "--listen", await free(), "--admin", await free()]);
+  const joining = spawn(PRIVITY, command.split(" ").slice(1), { env: { ...process.env, PRIVITY_HOME: home("clinic-d") } });
+  const words = await new Promise((resolve) => joining.stdout.on("data", (text) => /^words: (.*)$/m.exec(text) && resolve(/^words: (.*)$/m.exec(text)[1])));
+  await ann.getByRole("button", { name: "Confirm words" }).click();
+  await shot(ann, "words");
+  await ann.getByRole("dialog").getByLabel("Six words").fill(words);
+  await ann.getByRole("dialog").getByRole("button", { name: "Confirm" }).click();
+  await ann.getByRole("region", { name: "Members of tumours" }).getByText("clinic-d").first().waitFor();
+  assert.equal(await new Promise((resolve) => joining.on("exit", resolve)), 0, "clinic-d has joined");
+  await shot(ann, "members");
+});
+
+await journey("tables", async () => {
+  await go(ann, "Tables");
+  await ann.getByText("Contract of its columns").click();
+  await ann.getByText("[[columns]]").waitFor();
+  await shot(ann, "tables");
+});
+
+const digest = submit(join(SITE, "job.toml"));
+
+await journey("a viewer reads", async () => {
+  const vic = await open({ colorScheme: "dark" });
+  await signIn(vic, "hospital-b", "vic");
+  await vic.getByRole("button", { name: /For us to decide 1/ }).click();
+  await vic.getByRole("link", { name: "breast-cancer" }).click();
+  await vic.getByText("Deciding takes the role approver.").waitFor();
+  assert.equal(await vic.getByRole("button", { name: "Approve" }).count(), 0);
+  assert.equal(await vic.getByRole("link", { name: "People" }).count(), 0);
+  await vic.getByRole("region", { name: "What is opened, and to whom" }).getByText("hospital-a").first().waitFor();
+  await shot(vic, "job-dark");
+});
+
+await journey("approvers decide, and it runs", async () => {
+  const tab = await vote("hospital-b", digest, "Approve", "read, agreed");
+  await tab.getByRole("region", { name: "Participants and their decisions" }).getByText("read, agreed").waitFor();
+  await vote("hospital-c", digest, "Approve", "read");
+  await ann.goto(`${page("hospital-a")}/#/jobs/${digest}`);
+  await heading(ann, /breast-cancer/);
+  await vote("helper", digest, "Approve", "helps");
+  await heading(ann, /running|done/);
+  await shot(ann, "running");
+  await ann.getByRole("heading", { level: 1, name: /done/ }).waitFor({ timeout: 300_000 });
+  const epochs = JSON.parse(privity("hospital-a", ["job", "show", digest, "--json"])).manifest.job.training.epochs;
+  await ann.locator(".curve .point").nth(epochs - 1).waitFor();
+  await ann.getByText(/100 %, complete/).waitFor();
+  await ann.getByText(/ of .* planned/).first().waitFor();
+  await shot(ann, "done");
+  const approvals = JSON.parse(privity("hospital-b", ["job", "show", digest, "--json"])).approvals;
+  assert.deepEqual(approvals.find((a) => a.organisation === "hospital-b").by, ["bea"], "who signed in is who is recorded");
+});
+
+await journey("a changed job is compared and denied", async () => {
+  const file = join(SITE, "changed.toml");
+  writeFileSync(file, readFileSync(join(SITE, "job.toml"), "utf8").replace(/^epochs = \d+$/m, "epochs = 3"));
+  const changed = submit(file);
+  const tab = await open();
+  await signIn(tab, "hospital-b", "bea");
+  await heading(tab, "Jobs");
+  await tab.goto(`${page("hospital-b")}/#/jobs/${changed}`);
+  await tab.getByRole("region", { name: "Differences from the last approved job" }).getByText("training: epochs").waitFor();
+  await shot(tab, "changes");
+  await vote("hospital-b", changed, "Deny", "too few passes");
+  await ann.goto(`${page("hospital-a")}/#/jobs/${changed}`);
+  await ann.getByText("hospital-b denies it: too few passes").waitFor();
+  await go(ann, "Jobs");
+  await ann.getByRole("button", { name: /Over 2/ }).click();
+  await shot(ann, "jobs");
+});
+
+await journey("the audit log", async () => {
+  await go(ann, "Audit log");
+  await ann.getByRole("combobox", { name: "Job" }).selectOption(digest);
+  await ann.getByText("Attempt done").waitFor();
+  assert.equal(await ann.getByText("Log begun").count(), 0, "only what is about the job");
+  await shot(ann, "audit");
+});
+
+await journey("people", async () => {
+  await go(ann, "People");
+  await ann.getByRole("button", { name: "Add a person" }).click();
+  const dialog = ann.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("eve");
+  await dialog.getByLabel("Role").selectOption("approver");
+  await dialog.getByLabel("First password").fill("a long one with eve in it");
+  await dialog.getByRole("button", { name: "Add" }).click();
+  await dialog.getByText("the password has the name in it").waitFor();
+  await dialog.getByLabel("First password").fill(PASSWORD);
+  await dialog.getByRole("button", { name: "Add" }).click();
+  const row = ann.getByRole("row", { name: /eve/ });
+  await row.getByRole("button", { name: "Role" }).click();
+  await dialog.getByLabel("Role").selectOption("viewer");
+  await dialog.getByRole("button", { name: "Change" }).click();
+  await row.getByText("viewer").waitFor();
+  await shot(ann, "people");
+  await row.getByRole("button", { name: "Remove" }).click();
+  await dialog.getByRole("button", { name: "Remove" }).click();
+  await row.waitFor({ state: "detached" });
+});
+
+await journey("own password, light and dark, signing out", async () => {
+  const menu = ann.locator("summary", { hasText: "ann" });
+  await menu.click();
+  await ann.getByRole("button", { name: "Change password" }).click();
+  await ann.getByLabel("Old password").fill(PASSWORD);
+  await ann.getByLabel("New password").fill("eight blue bicycles");
+  await ann.getByRole("button", { name: "Change", exact: true }).click();
+  await ann.getByRole("dialog").waitFor({ state: "detached" });
+  await menu.click();
+  await ann.getByRole("button", { name: "Light or dark" }).click();
+  await ann.reload();
+  await heading(ann, "People");
+  assert.equal(await ann.evaluate(() => document.documentElement.dataset.theme), "dark");
+  await menu.click();
+  await ann.getByRole("button", { name: "Sign out" }).click();
+  await ann.getByText("You are signed out.").waitFor();
+  await signIn(ann, "hospital-a", "ann", "eight blue bicycles");
+  await heading(ann, "Jobs");
+});
+
+await journey("a phone", async () => {
+  const phone = await open({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await signIn(phone, "hospital-b", "bea");
+  await heading(phone, "Jobs");
+  await shot(phone, "phone-jobs");
+  for (const view of ["Members", "Tables", "Audit log"]) {
+    await go(phone, view);
+    await shot(phone, `phone-${view.toLowerCase().replace(" ", "-")}`);
+  }
+  await phone.goto(`${page("hospital-b")}/#/jobs/${digest}`);
+  await heading(phone, /breast-cancer/);
+  await shot(phone, "phone-job");
+});
+
+await browser.close();
+assert.deepEqual(problems, []);
+console.log("every journey ends well");

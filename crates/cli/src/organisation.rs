@@ -290,7 +290,9 @@ impl Client {
     }
     fn send<R: DeserializeOwned>(&self, request: reqwest::blocking::RequestBuilder) -> Result<R, CliError> {
         let sent = request.bearer_auth(&self.token).send();
-        let answer = sent.map_err(|e| CliError::Node(format!("the node does not answer at {}: {e}; start it with `privity node`", self.base)))?;
+        let answer = sent.map_err(|e| {
+            CliError::Node(format!("the node does not answer at {}: {e}; start it with `privity node`", self.base))
+        })?;
         let (status, text) = (answer.status(), answer.text().unwrap_or_default());
         if !status.is_success() {
             return Err(CliError::Node(text));
@@ -345,7 +347,12 @@ pub fn node(args: &NodeArgs) -> Result<(), CliError> {
     let config = Config::load(&args.home.home)?;
     privity_node::policy::load(&args.home.home)?;
     if args.check_config {
-        println!("{} makes sense: {} listens at {}", args.home.home.join("node.toml").display(), config.organisation, config.listen);
+        println!(
+            "{} makes sense: {} listens at {}",
+            args.home.home.join("node.toml").display(),
+            config.organisation,
+            config.listen
+        );
         return Ok(());
     }
     let filter = tracing_subscriber::EnvFilter::try_from_env("PRIVITY_LOG").unwrap_or_else(|_| "info".into());
@@ -365,7 +372,9 @@ pub fn invite(args: &InviteArgs) -> Result<(), CliError> {
         let code: String = client.post("invitations", &invite)?;
         println!("{organisation}: privity join {code}");
     }
-    println!("send each its line by a channel that you trust; then have it read out the six words and run: privity confirm ORGANISATION WORDS");
+    println!(
+        "send each its line by a channel that you trust; then have it read out the six words and run: privity confirm ORGANISATION WORDS"
+    );
     Ok(())
 }
 
@@ -391,13 +400,16 @@ pub fn join(args: &JoinArgs) -> Result<(), CliError> {
 
 /// `privity table`.
 pub fn table(command: &TableCommand) -> Result<(), CliError> {
-    let absolute = |path: &Path| std::path::absolute(path).map(|p| p.display().to_string()).map_err(CliError::system("finding a file"));
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map(|p| p.display().to_string()).map_err(CliError::system("finding a file"))
+    };
     match command {
         TableCommand::Add { home, name, data, test_data, schema } => {
             let contract = Schema::load(schema).map_err(|e| CliError::Node(e.to_string()))?;
             let schema = contract.to_toml();
             let test_path = test_data.as_deref().map(absolute).transpose()?.unwrap_or_default();
-            let table = Table { name: name.clone(), path: absolute(data)?, test_path, schema, rows: 0, shows_rows: false };
+            let table =
+                Table { name: name.clone(), path: absolute(data)?, test_path, schema, rows: 0, shows_rows: false };
             let table: Table = Client::new(home)?.post("tables", &table)?;
             println!("table {}: {} rows", table.name, table.rows);
         }
@@ -529,7 +541,13 @@ fn show(details: &Details) {
         }
     }
     for approval in &details.approvals {
-        println!("  {:?} by {} ({}): {}", approval.decision, approval.organisation, approval.by.join(", "), approval.reason);
+        println!(
+            "  {:?} by {} ({}): {}",
+            approval.decision,
+            approval.organisation,
+            approval.by.join(", "),
+            approval.reason
+        );
     }
     if !details.missing.is_empty() {
         println!("  waits for  {}", details.missing.join(", "));
@@ -553,7 +571,9 @@ fn watch(home: &Home, job: &str) -> Result<(), CliError> {
         }
         match details.line.state {
             State::Done => return Ok(()),
-            state if state.is_end() => return Err(CliError::Ended { code: details.code.max(1), reason: details.line.reason }),
+            state if state.is_end() => {
+                return Err(CliError::Ended { code: details.code.max(1), reason: details.line.reason });
+            }
             _ => std::thread::sleep(Duration::from_millis(500)),
         }
         let _ = std::io::stdout().flush();
@@ -578,7 +598,8 @@ pub fn status(args: &StatusArgs) -> Result<(), CliError> {
 
 /// `privity doctor`. Fails if anything is wrong.
 pub fn doctor(args: &DoctorArgs) -> Result<(), CliError> {
-    let found: BTreeMap<String, Finding> = Client::new(&args.home)?.get(&format!("projects/{}/examination", args.project))?;
+    let found: BTreeMap<String, Finding> =
+        Client::new(&args.home)?.get(&format!("projects/{}/examination", args.project))?;
     let problems: usize = found.values().map(|finding| finding.problems.len()).sum();
     if args.json {
         println!("{}", crate::commands::json(&found));

@@ -170,7 +170,11 @@ fn explain(args: &UpArgs, names: &[&str]) {
     println!("{} are up, members of project {PROJECT}. Try, each in the place of one organisation:", names.join(", "));
     let tables: Vec<String> =
         names.iter().filter(|name| **name != "helper").map(|name| format!("--table {name}=tumours")).collect();
-    println!("  privity job submit {dir}/job.toml --home {dir}/{} --project {PROJECT} --purpose 'a joint model' {}", names[0], tables.join(" "));
+    println!(
+        "  privity job submit {dir}/job.toml --home {dir}/{} --project {PROJECT} --purpose 'a joint model' {}",
+        names[0],
+        tables.join(" ")
+    );
     for name in &names[1..] {
         println!("  privity jobs --pending --home {dir}/{name}; privity job approve DIGEST --home {dir}/{name}");
     }

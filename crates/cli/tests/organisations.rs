@@ -105,7 +105,8 @@ impl Site {
     fn new() -> Site {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let keep = folder.path().join("demo");
-        let args = ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
+        let args =
+            ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
         let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut nodes: BTreeMap<&str, Node> =
@@ -154,7 +155,15 @@ impl Site {
         change(&mut job);
         let file = self.folder.path().join("demo/submitted.toml");
         std::fs::write(&file, job.to_string()).expect("a job file");
-        let mut args = vec!["job", "submit", file.to_str().expect("a path"), "--project", "tumours-2026", "--purpose", "a joint model"];
+        let mut args = vec![
+            "job",
+            "submit",
+            file.to_str().expect("a path"),
+            "--project",
+            "tumours-2026",
+            "--purpose",
+            "a joint model",
+        ];
         let tables: Vec<String> = NAMES[..3].iter().map(|name| format!("{name}=tumours")).collect();
         tables.iter().for_each(|table| args.extend(["--table", table.as_str()]));
         args.extend(more);
@@ -174,7 +183,11 @@ impl Site {
         for name in NAMES {
             until(&format!("{name}: {state}"), || {
                 let found = self.nodes[name].state(digest);
-                assert!(found == state || !["done", "aborted", "denied", "expired"].contains(&&*found), "{name}: {}", self.nodes[name].job(digest));
+                assert!(
+                    found == state || !["done", "aborted", "denied", "expired"].contains(&&*found),
+                    "{name}: {}",
+                    self.nodes[name].job(digest)
+                );
                 found == state
             });
         }
@@ -219,20 +232,29 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
         until("the loss is noticed", || site.nodes[name].state(&digest) == "paused");
     }
     assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
-    let reasons: Vec<String> = others.iter().map(|name| site.nodes[name].job(&digest)["line"]["reason"].to_string()).collect();
+    let reasons: Vec<String> =
+        others.iter().map(|name| site.nodes[name].job(&digest)["line"]["reason"].to_string()).collect();
     site.nodes.get_mut("hospital-c").expect("a node").start();
     site.ends(&digest, "done");
     assert!(reasons.iter().all(|reason| reason.contains("hospital-c")), "{reasons:?}");
     assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2);
 
     // Every log is whole, and all confirm each other.
-    let exports: Vec<PathBuf> = NAMES.iter().map(|name| site.folder.path().join(format!("{name}.privityaudit"))).collect();
+    let exports: Vec<PathBuf> =
+        NAMES.iter().map(|name| site.folder.path().join(format!("{name}.privityaudit"))).collect();
     std::thread::sleep(Duration::from_secs(12));
     for (name, export) in NAMES.iter().zip(&exports) {
         let node = site.nodes.get_mut(name).expect("a node");
         assert!(node.stop(), "{name}");
         let log = node.home.join("audit");
-        node.run(&["audit", "export", "--log", log.to_str().expect("a path"), "--out", export.to_str().expect("a path")]);
+        node.run(&[
+            "audit",
+            "export",
+            "--log",
+            log.to_str().expect("a path"),
+            "--out",
+            export.to_str().expect("a path"),
+        ]);
     }
     let mut verify = vec!["audit", "verify"];
     verify.extend(exports.iter().map(|export| export.to_str().expect("a path")));

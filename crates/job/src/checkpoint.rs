@@ -215,7 +215,7 @@ impl Store {
     }
 
     /// Tells the others what is here, learns what is there, and takes the newest that all have. Without `resume` at any party
-    /// all start afresh; one that alone asks for it, or alone does not, is an error at all.
+    /// all start afresh; one that alone asks for it, or alone does not, is an error at all. With nothing in common, they start afresh if `anew`.
     ///
     /// # Errors
     /// The network; [`ConfigError::Resume`].
@@ -223,7 +223,7 @@ impl Store {
         &mut self,
         link: &mut dyn Link,
         names: &[String],
-        resume: bool,
+        (resume, anew): (bool, bool),
         session: &str,
     ) -> Result<usize, JobError> {
         self.session = session.into();
@@ -246,7 +246,9 @@ impl Store {
             all[peer] = theirs;
         }
         let Some(newest) = newest_common(&all, |_| true).or_else(|| self.joined(&all)) else {
-            return if resume { Err(ConfigError::NothingCommon.into()) } else { Ok(0) };
+            // A job that goes on from another has no beginning of its own.
+            let begins = !resume || (anew && self.before.is_none());
+            return if begins { Ok(0) } else { Err(ConfigError::NothingCommon.into()) };
         };
         let chosen = here.into_iter().find(|(header, _)| self.entry(header) == newest);
         let joins = newest.before && matches!(self.before, Some((_, Origin::Joined)));

@@ -2,6 +2,7 @@
 
 use crate::{Job, JobError};
 use privity_net::NetError;
+use privity_net::identity::Identity;
 use privity_net::tls::Host;
 use std::sync::Arc;
 
@@ -39,6 +40,10 @@ pub struct Hooks {
     pub host: Host,
     /// Notes openings.
     pub audit: Option<Audit>,
+    /// The party's certificate and key, in the place of those in a directory: they may be in a token.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether a run that resumes begins anew where the parties have no checkpoint in common. Without it that is an error.
+    pub anew: bool,
 }
 
 impl Hooks {

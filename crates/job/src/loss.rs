@@ -8,6 +8,7 @@ use privity_net::identity::{Identity, Revocations, Signed};
 use privity_net::tls::{Limits, Presence, TlsConfig, council};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a party looks for the others. A party that is frozen has been silent for the link's own limit before.
@@ -86,14 +87,14 @@ fn words(job: &str, session: &str, lost: &str, by: &str) -> String {
 }
 
 /// What a council needs to be that of this session and no other.
-fn config(job: &Job, me: usize, identity: Identity, session: &str, hooks: &Hooks) -> TlsConfig {
+fn config(job: &Job, me: usize, identity: Arc<Identity>, session: &str, hooks: &Hooks) -> TlsConfig {
     let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 council of a job's session");
     hasher.update(&hooks.digest(job)).update(session.as_bytes());
     let limits = Limits { connect: WINDOW, ..Limits::default() };
     TlsConfig {
         me,
         peers: peers(job),
-        identity: identity.into(),
+        identity,
         job: *hasher.finalize().as_bytes(),
         limits,
         unprotected: false,
@@ -120,7 +121,7 @@ fn speak(
 pub(crate) fn agree(
     job: &Job,
     me: usize,
-    identity: Identity,
+    identity: Arc<Identity>,
     session: &str,
     hooks: &Hooks,
 ) -> Result<Result<Loss, String>, JobError> {
@@ -221,7 +222,8 @@ mod tests {
         let (job, identities) = job();
         let (job, lie) = (&job, &lie);
         std::thread::scope(|s| {
-            let come = |(me, identity)| {
+            let come = |(me, identity): (usize, Identity)| {
+                let identity = Arc::new(identity);
                 s.spawn(move || match liar == Some(me) {
                     false => agree(job, me, identity, SESSION, &Hooks::default()).expect("a council"),
                     true => {

@@ -251,7 +251,7 @@ fn go_on(
     let amended = || -> Result<_, String> {
         let said = |error: JobError| error.to_string();
         let me = job.index(&options.party).map_err(|e| said(e.into()))?;
-        let identity = identity(job, me, &options.identity).map_err(said)?;
+        let identity = own_identity(job, me, options).map_err(said)?;
         let loss = loss::agree(job, me, identity, session, &options.hooks).map_err(said)??;
         let (amended, file) = loss::amend(job, &loss, &options.out).map_err(said)?;
         Ok((loss, amended, file))
@@ -278,7 +278,7 @@ fn attempt(
 ) -> Result<Report, JobError> {
     options.hooks.check()?;
     let me = job.index(&options.party)?;
-    let identity = Arc::new(identity(job, me, &options.identity)?);
+    let identity = own_identity(job, me, options)?;
     let rows = prepare::load(job, me, options.data.as_deref(), options.test_data.as_deref())?;
     let models = score::load(job, me, &options.models)?;
     let mut encoded = prepare::encode(job, &rows)?;
@@ -298,7 +298,9 @@ fn attempt(
     let session = link.session();
     let lanes = lanes(job, me, &identity, options, &session).map_err(|e| e.named(&names))?;
     *session_of = Some(session);
-    let agreed = store.as_mut().map(|store| store.agree(&mut link, &names, options.resume, &hex(&session)));
+    let agreed = store
+        .as_mut()
+        .map(|store| store.agree(&mut link, &names, (options.resume, options.hooks.anew), &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
     if let Err(error) = publish::check_budget(job, &options.out, resumed_from) {
         link.abort(&AbortCause { about: me, reason: error.to_string() });
@@ -382,13 +384,25 @@ pub(crate) fn hex(bytes: &[u8; 32]) -> String {
     blake3::Hash::from_bytes(*bytes).to_hex().to_string()
 }
 
+/// The identity that a run was given, or that of its directory.
+fn own_identity(job: &Job, me: usize, options: &RunOptions) -> Result<Arc<Identity>, JobError> {
+    match &options.hooks.identity {
+        Some(given) => pinned(job, me, given, &options.identity).map(|()| given.clone()),
+        None => identity(job, me, &options.identity).map(Arc::new),
+    }
+}
+
 pub(crate) fn identity(job: &Job, me: usize, folder: &Path) -> Result<Identity, JobError> {
     let identity =
         Identity::load(folder).map_err(|e| ConfigError::Read { file: folder.into(), problem: e.to_string() })?;
+    pinned(job, me, &identity, folder).map(|()| identity)
+}
+
+fn pinned(job: &Job, me: usize, identity: &Identity, folder: &Path) -> Result<(), JobError> {
     let participant = &job.file().participants[me];
     let (found, pinned) = (identity.fingerprint(), participant.fingerprint.clone().unwrap_or_default());
     match found == pinned {
-        true => Ok(identity),
+        true => Ok(()),
         false => {
             Err(ConfigError::Identity { folder: folder.into(), name: participant.name.clone(), found, pinned }.into())
         }

@@ -491,7 +491,7 @@ async fn submit(
 /// Everything about a job.
 #[utoipa::path(get, path = "/api/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), responses((status = 200, body = Details)))]
 async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Result_<Details> {
-    let stored = node.store.job(&name).await?;
+    let stored = node.store.find_job(&name).await?;
     let manifest = stored.manifest.body.clone();
     let approvals: Vec<Approval> = node.store.approvals(&stored.digest).await?.into_iter().map(|a| a.body).collect();
     let decided = |name: &str| approvals.iter().any(|a| a.organisation == name);
@@ -587,7 +587,7 @@ async fn events(
     Path(name): Path<String>,
     Query(after): Query<After>,
 ) -> Result_<Vec<Told>> {
-    let stored = node.store.job(&name).await?;
+    let stored = node.store.find_job(&name).await?;
     let told = node.store.events(&stored.digest, after.after).await?.into_iter();
     let told = told.map(|(seq, at, event)| Told { seq, at, event: serde_json::from_str(&event).unwrap_or_default() });
     Ok(Json(told.collect()))

@@ -114,7 +114,12 @@ impl Config {
         }
         match self.admin.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => {}
-            _ => return bad(format!("admin is {:?}: write a loopback address and a port, such as 127.0.0.1:7700", self.admin)),
+            _ => {
+                return bad(format!(
+                    "admin is {:?}: write a loopback address and a port, such as 127.0.0.1:7700",
+                    self.admin
+                ));
+            }
         }
         let port = self.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
         if port.and_then(|port| port.parse::<u16>().ok()).is_none() {

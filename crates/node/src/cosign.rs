@@ -27,20 +27,42 @@ impl Node {
     }
 
     /// A member shows the head of its log.
-    pub(crate) fn witness(&self, organisation: &str, root: &str, shown: &Shown) -> Result<Statement<Cosignature>, NodeError> {
+    pub(crate) fn witness(
+        &self,
+        organisation: &str,
+        root: &str,
+        shown: &Shown,
+    ) -> Result<Statement<Cosignature>, NodeError> {
         let cosigned = self.witness.observe(now(), organisation, root, &shown.head, &shown.proof);
         cosigned.map_err(|e| NodeError::Audit(e.to_string()))
     }
 
     /// Whether anything but cosignatures stands behind the first entries: of these alone logs would grow for ever.
     fn has_news(&self, seen: u64, size: u64) -> Result<bool, NodeError> {
+        // Of a long stretch only a part is read at a time: it is news in any case.
+        const STRETCH: u64 = 4096;
+        if size.saturating_sub(seen) > STRETCH {
+            return Ok(true);
+        }
         let entries = self.log.entries(seen.min(size)..size).map_err(|e| NodeError::Audit(e.to_string()))?;
         Ok(entries.iter().any(|entry| !matches!(entry.record, Record::Cosigned { .. })))
     }
 
+    /// Has a member cosign the head of this node's log, if it has not seen what is new in it.
+    async fn cosigned_by(&self, member: &Member, size: u64) -> Result<(), NodeError> {
+        let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
+        let seen: u64 = self.peers.ask_member(member, "seen", &()).await?;
+        if !self.has_news(seen, size)? {
+            return Ok(());
+        }
+        let head = self.log.head(now()).map_err(failed)?;
+        let proof = self.log.consistency(seen, head.body.size).map_err(failed)?;
+        let cosigned: Statement<Cosignature> = self.peers.ask_member(member, "head", &Shown { head, proof }).await?;
+        self.log.cosigned(&member.organisation, &member.root, &cosigned).map_err(failed)
+    }
+
     /// Shows the head of this node's log to all members who have not seen what is new in it.
     pub(crate) async fn cosign_all(&self) -> Result<(), NodeError> {
-        let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
         for (_, project) in self.store.projects().await? {
             members.extend(project.body.members.into_iter().map(|m| (m.organisation.clone(), m)));
@@ -48,22 +70,10 @@ impl Node {
         members.remove(self.organisation());
         let size = self.log.size();
         for member in members.values() {
-            // Whoever does not answer is asked again in a while; that it has not cosigned shows in `overdue`.
-            let Ok(seen) = self.peers.ask_member::<_, u64>(member, "seen", &()).await else { continue };
-            if !self.has_news(seen, size)? {
-                continue;
+            // Whoever does not answer, or answers nonsense, is asked again in a while; that it has not cosigned shows in `overdue`.
+            if let Err(e) = self.cosigned_by(member, size).await {
+                tracing::warn!(member = member.organisation, error = %e, "the head of the log was not cosigned");
             }
-            let head = self.log.head(now()).map_err(failed)?;
-            let proof = self.log.consistency(seen, head.body.size).map_err(failed)?;
-            let answer = self.peers.ask_member(member, "head", &Shown { head, proof }).await;
-            let cosigned: Statement<Cosignature> = match answer {
-                Ok(cosigned) => cosigned,
-                Err(e) => {
-                    tracing::warn!(member = member.organisation, error = %e, "the head of the log was not cosigned");
-                    continue;
-                }
-            };
-            self.log.cosigned(&member.organisation, &member.root, &cosigned).map_err(failed)?;
         }
         let late = self.log.overdue(now(), LAG, members.keys().map(String::as_str));
         if !late.is_empty() {

@@ -1,11 +1,11 @@
 //! Starting a node, and its orderly end.
 
 use crate::config::Config;
+use crate::message::{Answer, Joining, Knock, Reveal};
 use crate::node::{Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, watch};
-use crate::message::{Answer, Joining, Knock, Reveal};
 use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
 use privity_keys::Root;
@@ -26,7 +26,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// There is one already, or it cannot be written.
 pub fn init(home: &Path, config: &Config) -> Result<String, NodeError> {
     home::create(home, config)?;
-    let root = privity_keys::create(&config.keys, home, &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
+    let root =
+        privity_keys::create(&config.keys, home, &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
     let identity = certify(&*root, config, None)?;
     identity.save(&home::identity(home)).map_err(|e| NodeError::Keys(e.to_string()))?;
     Ok(root.fingerprint())
@@ -82,7 +83,9 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let revocations = Arc::new(Revocations::default());
     let (log, witness) = log(home, &config, root.clone())?;
     let peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
-    let bind = |address: &str| TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") });
+    let bind = |address: &str| {
+        TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
+    };
     let admin_listener = bind(&config.admin)?;
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
@@ -132,7 +135,12 @@ impl Running {
 pub async fn run(home: &Path) -> Result<(), NodeError> {
     let running = start(home).await?;
     let node = &running.node;
-    tracing::info!(organisation = node.organisation(), listen = node.config.listen, admin = node.config.admin, "the node serves");
+    tracing::info!(
+        organisation = node.organisation(),
+        listen = node.config.listen,
+        admin = node.config.admin,
+        "the node serves"
+    );
     let signals = |e: std::io::Error| NodeError::Config { problem: format!("waiting for signals: {e}") };
     #[cfg(unix)]
     {
@@ -159,12 +167,15 @@ pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&st
     let config = Config::load(home)?;
     let (root, identity) = load(home, &config)?;
     let store = Store::open(home).await?;
+    // Before anybody is asked: who joins must be able to record it.
+    let (log, _witness) = log(home, &config, root.clone())?;
     let peers = Peers::new(store.clone(), Shown::new(identity), Arc::default());
     let inviters_root = peers.root_at(&code.address).await?;
     if !code.is_of(&inviters_root) {
         return Err(NodeError::Refused {
             organisation: code.address.clone(),
             problem: "its root is not the one that the code names: somebody else answers there".into(),
+            status: 200,
         });
     }
     let inviter = Member {
@@ -193,24 +204,24 @@ pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&st
     let until = tokio::time::Instant::now() + wait;
     while joining.project.is_none() {
         if tokio::time::Instant::now() >= until {
-            return Err(NodeError::State("nobody at the inviter has confirmed the words in time; ask for a new invitation".into()));
+            return Err(NodeError::State(
+                "nobody at the inviter has confirmed the words in time; ask for a new invitation".into(),
+            ));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
-        joining = peers.ask_member(&inviter, "reveal", &reveal).await?;
+        // The inviter's node may be restarted meanwhile.
+        match peers.ask_member(&inviter, "reveal", &reveal).await {
+            Ok(told) => joining = told,
+            Err(NodeError::Unreachable { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     let statement: Statement<privity_api::Project> = joining.project.expect("just seen");
-    let project = statement.verify(&statement.body.founder, &inviters_root)?;
+    let project = &statement.body;
     if project.by_root(&own_root).is_none() {
-        return Err(NodeError::State(format!("project {} does not have this organisation as a member", project.name)));
+        let name = crate::message::words(&project.name);
+        return Err(NodeError::State(format!("project {name} does not have this organisation as a member")));
     }
-    let name = project.name.clone();
-    // The daemon logs who it finds itself with when it adopts the statement.
-    let (log, _) = log(home, &config, root.clone())?;
-    for member in &project.members {
-        let (organisation, root) = (member.organisation.clone(), member.root.clone());
-        let record = privity_api::Record::Joined { project: name.clone(), organisation, root };
-        log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
-    }
-    store.put_project(&inviters_root, &statement).await?;
-    Ok(name)
+    crate::node::adopt(&store, &log, (&config.organisation, own_root), &inviters_root, &statement).await?;
+    Ok(project.name.clone())
 }

@@ -1,7 +1,7 @@
 //! What a person looks at before a job: whether members are reached, how fast, with which program and clock; and what each of them sees of the others.
 
 use crate::NodeError;
-use crate::message::Pong;
+use crate::message::{Pong, words};
 use crate::node::{Node, now};
 use privity_api::Member;
 use serde::{Deserialize, Serialize};
@@ -83,17 +83,23 @@ impl Node {
         finding.clock = Some(pong.time - now());
         finding.same_program = Some(pong.build == self.build);
         if (pong.time - now()).abs() > CLOCK {
-            finding.problems.push(format!("its clock differs by {} s from this one; set both by NTP", pong.time - now()));
+            finding
+                .problems
+                .push(format!("its clock differs by {} s from this one; set both by NTP", pong.time - now()));
         }
         if pong.build != self.build {
-            let (theirs, ours) = (&pong.build[..pong.build.len().min(12)], &self.build[..12]);
-            finding.problems.push(format!("it runs program {theirs}, this node {ours}: attempts will be refused; use the same release"));
+            let (theirs, ours) = (words(crate::node::short(&pong.build)), crate::node::short(&self.build));
+            finding.problems.push(format!(
+                "it runs program {theirs}, this node {ours}: attempts will be refused; use the same release"
+            ));
         }
         finding.sees = pong.seen;
         let started = Instant::now();
         match self.peers.send(member, "sink", "0".repeat(PROBE)).await {
             Ok(_) => finding.megabits = Some(8e-6 * PROBE as f64 / started.elapsed().as_secs_f64()),
-            Err(e) => finding.problems.push(format!("a message of {PROBE} bytes does not get through: {e}; look at limits of proxies")),
+            Err(e) => finding
+                .problems
+                .push(format!("a message of {PROBE} bytes does not get through: {e}; look at limits of proxies")),
         }
         finding
     }

@@ -57,6 +57,9 @@ pub enum NodeError {
     /// A name or password that cannot be one.
     #[error("E1011 {0}")]
     Person(String),
+    /// A fault of the program.
+    #[error("E1012 a fault of this program: {0}; please report it")]
+    Internal(String),
     /// Another organisation's node does not answer.
     #[error(
         "E2101 {organisation} does not answer at {address}: {problem}; see whether its node runs and its port is open"
@@ -76,6 +79,8 @@ pub enum NodeError {
         organisation: String,
         /// Its words.
         problem: String,
+        /// Its HTTP status; 200 where the answer was not understood.
+        status: u16,
     },
     /// Two nodes would not run the same.
     #[error(
@@ -115,6 +120,18 @@ pub enum NodeError {
         /// Why not.
         problem: String,
     },
+    /// A job that will not be attempted any more.
+    #[error("E3004 job {manifest} is {state} at {organisation}: {reason}")]
+    Over {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Where it stands.
+        state: &'static str,
+        /// At which node.
+        organisation: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl NodeError {
@@ -124,6 +141,20 @@ impl NodeError {
     pub(crate) fn missing(kind: &'static str, name: &str) -> Self {
         NodeError::Missing { kind, name: name.into() }
     }
+    /// Whether nothing that waiting could change keeps a job from being attempted: here, or in another node's words.
+    pub(crate) fn is_final(&self) -> bool {
+        let codes = ["E2107", "E3001", "E3004"];
+        match self {
+            NodeError::Refused { problem, .. } => codes.iter().any(|code| problem.starts_with(code)),
+            NodeError::Differs { .. } | NodeError::Manifest(_) | NodeError::Over { .. } => true,
+            _ => false,
+        }
+    }
+    /// Whether a message that was refused may be taken later: what it is about is not known there yet, or that node is in trouble.
+    pub(crate) fn may_pass(&self) -> bool {
+        let early = |problem: &str| ["E1006", "E2103", "E1010"].iter().any(|code| problem.starts_with(code));
+        matches!(self, NodeError::Refused { problem, status, .. } if *status >= 500 || early(problem))
+    }
     /// The code at the beginning of its words.
     pub fn code(&self) -> String {
         self.to_string().split(' ').next().unwrap_or_default().to_owned()
@@ -132,7 +163,7 @@ impl NodeError {
     pub fn status(&self) -> u16 {
         match self {
             NodeError::Missing { .. } => 404,
-            NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } => 409,
+            NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } | NodeError::Over { .. } => 409,
             NodeError::Unknown(_) => 401,
             NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
             NodeError::TooMany { .. } => 429,

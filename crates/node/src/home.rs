@@ -11,8 +11,8 @@
 //! admin.token        what this organisation's tools show at the admin address
 //! ```
 
-use crate::config::{Config, FILE};
 use crate::NodeError;
+use crate::config::{Config, FILE};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -25,6 +25,12 @@ pub enum State {
 }
 
 impl State {
+    /// From which an attempt may begin.
+    pub const STARTS: [State; 2] = [State::Ready, State::Paused];
+    /// After which something may follow.
+    pub const OPEN: [State; 4] = [State::Pending, State::Ready, State::Running, State::Paused];
+    /// In which no engine runs and something may follow.
+    pub const WAITS: [State; 3] = [State::Pending, State::Ready, State::Paused];
     const ALL: [State; 8] = [
         State::Pending,
         State::Ready,

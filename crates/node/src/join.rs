@@ -40,7 +40,9 @@ impl Code {
     /// # Errors
     /// It is not a code.
     pub fn parse(text: &str) -> Result<Code, NodeError> {
-        let wrong = || NodeError::State("this is no code of an invitation; copy it whole, as `privity invite` printed it".into());
+        let wrong = || {
+            NodeError::State("this is no code of an invitation; copy it whole, as `privity invite` printed it".into())
+        };
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let (address, digits) = text.rsplit_once('/').ok_or_else(wrong)?;
         let digits: String = digits.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
@@ -80,7 +82,9 @@ pub fn proof(secret: &str, joiner: &str, inviter: &str, knock: &Knock) -> String
     let key = blake3::derive_key("privity 2026-11 proof of a joiner", secret.as_bytes());
     let mut hasher = blake3::Hasher::new_keyed(&key);
     let helper = if knock.helper { "helper" } else { "owner" };
-    for part in [joiner, inviter, &knock.id, &knock.organisation, &knock.operator, &knock.address, helper, &knock.commitment] {
+    for part in
+        [joiner, inviter, &knock.id, &knock.organisation, &knock.operator, &knock.address, helper, &knock.commitment]
+    {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
     hex(hasher.finalize().as_bytes())
@@ -104,9 +108,18 @@ mod tests {
         let code = Code::new("a.example:7443", "00112233445566778899", "ff00");
         let text = code.write();
         assert_eq!(Code::parse(&text).expect("a code"), code);
-        assert_eq!(Code::parse(&format!(" {} \n", text.to_uppercase().replace("A.EXAMPLE", "a.example"))).expect("a code"), code);
+        assert_eq!(
+            Code::parse(&format!(" {} \n", text.to_uppercase().replace("A.EXAMPLE", "a.example"))).expect("a code"),
+            code
+        );
         assert!(code.is_of("ff00") && !code.is_of("ff01"));
-        for wrong in ["", "a.example:7443", "a.example:7443/0011", "a.example/00112233445566778899ffffffffffffffffffff", &text[..text.len() - 1]] {
+        for wrong in [
+            "",
+            "a.example:7443",
+            "a.example:7443/0011",
+            "a.example/00112233445566778899ffffffffffffffffffff",
+            &text[..text.len() - 1],
+        ] {
             assert!(Code::parse(wrong).is_err(), "{wrong}");
         }
     }
@@ -130,9 +143,11 @@ mod tests {
             Knock { commitment: "x".into(), ..knock.clone() },
         ];
         assert!(changed.iter().all(|knock| proof("s", "joiner", "inviter", knock) != right));
-        assert!([("t", "joiner", "inviter"), ("s", "x", "inviter"), ("s", "joiner", "x")]
-            .iter()
-            .all(|(s, j, i)| proof(s, j, i, &knock) != right));
+        assert!(
+            [("t", "joiner", "inviter"), ("s", "x", "inviter"), ("s", "joiner", "x")]
+                .iter()
+                .all(|(s, j, i)| proof(s, j, i, &knock) != right)
+        );
         assert_ne!(words("a", "b", "c", "d"), words("a", "x", "c", "d"));
     }
 }

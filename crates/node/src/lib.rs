@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod attempt;
 pub mod config;
 mod cosign;
 pub mod daemon;
+mod decide;
 pub mod doctor;
 mod error;
 pub mod home;

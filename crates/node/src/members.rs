@@ -1,7 +1,7 @@
 //! Invitations at the inviter, and what other members state of themselves.
 
 use crate::join::{self, Code, SECRET};
-use crate::message::{Answer, Joining, Knock, Reveal};
+use crate::message::{Answer, Joining, Knock, Reveal, words};
 use crate::node::{Node, now};
 use crate::store::Invitation;
 use crate::{NodeError, home};
@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 /// How long an invitation lasts.
 const LASTS: Time = 3 * 86_400;
+/// How far clocks may differ.
+const AHEAD: Time = 300;
+/// How often one invitation may be begun.
+const KNOCKS: u32 = 5;
 
 /// Who uses an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +21,8 @@ struct Joiner {
     root: String,
     knock: Knock,
     ours: String,
+    /// How often it came.
+    knocks: u32,
 }
 
 impl Node {
@@ -27,7 +33,10 @@ impl Node {
     pub async fn invite(&self, project: &str, organisation: &str, helper: bool) -> Result<Code, NodeError> {
         let known = self.project(project).await?;
         if known.founder != self.organisation() {
-            return Err(NodeError::State(format!("{} founded project {project}: only its node invites", known.founder)));
+            return Err(NodeError::State(format!(
+                "{} founded project {project}: only its node invites",
+                known.founder
+            )));
         }
         if !privity_api::is_name(organisation) || known.member(organisation).is_some() {
             return Err(NodeError::State(format!("{organisation:?} is no name, or that of a member")));
@@ -49,9 +58,10 @@ impl Node {
     }
 
     async fn invitation(&self, id: &str) -> Result<Invitation, NodeError> {
-        let all = self.store.invitations().await?;
-        let found = all.into_iter().find(|i| i.id == id && i.expires > now());
-        found.ok_or_else(|| NodeError::State("there is no such invitation, or its time is over; ask for a new one".into()))
+        let found = self.store.invitation(id, now()).await?;
+        found.ok_or_else(|| {
+            NodeError::State("there is no such invitation, or its time is over; ask for a new one".into())
+        })
     }
 
     /// Somebody comes with an invitation.
@@ -68,17 +78,26 @@ impl Node {
                 "the invitation is for {} {}, and {} comes {}",
                 invitation.organisation,
                 kind(invitation.helper),
-                knock.organisation,
+                words(&knock.organisation),
                 kind(knock.helper)
             )));
         }
-        if invitation.state != "open" {
-            return Err(NodeError::State("the invitation is in use; if that is not you, ask for a new one and say so".into()));
-        }
+        let before: Option<Joiner> = serde_json::from_str(&invitation.joiner).ok();
+        let knocks = match (invitation.state.as_str(), before) {
+            ("open", _) => 1,
+            // Who was interrupted comes again. Words of few tries only, so that nobody can go on until they are others' words.
+            ("joining", Some(before)) if before.root == root && before.knocks < KNOCKS => before.knocks + 1,
+            // A member that did not hear that it is one.
+            ("done", Some(before)) if before.root == root => return Ok(Answer { nonce: before.ours }),
+            _ => {
+                let problem = "the invitation is in use; if that is not you, ask for a new one and say so";
+                return Err(NodeError::State(problem.into()));
+            }
+        };
         let ours = home::random_hex(32)?;
-        let joiner = Joiner { root: root.into(), knock, ours: ours.clone() };
+        let joiner = Joiner { root: root.into(), knock, ours: ours.clone(), knocks };
         invitation.joiner = serde_json::to_string(&joiner).map_err(|e| NodeError::State(e.to_string()))?;
-        invitation.state = "joining".into();
+        (invitation.state, invitation.words) = ("joining".into(), String::new());
         self.store.put_invitation(&invitation).await?;
         Ok(Answer { nonce: ours })
     }
@@ -88,7 +107,8 @@ impl Node {
         let mut invitation = self.invitation(&reveal.id).await?;
         let joiner: Joiner = serde_json::from_str(&invitation.joiner)
             .map_err(|_| NodeError::State("nobody came with this invitation yet".into()))?;
-        if joiner.root != root || join::commitment(&reveal.nonce) != joiner.knock.commitment {
+        let member = joiner.root == root && invitation.state == "done";
+        if joiner.root != root || (!member && join::commitment(&reveal.nonce) != joiner.knock.commitment) {
             return Err(NodeError::State("that is not what was committed to; ask for a new invitation".into()));
         }
         if invitation.words.is_empty() {
@@ -120,8 +140,7 @@ impl Node {
                 "these are not the words seen here: somebody else may have used the code; the invitation of {organisation} is void, invite it again"
             )));
         }
-        let joiner: Joiner =
-            serde_json::from_str(&invitation.joiner).map_err(|e| NodeError::Store(e.to_string()))?;
+        let joiner: Joiner = serde_json::from_str(&invitation.joiner).map_err(|e| NodeError::Store(e.to_string()))?;
         let member = Member {
             organisation: organisation.into(),
             operator: joiner.knock.operator,
@@ -134,7 +153,7 @@ impl Node {
         self.store.put_invitation(&invitation).await
     }
 
-    /// The name of the member with this root.
+    /// The name of the member with this root: it is one and the same in all projects.
     pub(crate) async fn caller(&self, root: &str) -> Result<String, NodeError> {
         for (_, project) in self.store.projects().await? {
             if let Some(member) = project.body.by_root(root) {
@@ -147,14 +166,21 @@ impl Node {
     /// A founder states who the members are.
     pub(crate) async fn receive_project(&self, statement: Statement<Project>) -> Result<(), NodeError> {
         let name = &statement.body.name;
-        let (root, _) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", name))?;
+        let (root, _) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", &words(name)))?;
         self.adopt(&root, &statement).await
     }
 
     /// A member declares its node certificates void.
-    pub(crate) async fn receive_revocation(&self, root: &str, statement: &Statement<Revocation>) -> Result<(), NodeError> {
-        let revocation = statement.verify(&statement.body.organisation, root)?;
-        self.record(&Record::Revoked { organisation: revocation.organisation.clone(), before: revocation.before })?;
+    pub(crate) async fn receive_revocation(
+        &self,
+        (organisation, root): (&str, &str),
+        statement: &Statement<Revocation>,
+    ) -> Result<(), NodeError> {
+        let revocation = statement.verify(organisation, root)?;
+        if revocation.organisation != organisation || revocation.before > now() + AHEAD {
+            return Err(NodeError::State(format!("a revocation by {organisation} names another, or a time to come")));
+        }
+        self.record(&Record::Revoked { organisation: organisation.into(), before: revocation.before })?;
         self.revocations.revoke(root, revocation.before);
         self.store.put_revocation(root, revocation.before).await
     }

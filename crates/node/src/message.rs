@@ -67,10 +67,24 @@ pub struct End {
     pub number: u32,
     /// Whether everything is done.
     pub done: bool,
+    /// If not, whether another attempt may help.
+    pub again: bool,
     /// Exit code.
     pub code: u8,
     /// Why, in the words in which all members report it.
     pub reason: String,
+}
+
+impl End {
+    /// An attempt ended before it was done, and another may help.
+    pub fn again(manifest: &str, number: u32, code: u8, reason: &str) -> End {
+        End { manifest: manifest.into(), number, done: false, again: true, code, reason: words(reason) }
+    }
+}
+
+/// Words of somebody else's, as they may be kept and shown: no more than 500 letters, and none that steer a terminal.
+pub fn words(text: &str) -> String {
+    privity_api::printable(&text.chars().take(500).collect::<String>())
 }
 
 /// A sign of life.

@@ -1,9 +1,10 @@
 //! Talking to other organisations' nodes.
 
 use crate::NodeError;
-use crate::message::Pong;
+use crate::message::{Pong, words};
+use crate::node::Node;
 use crate::store::Store;
-use privity_api::{Manifest, Member};
+use privity_api::{MAX_TEXT, Manifest, Member};
 use privity_net::identity::{Identity, Revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,12 +44,14 @@ pub struct Peers {
     pub(crate) awake: Notify,
     /// When each organisation answered last, and how long it took.
     seen: Mutex<BTreeMap<String, (Instant, Duration, Pong)>>,
+    /// To whom messages are on their way (no time), or not before when, and how long they waited last.
+    turns: Mutex<BTreeMap<String, (Option<Instant>, Duration)>>,
 }
 
 impl Peers {
     /// The other nodes, as the store knows them.
     pub(crate) fn new(store: Store, shown: Shown, revocations: Arc<Revocations>) -> Peers {
-        Peers { store, shown, revocations, awake: Notify::new(), seen: Mutex::default() }
+        Peers { store, shown, revocations, awake: Notify::new(), seen: Mutex::default(), turns: Mutex::default() }
     }
     /// Has the node look at what waits.
     pub(crate) fn wake(&self) {
@@ -81,10 +84,22 @@ impl Peers {
         body: &T,
     ) -> Result<R, NodeError> {
         let text = serde_json::to_string(body).map_err(|e| NodeError::State(e.to_string()))?;
+        self.ask_text(member, path, text).await
+    }
+
+    /// As [`Peers::ask_member`], with the request as text.
+    pub(crate) async fn ask_text<R: DeserializeOwned>(
+        &self,
+        member: &Member,
+        path: &str,
+        text: String,
+    ) -> Result<R, NodeError> {
         let answer = self.send(member, path, text).await?;
-        let refused =
-            |e: serde_json::Error| NodeError::Refused { organisation: member.organisation.clone(), problem: e.to_string() };
-        serde_json::from_str(&answer).map_err(refused)
+        serde_json::from_str(&answer).map_err(|e| NodeError::Refused {
+            organisation: member.organisation.clone(),
+            problem: format!("its answer is not understood: {e}"),
+            status: 200,
+        })
     }
 
     /// Fingerprint of the root of whoever answers at an address.
@@ -110,7 +125,7 @@ impl Peers {
         privity_net::control::root(chain).ok_or_else(|| unreachable("it shows no root".into()))
     }
 
-    async fn member(&self, project: &str, organisation: &str) -> Result<Member, NodeError> {
+    pub(crate) async fn member(&self, project: &str, organisation: &str) -> Result<Member, NodeError> {
         let (_, project) = self.store.project(project).await?.ok_or_else(|| NodeError::missing("project", project))?;
         project.body.member(organisation).cloned().ok_or_else(|| NodeError::missing("member", organisation))
     }
@@ -125,53 +140,72 @@ impl Peers {
         let tls = privity_net::control::client(&self.shown.get(), Some(&member.root), &self.revocations);
         let tls = tls.map_err(|e| NodeError::Keys(e.to_string()))?;
         // A client of its own for each request: nothing is resumed, and a certificate that became void is noticed.
-        let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().timeout(PATIENCE).no_proxy().build();
+        let client =
+            reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().timeout(PATIENCE).no_proxy().build();
         let client = client.map_err(|e| NodeError::Keys(e.to_string()))?;
         let url = format!("https://{}/peer/v1/{path}", member.address);
         let sent = client.post(url).header("content-type", "application/json").body(body).send().await;
         let answer = sent.map_err(|e| unreachable(because(&e)))?;
-        let (status, text) = (answer.status(), answer.text().await.map_err(|e| unreachable(because(&e)))?);
+        let (status, text) = (answer.status(), body_of(answer).await.map_err(unreachable)?);
         match status.is_success() {
             true => Ok(text),
-            false => Err(NodeError::Refused { organisation: member.organisation.clone(), problem: text }),
+            false => Err(NodeError::Refused {
+                organisation: member.organisation.clone(),
+                problem: words(&text),
+                status: status.as_u16(),
+            }),
         }
     }
 
-    /// Delivers what waits. What a node refuses is given up; what does not reach one waits on.
-    pub(crate) async fn deliver(&self) -> Result<(), NodeError> {
-        let mut silent = Vec::new();
-        for letter in self.store.letters().await? {
-            if silent.contains(&letter.organisation) {
+    /// Whether messages to an organisation may go out now; how long they waited last. Nobody else writes to it until [`Peers::done`].
+    fn turn(&self, organisation: &str) -> Option<Duration> {
+        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let waited = match turns.get(organisation) {
+            None => Duration::ZERO,
+            Some((Some(at), waited)) if *at <= Instant::now() => *waited,
+            Some(_) => return None,
+        };
+        turns.insert(organisation.to_owned(), (None, waited));
+        Some(waited)
+    }
+    /// Messages went out, all of them or not: then the rest waits twice as long as before, from one second to four.
+    fn done(&self, organisation: String, waited: Duration, all: bool) {
+        let wait =
+            if all { Duration::ZERO } else { (2 * waited).clamp(Duration::from_secs(1), Duration::from_secs(4)) };
+        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        turns.insert(organisation, (Some(Instant::now() + wait), wait));
+        drop(turns);
+        if all {
+            self.wake();
+        }
+    }
+
+    /// Delivers what waits for an organisation, the oldest first. Whether everything was taken or given up.
+    async fn deliver_to(&self, organisation: &str) -> Result<bool, NodeError> {
+        let mut all = true;
+        for letter in self.store.letters(organisation).await? {
+            let Ok(member) = self.member(&letter.project, &letter.organisation).await else {
+                self.store.delivered(letter.seq).await?;
                 continue;
-            }
-            let member = match self.member(&letter.project, &letter.organisation).await {
-                Ok(member) => member,
-                Err(_) => {
-                    self.store.delivered(letter.seq).await?;
-                    continue;
-                }
             };
             match self.send(&member, &letter.path, letter.body).await {
                 Ok(_) => self.store.delivered(letter.seq).await?,
-                // An approval may overtake its manifest, which another organisation sends.
-                Err(NodeError::Refused { problem, .. })
-                    if problem.starts_with("E1006") && self.store.early(letter.seq).await? => {}
+                // What it is about may come from another organisation, and later.
+                Err(error) if error.may_pass() && self.store.early(letter.seq).await? => all = false,
                 Err(NodeError::Refused { problem, .. }) => {
                     tracing::warn!(to = letter.organisation, path = letter.path, problem, "a message was refused");
                     self.store.delivered(letter.seq).await?;
                 }
-                Err(_) => silent.push(letter.organisation),
+                Err(_) => return Ok(false),
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Asks a member whether it lives, and remembers the answer.
     pub(crate) async fn ping(&self, member: &Member) -> Result<Pong, NodeError> {
         let started = Instant::now();
-        let answer = self.send(member, "ping", "{}".into()).await?;
-        let pong: Pong = serde_json::from_str(&answer)
-            .map_err(|e| NodeError::Refused { organisation: member.organisation.clone(), problem: e.to_string() })?;
+        let pong: Pong = self.ask_text(member, "ping", "{}".into()).await?;
         let mut seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         seen.insert(member.organisation.clone(), (Instant::now(), started.elapsed(), pong.clone()));
         Ok(pong)
@@ -181,6 +215,35 @@ impl Peers {
         let seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         seen.iter().map(|(name, (at, took, pong))| (name.clone(), (at.elapsed(), *took, pong.clone()))).collect()
     }
+}
+
+/// The body of an answer, of no more bytes than a request may have.
+async fn body_of(mut answer: reqwest::Response) -> Result<String, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|e| because(&e))? {
+        if body.len() + chunk.len() > MAX_TEXT {
+            return Err(format!("its answer is longer than {MAX_TEXT} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    String::from_utf8(body).map_err(|_| "its answer is no text".into())
+}
+
+/// Delivers what waits, to all organisations at once and in order to each. What a node refuses for good is given up.
+pub(crate) async fn deliver(node: &Arc<Node>) -> Result<(), NodeError> {
+    for organisation in node.store.recipients().await? {
+        // Who is being written to, or was silent a moment ago, waits.
+        let Some(turn) = node.peers.turn(&organisation) else { continue };
+        let node = node.clone();
+        tokio::spawn(async move {
+            let delivered = node.peers.deliver_to(&organisation).await;
+            if let Err(error) = &delivered {
+                tracing::error!(to = organisation, error = %error, "messages could not be delivered");
+            }
+            node.peers.done(organisation, turn, delivered.unwrap_or(false));
+        });
+    }
+    Ok(())
 }
 
 /// The last of an error's causes, which says most.

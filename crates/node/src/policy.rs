@@ -46,9 +46,12 @@ impl Node {
         let work = privity_policy::work(manifest)?;
         let mut first_time = true;
         for other in self.store.jobs().await?.iter().filter(|other| other.digest != stored.digest) {
-            let approved = self.store.approvals(&other.digest).await?.iter().any(|a| {
-                a.body.organisation == self.organisation() && a.body.decision == Decision::Approve
-            });
+            let approved = self
+                .store
+                .approvals(&other.digest)
+                .await?
+                .iter()
+                .any(|a| a.body.organisation == self.organisation() && a.body.decision == Decision::Approve);
             first_time &= !(approved && privity_policy::work(&other.manifest.body)? == work);
         }
         let project = self.project(&manifest.project).await?;
@@ -57,7 +60,10 @@ impl Node {
     }
 
     /// A decision that needs nobody, with its reason and the rules that made it.
-    pub(crate) async fn policy_says(&self, stored: &Stored) -> Result<Option<(Decision, String, Vec<String>)>, NodeError> {
+    pub(crate) async fn policy_says(
+        &self,
+        stored: &Stored,
+    ) -> Result<Option<(Decision, String, Vec<String>)>, NodeError> {
         let named = |rules: Vec<String>| match rules.is_empty() {
             true => vec!["policy".to_owned()],
             false => rules.into_iter().map(|rule| format!("policy:{rule}")).collect(),
@@ -77,7 +83,9 @@ impl Node {
         match self.outcome(stored).await? {
             Outcome::Allow { .. } => Ok(1),
             Outcome::People { approvers, .. } => Ok(approvers as usize),
-            Outcome::Deny { reason, .. } => Err(NodeError::State(format!("the policy of {} denies it: {reason}", self.organisation()))),
+            Outcome::Deny { reason, .. } => {
+                Err(NodeError::State(format!("the policy of {} denies it: {reason}", self.organisation())))
+            }
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::job::State;
 use crate::message::End;
-use crate::node::{Node, Running, now};
+use crate::node::{Node, now};
 use crate::store::{Stored, Table};
 use crate::{NodeError, home};
 use privity_api::{Record, Time};
+use privity_job::file::OnLoss;
 use privity_job::{Audit, Event, Hooks, Job, JobError, Report, RunOptions, exit};
 use privity_net::tls::{Cancel, Host};
 use std::collections::BTreeMap;
@@ -14,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// How long participants' engines wait for each other: all nodes answered a moment before.
-const TOGETHER: Duration = Duration::from_secs(8);
-/// How long a node whose engine failed waits to hear how the others' ended, so that all report the same.
-const HEARING: Duration = Duration::from_secs(3);
+/// How long participants' engines wait for each other. Where a node does not begin, its submitter's node tells the others; where one is gone, they notice.
+const TOGETHER: Duration = Duration::from_secs(60);
+/// How long a node whose engine failed waits to hear how the others' ended, so that all report the same. Nobody waits for who is lost.
+const HEARING: Duration = Duration::from_secs(10);
 
 /// What binds a session to one attempt at one manifest.
 fn binding(manifest: &str, number: u32) -> [u8; 32] {
@@ -27,18 +28,21 @@ fn binding(manifest: &str, number: u32) -> [u8; 32] {
 }
 
 /// Runs this node's part.
-pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, job: Job, table: Option<Table>) {
-    let cancel = Cancel::default();
-    let running = Running { number, cancel: cancel.clone(), ends: BTreeMap::new() };
-    node.running().insert(stored.digest.clone(), running);
+pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): (Job, Option<Table>), cancel: Cancel) {
     let until = stored.manifest.body.release.until;
     let (to, mut from) = mpsc::unbounded_channel();
     let engine = {
         let (node, digest) = (node.clone(), stored.digest.clone());
         std::thread::Builder::new().name("engine".into()).spawn(move || {
-            let options = options(&node, &digest, number, table, (until, cancel));
+            let resume = number > 1 && job.file().on_loss != OnLoss::Abort;
+            let options = options(&node, &digest, (number, resume), table, (until, cancel.clone()));
             let tell = to.clone();
-            let outcome = privity_job::run::run(&job, &options, &mut |event| drop(tell.send(Ok(event))));
+            let outcome = privity_job::run::run(&job, &options, &mut |event| {
+                if let Err(problem) = log(&node, &digest, number, &event) {
+                    cancel.cancel(problem.to_string());
+                }
+                drop(tell.send(Ok(event)));
+            });
             drop(to.send(Err(Box::new((outcome, job)))));
         })
     };
@@ -50,7 +54,7 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, job: Job, tabl
         }
         while let Some(told) = from.recv().await {
             match told {
-                Ok(event) => note(&node, &stored.digest, number, event).await,
+                Ok(event) => note(&node, &stored.digest, event).await,
                 Err(end) => {
                     let (outcome, job) = *end;
                     finish(&node, &stored, number, outcome, Some(&job)).await;
@@ -66,7 +70,7 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, job: Job, tabl
 fn options(
     node: &Arc<Node>,
     digest: &str,
-    number: u32,
+    (number, resume): (u32, bool),
     table: Option<Table>,
     (until, cancel): (Time, Cancel),
 ) -> RunOptions {
@@ -87,26 +91,31 @@ fn options(
         identity: home::identity(&node.home),
         out: home::job(&node.home, digest),
         patience: TOGETHER,
-        resume: number > 1,
+        resume,
         models: Vec::new(),
         hooks: Hooks {
             binding: Some(binding(digest, number)),
             host: Host { switch: Some(node.switch.clone()), revocations: node.revocations.clone(), cancel },
             audit: Some(Audit::new(before_opening)),
+            // Its key may be in a token; the directory is only named in errors.
+            identity: Some(node.shown.get()),
+            anew: true,
         },
     }
 }
 
-/// Keeps what the engine tells, for whoever watches.
-async fn note(node: &Node, digest: &str, number: u32, event: Event) {
-    if let Event::Connected { session, .. } = &event {
-        let record = Record::Session { manifest: digest.into(), number, session: session.clone() };
-        if let Err(e) = node.record(&record) {
-            let own = node.organisation().to_owned();
-            node.ended(&own, End { manifest: digest.into(), number, done: false, code: exit::OUTPUT, reason: e.to_string() });
+/// A session is in the log before anything is sent in it.
+fn log(node: &Node, digest: &str, number: u32, event: &Event) -> Result<(), NodeError> {
+    match event {
+        Event::Connected { session, .. } => {
+            node.record(&Record::Session { manifest: digest.into(), number, session: session.clone() })
         }
+        _ => Ok(()),
     }
-    // The report comes with the end.
+}
+
+/// Keeps what the engine tells, for whoever watches. The report comes with the end.
+async fn note(node: &Node, digest: &str, event: Event) {
     if matches!(event, Event::Finished { .. }) {
         return;
     }
@@ -117,83 +126,149 @@ async fn note(node: &Node, digest: &str, number: u32, event: Event) {
     }
 }
 
+/// Whether another attempt may help: links, machines and disks recover; what a check found, or a file is, does not change.
+fn may_help(error: &JobError) -> bool {
+    matches!(error.exit_code(), exit::NETWORK | exit::OUTPUT | exit::STOPPED)
+}
+
 /// The end of an attempt at this node: told, logged, kept.
 async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<Report, JobError>, job: Option<&Job>) {
     let (own, digest) = (node.organisation().to_owned(), stored.digest.clone());
-    let end = |done, code, reason: String| End { manifest: digest.clone(), number, done, code, reason };
-    let (ours, state) = match &outcome {
-        Ok(_) => (end(true, exit::OK, "done".into()), State::Done),
-        Err(error @ (JobError::Paused { .. } | JobError::Cancelled { epochs: Some(_), .. })) => (end(false, error.exit_code(), error.to_string()), State::Paused),
-        Err(error) => (end(false, error.exit_code(), error.to_string()), State::Aborted),
+    let ours = match &outcome {
+        Ok(_) => End { done: true, again: false, ..End::again(&digest, number, exit::OK, "done") },
+        Err(error) => {
+            End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &error.to_string()) }
+        }
     };
-    node.ended(&own, ours.clone());
-    if let Err(e) = node.tell_participants(&stored.manifest.body, "end", &ours).await {
-        tracing::warn!(job = digest, error = %e, "the end of an attempt could not be told");
+    let ours = settle(node, &own, ours);
+    tell(node, stored, &ours).await;
+    let verdict = match ours.done {
+        true => Verdict { state: State::Done, code: exit::OK, reason: "done".into() },
+        false => verdict(stored, number, &hear(node, stored).await),
+    };
+    if verdict.state == State::Aborted && ours.again {
+        // Whoever was told otherwise, or nothing, learns that there is no further attempt.
+        tell(node, stored, &End { again: false, ..End::again(&digest, number, verdict.code, &verdict.reason) }).await;
     }
-    let ends = if ours.done { BTreeMap::new() } else { hear(node, stored).await };
-    let (code, reason) = verdict(stored, &ends).unwrap_or((ours.code, ours.reason));
-    let record = record(node, stored, number, state, (code, &reason), outcome.as_ref().ok(), job);
-    // A denial meanwhile stays what it is, and so does a job that will not be attempted again.
-    let last = number >= stored.manifest.body.attempts;
-    let state = if state == State::Paused && last { State::Aborted } else { state };
-    let done = async {
-        node.record(&record)?;
-        if let Ok(report) = &outcome {
-            let text = serde_json::to_string(report).map_err(|e| NodeError::State(e.to_string()))?;
-            node.store.set_report(&digest, &text).await?;
+    if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
+        tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept as it was");
+        let reason = format!("{own}: {error}");
+        let kept =
+            node.store.set_state(&digest, &[State::Running], State::Aborted, (exit::OUTPUT, &reason), now()).await;
+        if let Err(error) = kept {
+            tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept");
         }
-        let standing = node.store.job(&digest).await?;
-        if standing.state == State::Running {
-            node.store.set_state(&digest, state, code, &reason, now()).await?;
-        }
-        Ok::<(), NodeError>(())
-    };
-    if let Err(e) = done.await {
-        tracing::error!(job = digest, error = %e, "the end of an attempt could not be kept");
     }
     node.running().remove(&digest);
     node.peers.wake();
 }
 
-/// Waits a little until all participants have said how the attempt ended.
+/// What this node says of an attempt: that it is done, or what stopped it first, which may be another's words or an order.
+fn settle(node: &Node, own: &str, ours: End) -> End {
+    if !ours.done {
+        node.ended(own, ours.clone());
+    }
+    let mut all = node.running();
+    let Some(running) = all.get_mut(&ours.manifest) else { return ours };
+    if ours.done {
+        running.ends.insert(own.into(), ours.clone());
+    }
+    running.ends.get(own).cloned().unwrap_or(ours)
+}
+
+async fn tell(node: &Node, stored: &Stored, end: &End) {
+    if let Err(e) = node.tell_participants(&stored.manifest.body, "end", end).await {
+        tracing::warn!(job = stored.digest, error = %e, "the end of an attempt could not be told");
+    }
+}
+
+/// In the log, then in the database. A denial meanwhile stays what it is.
+async fn keep(
+    node: &Node,
+    stored: &Stored,
+    number: u32,
+    verdict: &Verdict,
+    report: Option<&Report>,
+    job: Option<&Job>,
+) -> Result<(), NodeError> {
+    node.record(&record(node, stored, number, verdict, report, job))?;
+    if let Some(report) = report {
+        let text = serde_json::to_string(report).map_err(|e| NodeError::State(e.to_string()))?;
+        node.store.set_report(&stored.digest, &text).await?;
+    }
+    let why = (verdict.code, verdict.reason.as_str());
+    node.store.set_state(&stored.digest, &[State::Running], verdict.state, why, now()).await?;
+    Ok(())
+}
+
+/// Waits a little until all participants that are not lost have said how the attempt ended.
 async fn hear(node: &Node, stored: &Stored) -> BTreeMap<String, End> {
     let until = tokio::time::Instant::now() + HEARING;
     loop {
-        let ends = node.running().get(&stored.digest).map(|r| r.ends.clone()).unwrap_or_default();
-        let all = stored.manifest.body.job.participants.iter().all(|p| ends.contains_key(&p.name));
-        if all || tokio::time::Instant::now() >= until {
+        let (ends, lost) = match node.running().get(&stored.digest) {
+            Some(running) => (running.ends.clone(), running.lost.clone()),
+            None => return BTreeMap::new(),
+        };
+        let said = |name: &String| ends.contains_key(name) || lost.contains(name);
+        if stored.manifest.body.job.participants.iter().all(|p| said(&p.name)) || tokio::time::Instant::now() >= until {
             return ends;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// What all who heard the same report: a failed check before anything else, then the first participant's words.
-fn verdict(stored: &Stored, ends: &BTreeMap<String, End>) -> Option<(u8, String)> {
-    let order = stored.manifest.body.job.participants.iter().filter_map(|p| ends.get_key_value(&p.name));
-    let failed: Vec<(&String, &End)> = order.filter(|(_, end)| !end.done).collect();
-    let grave = failed.iter().find(|(_, end)| end.code == exit::CHEATING).or(failed.first())?;
-    Some((grave.1.code, format!("{}: {}", grave.0, grave.1.reason)))
+/// How an attempt ended, for all.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    state: State,
+    code: u8,
+    reason: String,
+}
+
+/// What all who heard the same report: a failed check before anything else, then what is no fault of the network, then the first participant's words.
+fn verdict(stored: &Stored, number: u32, ends: &BTreeMap<String, End>) -> Verdict {
+    let participants = &stored.manifest.body.job.participants;
+    let all: Vec<(&String, &End)> = participants.iter().filter_map(|p| ends.get_key_value(&p.name)).collect();
+    let failed = || all.iter().filter(|(_, end)| !end.done);
+    let ordinary = |code: u8| code == exit::NETWORK || code == exit::STOPPED;
+    let grave = failed().find(|(_, end)| end.code == exit::CHEATING);
+    let grave = grave.or_else(|| failed().find(|(_, end)| !ordinary(end.code)));
+    let grave = grave.or_else(|| failed().find(|(_, end)| !end.again)).or_else(|| failed().next());
+    let (code, mut reason) = match grave {
+        Some((name, end)) => (end.code, format!("{name}: {}", end.reason)),
+        None => (exit::NETWORK, "no participant said how it ended".into()),
+    };
+    let mut again = failed().all(|(_, end)| end.again);
+    let done: Vec<&str> = all.iter().filter(|(_, end)| end.done).map(|(name, _)| name.as_str()).collect();
+    if !done.is_empty() {
+        // What was opened to them is not opened again.
+        reason = format!("{reason}; {} has its results already, so there is no further attempt", done.join(", "));
+        again = false;
+    } else if again && number >= stored.manifest.body.attempts {
+        reason += "; no attempts are left";
+        again = false;
+    }
+    Verdict { state: if again { State::Paused } else { State::Aborted }, code, reason }
 }
 
 fn record(
     node: &Node,
     stored: &Stored,
     number: u32,
-    state: State,
-    (code, reason): (u8, &str),
+    verdict: &Verdict,
     report: Option<&Report>,
     job: Option<&Job>,
 ) -> Record {
     let names = stored.manifest.body.job.participants.iter().map(|p| p.name.clone());
-    let sent = report.map(|r| names.zip(r.bytes_sent.iter().copied()).filter(|(name, _)| name != node.organisation()).collect());
+    let sent = report
+        .map(|r| names.zip(r.bytes_sent.iter().copied()).filter(|(name, _)| name != node.organisation()).collect());
     let security = report.map(|r| r.protocol.clone()).or(job.map(Job::security)).unwrap_or_default();
     Record::Ended {
         manifest: stored.digest.clone(),
         number,
-        end: state.name().into(),
-        code,
-        reason: reason.into(),
+        end: verdict.state.name().into(),
+        code: verdict.code,
+        reason: verdict.reason.clone(),
         sent: sent.unwrap_or_default(),
         classes: report.map(|r| r.operations.clone()).unwrap_or_default(),
         security,

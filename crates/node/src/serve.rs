@@ -1,9 +1,9 @@
 //! What other organisations' nodes may ask. A connection is that of a root; what the root may do is decided for each request.
 
-use crate::message::{Answer, End, Joining, Knock, Reveal, Start};
+use crate::NodeError;
+use crate::message::{Answer, End, Joining, Knock, Reveal, Start, words};
 use crate::node::Node;
 use crate::peer::Shown;
-use crate::NodeError;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,17 +12,20 @@ use axum::{Extension, Json, Router};
 use privity_api::{Approval, Attempt, MAX_TEXT, Manifest, Project, Revocation, Statement};
 use privity_net::identity::Revocations;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Fingerprint of the root that a connection showed.
 #[derive(Clone)]
 struct Caller(String);
 
-/// Connections of other nodes at one time.
+/// Connections of other nodes at one time, those that are in their handshake, and those of one root.
 const CONNECTIONS: usize = 256;
+const HANDSHAKES: usize = 64;
+const OF_ONE: usize = 32;
 /// Time for a handshake, and for a request on a connection.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(30);
@@ -41,33 +44,72 @@ pub(crate) async fn serve(
     revocations: Arc<Revocations>,
     mut connections: mpsc::Receiver<TcpStream>,
 ) {
-    let router = Router::new()
-        .route("/peer/v1/{what}", post(ask))
-        .layer(DefaultBodyLimit::max(MAX_TEXT))
-        .with_state(node);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let router =
+        Router::new().route("/peer/v1/{what}", post(ask)).layer(DefaultBodyLimit::max(MAX_TEXT)).with_state(node);
+    let (places, handshakes) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(HANDSHAKES)));
+    let crowd = Arc::new(Crowd::default());
     while let Some(stream) = connections.recv().await {
         // Whoever comes when all places are taken is turned away; it will come again.
+        let Ok(handshake) = handshakes.clone().try_acquire_owned() else { continue };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        let (router, shown, revocations) = (router.clone(), shown.clone(), revocations.clone());
+        let (router, shown, revocations, crowd) = (router.clone(), shown.clone(), revocations.clone(), crowd.clone());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(problem) = connection(stream, router, shown, &revocations).await {
+            if let Err(problem) = connection((stream, handshake), router, shown, &revocations, &crowd).await {
                 tracing::debug!(problem, "a connection ended");
             }
         });
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, shown: Shown, revocations: &Arc<Revocations>) -> Result<(), String> {
+/// Connections by root.
+#[derive(Default)]
+struct Crowd(Mutex<BTreeMap<String, usize>>);
+
+/// A connection's place among those of its root.
+struct Seat<'a>(&'a Crowd, String);
+
+impl Crowd {
+    fn seat(&self, root: &str) -> Option<Seat<'_>> {
+        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let count = counts.entry(root.to_owned()).or_default();
+        (*count < OF_ONE).then(|| {
+            *count += 1;
+            Seat(self, root.to_owned())
+        })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut counts = self.0.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(count) = counts.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.1);
+            }
+        }
+    }
+}
+
+async fn connection(
+    (stream, handshake): (TcpStream, OwnedSemaphorePermit),
+    router: Router,
+    shown: Shown,
+    revocations: &Arc<Revocations>,
+    crowd: &Crowd,
+) -> Result<(), String> {
     let said = |e: &dyn std::fmt::Display| e.to_string();
     stream.set_nonblocking(true).map_err(|e| said(&e))?;
     let stream = tokio::net::TcpStream::from_std(stream).map_err(|e| said(&e))?;
     let config = privity_net::control::server(&shown.get(), revocations).map_err(|e| said(&e))?;
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let tls = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.map_err(|e| said(&e))?.map_err(|e| said(&e))?;
+    let tls =
+        tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await.map_err(|e| said(&e))?.map_err(|e| said(&e))?;
     let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let root = privity_net::control::root(chain).ok_or("no root")?;
+    drop(handshake);
+    let _seat = crowd.seat(&root).ok_or("too many connections of one root")?;
     let service = hyper_util::service::TowerToHyperService::new(router.layer(Extension(Caller(root))));
     let http = hyper::server::conn::http1::Builder::new();
     let served = http.serve_connection(hyper_util::rt::TokioIo::new(tls), service);
@@ -78,10 +120,21 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, NodeError> {
     serde_json::from_slice(body).map_err(|e| NodeError::State(format!("not understood: {e}")))
 }
 
+/// Whoever asks may hang up: what it asked for is done to its end all the same.
 async fn ask(
     State(node): State<Arc<Node>>,
-    Extension(Caller(root)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Path(what): Path<String>,
+    body: axum::body::Bytes,
+) -> Result<Response, NodeError> {
+    let doing = tokio::spawn(async move { answer(node, caller, what, body).await });
+    doing.await.map_err(|e| NodeError::Internal(e.to_string()))?
+}
+
+async fn answer(
+    node: Arc<Node>,
+    Caller(root): Caller,
+    what: String,
     body: axum::body::Bytes,
 ) -> Result<Response, NodeError> {
     let done = || Json(serde_json::json!({})).into_response();
@@ -94,18 +147,18 @@ async fn ask(
     let organisation = node.caller(&root).await?;
     match what.as_str() {
         "sink" => {}
-        "ping" => return Ok(Json(node.pong()).into_response()),
+        "ping" => return Ok(Json(node.pong(&root).await?).into_response()),
         "project" => node.receive_project(read::<Statement<Project>>(&body)?).await?,
-        "revocation" => node.receive_revocation(&root, &read::<Statement<Revocation>>(&body)?).await?,
+        "revocation" => node.receive_revocation((&organisation, &root), &read::<Statement<Revocation>>(&body)?).await?,
         "manifest" => node.receive(read::<Statement<Manifest>>(&body)?).await?,
         "approval" => node.receive_approval(read::<Statement<Approval>>(&body)?).await?,
-        "ready" => node.ready(&read::<String>(&body)?).await?,
+        "ready" => node.receive_ready(&root, &read::<String>(&body)?).await?,
         "attempt" => return Ok(Json(node.receive_attempt(read::<Statement<Attempt>>(&body)?).await?).into_response()),
         "start" => node.start(&read::<Start>(&body)?).await?,
-        "end" => node.receive_end(&organisation, read::<End>(&body)?).await?,
+        "end" => node.receive_end(&root, read::<End>(&body)?).await?,
         "seen" => return Ok(Json(node.seen_of(&organisation)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),
-        other => return Err(NodeError::missing("request", other)),
+        other => return Err(NodeError::missing("request", &words(other))),
     }
     Ok(done())
 }

@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::admin::Role;
 use crate::job::State;
-use privity_api::{Approval, Manifest, Project, Statement, Time};
+use privity_api::{Approval, Decision, Manifest, Project, Statement, Time};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
@@ -130,6 +130,29 @@ async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
     Ok(())
 }
 
+const APPROVE: &str = "approve";
+const JOBS: &str = "SELECT digest, manifest, state, attempt, code, reason, report, created, updated FROM jobs";
+
+/// A job of a row that [`JOBS`] selects.
+fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
+    Ok(Stored {
+        digest: row.try_get(0)?,
+        manifest: json(row.try_get(1)?)?,
+        state: State::parse(row.try_get(2)?),
+        attempt: row.try_get::<i64, _>(3)? as u32,
+        code: row.try_get::<i64, _>(4)? as u8,
+        reason: row.try_get(5)?,
+        report: row.try_get(6)?,
+        created: row.try_get(7)?,
+        updated: row.try_get(8)?,
+    })
+}
+
+/// Names of states as SQL has them in a list.
+fn names(states: &[State]) -> String {
+    states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
+}
+
 fn json<T: DeserializeOwned>(text: &str) -> Result<T, NodeError> {
     serde_json::from_str(text).map_err(|e| NodeError::Store(format!("what it holds is not what was written: {e}")))
 }
@@ -200,6 +223,10 @@ impl Store {
         let query = query.bind(i64::from(i.helper)).bind(i.expires).bind(&i.state).bind(&i.joiner).bind(&i.words);
         query.execute(&self.0).await?;
         Ok(())
+    }
+    /// An invitation by its number, if its time is not over.
+    pub async fn invitation(&self, id: &str, now: Time) -> Result<Option<Invitation>, NodeError> {
+        Ok(self.invitations().await?.into_iter().find(|i| i.id == id && i.expires > now))
     }
     /// Invitations, the newest first.
     pub async fn invitations(&self) -> Result<Vec<Invitation>, NodeError> {
@@ -275,19 +302,20 @@ impl Store {
         let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now);
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
-    /// Where a job stands from now on.
+    /// A job stands somewhere else from now on, if it stands in one of these states; whether it did.
     pub async fn set_state(
         &self,
         digest: &str,
-        state: State,
-        code: u8,
-        reason: &str,
+        from: &[State],
+        to: State,
+        (code, reason): (u8, &str),
         now: Time,
-    ) -> Result<(), NodeError> {
-        let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4 WHERE digest = $5";
-        let query = sqlx::query(query).bind(state.name()).bind(i64::from(code)).bind(reason.to_owned());
-        query.bind(now).bind(digest.to_owned()).execute(&self.0).await?;
-        Ok(())
+    ) -> Result<bool, NodeError> {
+        let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4 WHERE digest = $5 AND state IN";
+        let query = format!("{query} ({})", names(from));
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to.name()).bind(i64::from(code));
+        let query = query.bind(reason.to_owned()).bind(now).bind(digest.to_owned());
+        Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
     /// What a job's engine reported.
     pub async fn set_report(&self, digest: &str, report: &str) -> Result<(), NodeError> {
@@ -295,59 +323,79 @@ impl Store {
         query.bind(digest.to_owned()).execute(&self.0).await?;
         Ok(())
     }
-    /// Takes an attempt for good; whether it was higher than all before. This is what keeps one attempt from being run twice.
+    /// Takes an attempt's number for good; whether it was higher than all before, and the job one that may be attempted. No number is signed twice.
     pub async fn take_attempt(&self, digest: &str, number: u32) -> Result<bool, NodeError> {
-        let query = sqlx::query("UPDATE jobs SET attempt = $1 WHERE digest = $2 AND attempt < $1");
-        let query = query.bind(i64::from(number)).bind(digest.to_owned());
+        let query = format!(
+            "UPDATE jobs SET attempt = $1 WHERE digest = $2 AND attempt < $1 AND state IN ({})",
+            names(&State::STARTS)
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(number)).bind(digest.to_owned());
         Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
-    /// A job, by its digest or id, or as many digits at their beginning as are enough.
-    pub async fn job(&self, name: &str) -> Result<Stored, NodeError> {
-        let all = self.jobs().await?;
-        let mut found = all
-            .into_iter()
-            .filter(|job| name.len() >= 6 && (job.digest.starts_with(name) || job.manifest.body.id.starts_with(name)));
-        match (found.next(), found.next()) {
-            (Some(job), None) => Ok(job),
+    /// An attempt begins; whether it is the one whose number was taken last, did not begin before, and nothing else came between. No attempt runs twice.
+    pub async fn begin_attempt(&self, digest: &str, number: u32, now: Time) -> Result<bool, NodeError> {
+        let query = format!(
+            "UPDATE jobs SET started = $1, state = $2, code = 0, reason = $3, updated = $4 \
+             WHERE digest = $5 AND attempt = $1 AND started < $1 AND state IN ({})",
+            names(&State::STARTS)
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(number)).bind(State::Running.name());
+        let query = query.bind(format!("attempt {number}")).bind(now).bind(digest.to_owned());
+        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+    }
+    /// A job, by its digest or id, or as many digits at their beginning as are enough: for people.
+    pub async fn find_job(&self, name: &str) -> Result<Stored, NodeError> {
+        let hexadecimal = name.len() >= 6 && name.len() <= 64 && name.chars().all(|c| c.is_ascii_hexdigit());
+        if !hexadecimal {
+            return Err(NodeError::missing("job", &name.chars().take(64).collect::<String>()));
+        }
+        let query = format!("{JOBS} WHERE (digest >= $1 AND digest < $2) OR (id >= $1 AND id < $2) LIMIT 2");
+        let query =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(name.to_lowercase()).bind(format!("{}g", name.to_lowercase()));
+        let mut found = query.fetch_all(&self.0).await?.iter().map(stored).collect::<Result<Vec<_>, _>>()?;
+        match found.len() {
+            1 => Ok(found.remove(0)),
             _ => Err(NodeError::missing("job", name)),
         }
     }
+    /// A job, by its whole digest: for other nodes and for this one itself.
+    pub async fn job(&self, digest: &str) -> Result<Stored, NodeError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE digest = $1"))).bind(digest.to_owned());
+        let row = query.fetch_optional(&self.0).await?;
+        row.as_ref()
+            .map(stored)
+            .transpose()?
+            .ok_or_else(|| NodeError::missing("job", &digest.chars().take(64).collect::<String>()))
+    }
     /// All jobs, the newest first.
     pub async fn jobs(&self) -> Result<Vec<Stored>, NodeError> {
-        let query = "SELECT digest, manifest, state, attempt, code, reason, report, created, updated FROM jobs \
-                     ORDER BY created DESC, digest";
-        let of = |row: &AnyRow| -> Result<Stored, NodeError> {
-            Ok(Stored {
-                digest: row.try_get(0)?,
-                manifest: json(row.try_get(1)?)?,
-                state: State::parse(row.try_get(2)?),
-                attempt: row.try_get::<i64, _>(3)? as u32,
-                code: row.try_get::<i64, _>(4)? as u8,
-                reason: row.try_get(5)?,
-                report: row.try_get(6)?,
-                created: row.try_get(7)?,
-                updated: row.try_get(8)?,
-            })
-        };
-        sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY created DESC, digest")));
+        query.fetch_all(&self.0).await?.iter().map(stored).collect()
+    }
+    /// Jobs in these states.
+    pub async fn jobs_in(&self, states: &[State]) -> Result<Vec<Stored>, NodeError> {
+        let query = format!("{JOBS} WHERE state IN ({}) ORDER BY created, digest", names(states));
+        sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.0).await?.iter().map(stored).collect()
     }
 
-    /// Keeps an organisation's decision. The first counts, but that a denial takes the place of an approval. Whether it is news.
+    /// Whether a decision would be news: the first counts, but that a denial takes the place of an approval.
+    pub async fn is_news(&self, approval: &Approval) -> Result<bool, NodeError> {
+        let query = sqlx::query("SELECT decision FROM approvals WHERE manifest = $1 AND organisation = $2");
+        let row =
+            query.bind(approval.manifest.clone()).bind(approval.organisation.clone()).fetch_optional(&self.0).await?;
+        let known: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
+        Ok(known.is_none_or(|known| known == APPROVE && approval.decision == Decision::Deny))
+    }
+    /// Keeps an organisation's decision, if it is news.
     pub async fn put_approval(&self, approval: &Statement<Approval>) -> Result<bool, NodeError> {
         let body = &approval.body;
-        let known =
-            self.approvals(&body.manifest).await?.into_iter().find(|a| a.body.organisation == body.organisation);
-        let withdraws = |known: &Statement<Approval>| {
-            known.body.decision == privity_api::Decision::Approve && body.decision == privity_api::Decision::Deny
-        };
-        if known.is_some_and(|known| !withdraws(&known)) {
-            return Ok(false);
-        }
-        let query = "INSERT INTO approvals (manifest, organisation, statement) VALUES ($1, $2, $3) \
-                     ON CONFLICT (manifest, organisation) DO UPDATE SET statement = excluded.statement";
-        let query = sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(text(approval)?);
-        query.execute(&self.0).await?;
-        Ok(true)
+        let query = "INSERT INTO approvals (manifest, organisation, decision, statement) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (manifest, organisation) DO UPDATE SET statement = excluded.statement, decision = excluded.decision \
+                     WHERE approvals.decision = 'approve' AND excluded.decision = 'deny'";
+        let decision = if body.decision == Decision::Approve { APPROVE } else { "deny" };
+        let query =
+            sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(decision).bind(text(approval)?);
+        Ok(query.execute(&self.0).await?.rows_affected() == 1)
     }
     /// All decisions on a manifest.
     pub async fn approvals(&self, manifest: &str) -> Result<Vec<Statement<Approval>>, NodeError> {
@@ -391,9 +439,15 @@ impl Store {
         query.execute(&self.0).await?;
         Ok(())
     }
-    /// The first messages that wait.
-    pub async fn letters(&self) -> Result<Vec<Letter>, NodeError> {
-        let query = "SELECT seq, project, organisation, path, body FROM outbox ORDER BY seq LIMIT 200";
+    /// To whom messages wait.
+    pub async fn recipients(&self) -> Result<Vec<String>, NodeError> {
+        let rows = sqlx::query("SELECT DISTINCT organisation FROM outbox").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+    /// The first messages that wait for an organisation.
+    pub async fn letters(&self, organisation: &str) -> Result<Vec<Letter>, NodeError> {
+        let query =
+            "SELECT seq, project, organisation, path, body FROM outbox WHERE organisation = $1 ORDER BY seq LIMIT 50";
         let of = |row: &AnyRow| -> Result<Letter, NodeError> {
             Ok(Letter {
                 seq: row.try_get(0)?,
@@ -403,9 +457,10 @@ impl Store {
                 body: row.try_get(4)?,
             })
         };
-        sqlx::query(query).fetch_all(&self.0).await?.iter().map(of).collect()
+        let query = sqlx::query(query).bind(organisation.to_owned());
+        query.fetch_all(&self.0).await?.iter().map(of).collect()
     }
-    /// A message came too early: what it is about is not known there yet. Whether it may be tried again.
+    /// A message came too early, or to a node in trouble: whether it may be tried again.
     pub async fn early(&self, seq: i64) -> Result<bool, NodeError> {
         const MOST: i64 = 3600;
         sqlx::query("UPDATE outbox SET tries = tries + 1 WHERE seq = $1").bind(seq).execute(&self.0).await?;

@@ -21,7 +21,8 @@ fn schema(table: &Table) -> Result<Schema, NodeError> {
 /// A file that cannot be read or does not hold what the contract says: row and column are named, cells are not.
 pub fn read(mut table: Table) -> Result<Table, NodeError> {
     let schema = schema(&table)?;
-    let read = |path: &str| privity_data::load(Path::new(path), &schema, &Limits::default()).map_err(|e| wrong(&table, e));
+    let read =
+        |path: &str| privity_data::load(Path::new(path), &schema, &Limits::default()).map_err(|e| wrong(&table, e));
     let rows = read(&table.path)?.rows();
     if !table.test_path.is_empty() {
         read(&table.test_path)?;
@@ -41,6 +42,9 @@ pub fn fits(table: &Table, job: &JobFile) -> Result<(), NodeError> {
     let ours = toml::Table::try_from(schema(table)?).map_err(|e| wrong(table, e))?;
     match ours == *wanted {
         true => Ok(()),
-        false => Err(wrong(table, "its contract is not that of the job; register it under the job's contract if its owner agrees")),
+        false => Err(wrong(
+            table,
+            "its contract is not that of the job; register it under the job's contract if its owner agrees",
+        )),
     }
 }

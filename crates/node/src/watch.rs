@@ -2,7 +2,7 @@
 
 use crate::NodeError;
 use crate::job::State;
-use crate::message::End;
+use crate::message::{End, words};
 use crate::node::{Node, now, short};
 use crate::store::Stored;
 use privity_api::Member;
@@ -23,7 +23,7 @@ pub(crate) async fn work(node: Arc<Node>) {
     let mut tried: BTreeMap<String, Instant> = BTreeMap::new();
     loop {
         let _ = tokio::time::timeout(Duration::from_secs(1), node.peers.awake.notified()).await;
-        if let Err(e) = node.peers.deliver().await {
+        if let Err(e) = crate::peer::deliver(&node).await {
             tracing::error!(error = %e, "messages could not be delivered");
         }
         if let Err(e) = node.reload_policy() {
@@ -35,59 +35,50 @@ pub(crate) async fn work(node: Arc<Node>) {
     }
 }
 
-/// Ends jobs whose time is over and attempts those that this organisation submitted and that are due.
+/// Ends jobs whose time is over, and attempts of which nothing runs any more; attempts those jobs that this organisation submitted and that are due.
 async fn look(node: &Arc<Node>, tried: &mut BTreeMap<String, Instant>) -> Result<(), NodeError> {
-    for stored in node.store.jobs().await? {
+    node.recover_attempts("its engine is gone").await?;
+    tried.retain(|_, at| at.elapsed() < AGAIN);
+    for stored in node.store.jobs_in(&State::WAITS).await? {
         let manifest = &stored.manifest.body;
-        let waits = matches!(stored.state, State::Pending | State::Ready | State::Paused);
-        if waits && manifest.expires <= now() {
-            node.store.set_state(&stored.digest, State::Expired, stored.code, "its time is over", now()).await?;
+        if manifest.expires <= now() {
+            let over = (stored.code, "its time is over");
+            node.store.set_state(&stored.digest, &State::WAITS, State::Expired, over, now()).await?;
             continue;
         }
-        let due = matches!(stored.state, State::Ready | State::Paused) && manifest.submitter == node.organisation();
-        let lately = tried.get(&stored.digest).is_some_and(|at| at.elapsed() < AGAIN);
-        if !due || lately || node.draining() {
+        let due = State::STARTS.contains(&stored.state) && manifest.submitter == node.organisation();
+        if !due || tried.contains_key(&stored.digest) || node.draining() {
             continue;
         }
         tried.insert(stored.digest.clone(), Instant::now());
-        if let Err(error) = begin(node, &stored).await {
-            hinder(node, &stored, &error).await?;
-        }
+        // One that does not answer keeps no other job from being attempted.
+        let node = node.clone();
+        tokio::spawn(async move {
+            if let Err(error) = node.attempt(&stored).await {
+                if let Err(e) = hinder(&node, &stored, &error).await {
+                    tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
+                }
+            }
+        });
     }
     Ok(())
 }
 
-/// An attempt, if all participants are ready for one: a number that was signed is gone.
-async fn begin(node: &Arc<Node>, stored: &Stored) -> Result<(), NodeError> {
-    let manifest = &stored.manifest.body;
-    node.ready(&stored.digest).await?;
-    for participant in manifest.job.participants.iter().filter(|p| p.name != node.organisation()) {
-        let _: serde_json::Value = node.peers.ask(manifest, &participant.name, "ready", &stored.digest).await?;
-    }
-    node.attempt(stored).await
-}
-
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
-async fn hinder(node: &Arc<Node>, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
+async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
     tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
     let standing = node.store.job(&stored.digest).await?;
-    let differs = matches!(error, NodeError::Differs { .. }) || error.to_string().contains("E2107");
-    let used_up = standing.attempt >= stored.manifest.body.attempts;
-    let state = if differs || used_up { State::Aborted } else { standing.state };
-    if standing.state == State::Running {
+    if !State::STARTS.contains(&standing.state) {
         return Ok(());
     }
-    node.store.set_state(&stored.digest, state, exit::NETWORK, &error.to_string(), now()).await?;
-    if state == State::Aborted {
-        let end = End {
-            manifest: stored.digest.clone(),
-            number: standing.attempt,
-            done: false,
-            code: exit::NETWORK,
-            reason: error.to_string(),
-        };
-        node.tell_participants(&stored.manifest.body, "end", &end).await?;
+    let used_up = standing.attempt >= stored.manifest.body.attempts;
+    let reason = words(&error.to_string());
+    if error.is_final() || used_up {
+        node.give_up(&standing, &State::STARTS, (exit::NETWORK, &reason)).await?;
+        let end = End { again: false, ..End::again(&stored.digest, standing.attempt, exit::NETWORK, &reason) };
+        return node.tell_participants(&stored.manifest.body, "end", &end).await;
     }
+    node.store.set_state(&stored.digest, &[standing.state], standing.state, (exit::NETWORK, &reason), now()).await?;
     Ok(())
 }
 
@@ -125,14 +116,15 @@ pub(crate) async fn beat(node: Arc<Node>) {
     }
 }
 
-/// Stops what runs with a participant that does not answer.
-async fn lose(node: &Arc<Node>, name: &str, why: &str) {
-    let running: Vec<(String, u32)> = node.running().iter().map(|(digest, r)| (digest.clone(), r.number)).collect();
-    for (digest, number) in running {
+/// Stops what runs with a participant that does not answer; nobody waits for its words.
+async fn lose(node: &Node, name: &str, why: &str) {
+    for (digest, number) in node.numbers_running() {
         let Ok(stored) = node.store.job(&digest).await else { continue };
         if stored.manifest.body.job.participants.iter().any(|p| p.name == name) {
-            let own = node.organisation().to_owned();
-            node.ended(&own, End { manifest: digest, number, done: false, code: exit::NETWORK, reason: why.into() });
+            if let Some(running) = node.running().get_mut(&digest) {
+                running.lost.insert(name.to_owned());
+            }
+            node.ended(node.organisation(), End::again(&digest, number, exit::NETWORK, why));
         }
     }
 }

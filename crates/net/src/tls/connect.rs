@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate, own_key};
-use super::pin::{Pins, known_by};
+use super::pin::{Accepted, Pins, known_by};
 use super::switch::{ENGINE, Registration, name_of};
 use super::{Limits, TlsConfig};
 use crate::NetError;
@@ -294,7 +294,12 @@ pub(super) fn tls_configs(config: &TlsConfig) -> Result<Configs, NetError> {
     let refused_leaves = Arc::default();
     let pins = |accepted: Vec<String>| {
         let (provider, revocations) = (provider.clone(), config.host.revocations.clone());
-        Arc::new(Pins { accepted, provider, revocations, refused: Arc::clone(&refused_leaves) })
+        Arc::new(Pins {
+            accepted: Accepted::These(accepted),
+            provider,
+            revocations,
+            refused: Arc::clone(&refused_leaves),
+        })
     };
     let others = config.peers.iter().enumerate().filter(|(i, _)| *i != config.me);
     let mut server = ServerConfig::builder_with_provider(provider.clone())

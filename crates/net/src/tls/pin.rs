@@ -10,10 +10,19 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// Accepts exactly the certificates with these fingerprints, and those of nodes that one of them issued.
+/// Which certificates are accepted.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    /// Those with these fingerprints, and those of nodes that one of them issued.
+    These(Vec<String>),
+    /// Those of nodes only: issued by this root, or by any if none is named.
+    IssuedBy(Option<String>),
+}
+
+/// Accepts these certificates and no others.
 #[derive(Debug)]
 pub(super) struct Pins {
-    pub accepted: Vec<String>,
+    pub accepted: Accepted,
     pub provider: Arc<CryptoProvider>,
     pub revocations: Arc<Revocations>,
     /// Of accepted roots, what was last wrong with a leaf that is theirs.
@@ -38,16 +47,19 @@ pub(super) fn leaf(chain: &[CertificateDer<'_>]) -> Option<Leaf> {
 
 impl Pins {
     fn check(&self, own: &CertificateDer<'_>, issuers: &[CertificateDer<'_>], at: UnixTime) -> Result<(), Error> {
-        match issuers {
-            [] if self.accepted.contains(&fingerprint(own)) => Ok(()),
-            [] => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
-            [root] => self.check_issued(own, root, at).map_err(Untrusted::to_tls),
+        match (issuers, &self.accepted) {
+            ([], Accepted::These(accepted)) if accepted.contains(&fingerprint(own)) => Ok(()),
+            ([], _) => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
+            ([root], _) => self.check_issued(own, root, at).map_err(Untrusted::to_tls),
             _ => Err(Untrusted::Malformed.to_tls()),
         }
     }
     fn check_issued(&self, own: &CertificateDer<'_>, root: &CertificateDer<'_>, at: UnixTime) -> Result<(), Untrusted> {
         let at = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-        let accepted = |root: &str| self.accepted.iter().any(|pinned| pinned == root);
+        let accepted = |root: &str| match &self.accepted {
+            Accepted::These(these) => these.iter().any(|pinned| pinned == root),
+            Accepted::IssuedBy(pinned) => pinned.as_deref().is_none_or(|pinned| pinned == root),
+        };
         let verified = verify(own, root, accepted, at, Some(&self.revocations));
         if let Err(problem @ (Untrusted::Expired | Untrusted::NotYetValid | Untrusted::Revoked)) = verified {
             super::lock(&self.refused).insert(fingerprint(root), problem);

@@ -6,14 +6,16 @@ CREATE TABLE invitations (
 CREATE TABLE tables (name TEXT PRIMARY KEY, entry TEXT NOT NULL);
 CREATE TABLE jobs (
     digest TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, manifest TEXT NOT NULL, state TEXT NOT NULL,
-    attempt BIGINT NOT NULL, code BIGINT NOT NULL, reason TEXT NOT NULL, report TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL
+    attempt BIGINT NOT NULL, started BIGINT NOT NULL DEFAULT 0, code BIGINT NOT NULL, reason TEXT NOT NULL, report TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL
 );
+CREATE INDEX jobs_by_state ON jobs (state);
 CREATE TABLE approvals (
-    manifest TEXT NOT NULL, organisation TEXT NOT NULL, statement TEXT NOT NULL, PRIMARY KEY (manifest, organisation)
+    manifest TEXT NOT NULL, organisation TEXT NOT NULL, decision TEXT NOT NULL, statement TEXT NOT NULL, PRIMARY KEY (manifest, organisation)
 );
 CREATE TABLE votes (manifest TEXT NOT NULL, person TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (manifest, person));
 CREATE TABLE events (manifest TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, event TEXT NOT NULL, PRIMARY KEY (manifest, seq));
 CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, organisation TEXT NOT NULL, path TEXT NOT NULL, body TEXT NOT NULL,
     tries BIGINT NOT NULL DEFAULT 0
 );
+CREATE INDEX outbox_by_organisation ON outbox (organisation, seq);
 CREATE TABLE revocations (root TEXT PRIMARY KEY, before BIGINT NOT NULL);

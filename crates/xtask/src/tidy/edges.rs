@@ -27,8 +27,8 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api", "audit",
-            "policy", "node",
+            "ring", "prim", "net", "mpc", "nn", "data", "job", "bench", "shamir", "circuit", "gc", "yao", "api",
+            "audit", "policy", "node",
         ],
     ),
     ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy"]),

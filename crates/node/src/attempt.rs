@@ -1,0 +1,307 @@
+//! Attempts: the submitter's node asks for them, and every participant looks for itself whether one may be.
+
+use crate::NodeError;
+use crate::job::State;
+use crate::message::{End, Start, words};
+use crate::node::{Node, Running, now};
+use crate::store::Stored;
+use privity_api::{Attempt, Manifest, Record, Statement};
+use privity_job::{Job, exit};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+impl Node {
+    /// Whether this node could begin an attempt now. Nothing is signed by saying so.
+    ///
+    /// # Errors
+    /// What hinders it.
+    pub(crate) async fn ready(&self, stored: &Stored) -> Result<(), NodeError> {
+        let hindered = |problem: String| attempt_error(stored, stored.attempt + 1, problem);
+        if self.draining() {
+            return Err(hindered(format!("the node of {} is about to stop", self.organisation())));
+        }
+        self.may_start(stored, stored.attempt + 1)?;
+        if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
+            return Err(hindered(format!("the approval of {missing} is missing at {}", self.organisation())));
+        }
+        self.own_table(&stored.manifest.body).await?;
+        Ok(())
+    }
+
+    /// What the node with this root asks before an attempt; only the submitter's may.
+    ///
+    /// # Errors
+    /// As [`Node::ready`].
+    pub(crate) async fn receive_ready(&self, root: &str, digest: &str) -> Result<(), NodeError> {
+        let stored = self.store.job(digest).await?;
+        let manifest = &stored.manifest.body;
+        match participant_of(manifest, root) {
+            Some(name) if name == manifest.submitter => self.ready(&stored).await,
+            _ => Err(NodeError::Stranger { who: root.into(), project: manifest.project.clone() }),
+        }
+    }
+
+    fn may_start(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
+        if stored.state.is_end() {
+            return Err(NodeError::Over {
+                manifest: stored.digest.clone(),
+                state: stored.state.name(),
+                organisation: self.organisation().into(),
+                reason: stored.reason.clone(),
+            });
+        }
+        match State::STARTS.contains(&stored.state) {
+            true => Ok(()),
+            false => {
+                let problem = format!("it is {} at {}: {}", stored.state.name(), self.organisation(), stored.reason);
+                Err(attempt_error(stored, number, problem))
+            }
+        }
+    }
+
+    /// Asks all other participants at once.
+    async fn ask_all<T: Serialize, R: DeserializeOwned + Send + 'static>(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        path: &'static str,
+        body: &T,
+    ) -> Result<Vec<R>, NodeError> {
+        let text = serde_json::to_string(body).map_err(|e| NodeError::State(e.to_string()))?;
+        let mut asked = JoinSet::new();
+        for participant in manifest.job.participants.iter().filter(|p| p.name != self.organisation()) {
+            let member = self.peers.member(&manifest.project, &participant.name).await?;
+            let (node, text) = (self.clone(), text.clone());
+            asked.spawn(async move { node.peers.ask_text(&member, path, text).await });
+        }
+        let mut answers = Vec::new();
+        let mut failed = None;
+        while let Some(answer) = asked.join_next().await {
+            match answer.map_err(|e| NodeError::State(e.to_string())).and_then(|answer| answer) {
+                Ok(answer) => answers.push(answer),
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        failed.map_or(Ok(answers), Err)
+    }
+
+    /// The next attempt of a job that this organisation submitted, at all participants, if all are ready: a number that was signed is gone.
+    ///
+    /// # Errors
+    /// One of them does not answer, or refuses; who has begun by then stops.
+    pub(crate) async fn attempt(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
+        let manifest = &stored.manifest.body;
+        self.ready(stored).await?;
+        let _: Vec<serde_json::Value> = self.ask_all(manifest, "ready", &stored.digest).await?;
+        let number = stored.attempt + 1;
+        let ours = self.sign_attempt(stored, number).await?;
+        let mut attempts: Vec<Statement<Attempt>> = self.ask_all(manifest, "attempt", &ours).await?;
+        for theirs in &attempts {
+            self.verify_participant(manifest, &theirs.body.organisation, theirs)?;
+            self.compare(&ours.body, &theirs.body)?;
+        }
+        attempts.push(ours);
+        let start = Start { attempts };
+        let began = match self.start(&start).await {
+            Ok(()) => self.ask_all::<_, serde_json::Value>(manifest, "start", &start).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &began {
+            let end = End::again(&stored.digest, number, exit::NETWORK, &error.to_string());
+            self.ended(self.organisation(), end.clone());
+            self.tell_participants(manifest, "end", &end).await?;
+        }
+        began
+    }
+
+    /// What the submitter's node asks: to take part in an attempt.
+    ///
+    /// # Errors
+    /// Not all have approved, it was attempted before, its time is over, the parameters differ.
+    pub(crate) async fn receive_attempt(&self, theirs: Statement<Attempt>) -> Result<Statement<Attempt>, NodeError> {
+        let stored = self.store.job(&theirs.body.manifest).await?;
+        let manifest = &stored.manifest.body;
+        if theirs.body.organisation != manifest.submitter {
+            let problem = format!("{} did not submit it", words(&theirs.body.organisation));
+            return Err(attempt_error(&stored, theirs.body.number, problem));
+        }
+        self.verify_participant(manifest, &manifest.submitter, &theirs)?;
+        let job = manifest.check(now())?;
+        self.compare(&self.attempt_of(&stored, &job, theirs.body.number), &theirs.body)?;
+        self.sign_attempt(&stored, theirs.body.number).await
+    }
+
+    fn attempt_of(&self, stored: &Stored, job: &Job, number: u32) -> Attempt {
+        Attempt {
+            manifest: stored.digest.clone(),
+            number,
+            organisation: self.organisation().into(),
+            build: self.build.clone(),
+            parameters: stored.manifest.body.parameters(job),
+            at: now(),
+        }
+    }
+
+    fn compare(&self, ours: &Attempt, theirs: &Attempt) -> Result<(), NodeError> {
+        match ours.difference(theirs) {
+            None => Ok(()),
+            Some((field, ours, value)) => {
+                let (field, theirs_value) = (words(&field), words(&value));
+                Err(NodeError::Differs { organisation: words(&theirs.organisation), field, ours, theirs: theirs_value })
+            }
+        }
+    }
+
+    /// Signs an attempt, once and for all: no number twice, none that is lower than one before.
+    async fn sign_attempt(&self, stored: &Stored, number: u32) -> Result<Statement<Attempt>, NodeError> {
+        let manifest = &stored.manifest.body;
+        let refuse = |problem: String| attempt_error(stored, number, problem);
+        let job = manifest.check(now())?;
+        self.may_start(stored, number)?;
+        if number > manifest.attempts {
+            return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
+        }
+        if let Some(missing) = self.approved(manifest, &stored.digest).await? {
+            return Err(refuse(format!("the approval of {missing} is missing at {}", self.organisation())));
+        }
+        self.own_table(manifest).await?;
+        if !self.store.take_attempt(&stored.digest, number).await? {
+            return Err(refuse("there was one of this number, or of a higher one".into()));
+        }
+        let attempt = self.attempt_of(stored, &job, number);
+        self.record(&Record::attempt(&attempt))?;
+        Ok(Statement::new(attempt, &*self.root)?)
+    }
+
+    /// All participants have signed an attempt: this node runs its part, once.
+    ///
+    /// # Errors
+    /// One has not, this node did not sign this attempt last, or it began before.
+    pub(crate) async fn start(self: &Arc<Self>, start: &Start) -> Result<(), NodeError> {
+        let ours = start.attempts.iter().find(|a| a.body.organisation == self.organisation());
+        let ours = ours.ok_or_else(|| NodeError::State("this node's part of the attempt is missing".into()))?;
+        let stored = self.store.job(&ours.body.manifest).await?;
+        let (manifest, number) = (&stored.manifest.body, ours.body.number);
+        for participant in &manifest.job.participants {
+            let theirs = start.attempts.iter().find(|a| a.body.organisation == participant.name);
+            let theirs = theirs
+                .ok_or_else(|| attempt_error(&stored, number, format!("{} has not signed it", participant.name)))?;
+            self.verify_participant(manifest, &participant.name, theirs)?;
+            self.compare(&ours.body, &theirs.body)?;
+        }
+        self.may_start(&stored, number)?;
+        let job = manifest.check(now())?;
+        let table = self.own_table(manifest).await?;
+        // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
+        let Some(running) = self.enter(&stored.digest, number) else {
+            return Err(attempt_error(&stored, number, "an attempt runs".into()));
+        };
+        match self.begin(&stored, number).await {
+            Ok(()) => {
+                crate::run::spawn(self.clone(), stored, number, (job, table), running);
+                Ok(())
+            }
+            Err(error) => {
+                self.running().remove(&stored.digest);
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
+        if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
+            return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
+        }
+        match self.store.begin_attempt(&stored.digest, number, now()).await? {
+            true => Ok(()),
+            false => {
+                let standing = self.store.job(&stored.digest).await?;
+                let problem = format!("this node stands at attempt {}, {}", standing.attempt, standing.state.name());
+                Err(attempt_error(stored, number, problem))
+            }
+        }
+    }
+
+    /// The place of an attempt that begins, unless one runs.
+    fn enter(&self, digest: &str, number: u32) -> Option<privity_net::tls::Cancel> {
+        let mut running = self.running();
+        if running.contains_key(digest) {
+            return None;
+        }
+        let attempt = Running { number, ..Running::default() };
+        let cancel = attempt.cancel.clone();
+        running.insert(digest.to_owned(), attempt);
+        Some(cancel)
+    }
+
+    /// The node with this root says that an attempt ended or must end, or that there will be no further one.
+    ///
+    /// # Errors
+    /// The job is unknown, or none of this node's.
+    pub(crate) async fn receive_end(&self, root: &str, end: End) -> Result<(), NodeError> {
+        let stored = self.store.job(&end.manifest).await?;
+        let manifest = &stored.manifest.body;
+        let from = participant_of(manifest, root)
+            .ok_or_else(|| NodeError::Stranger { who: root.into(), project: manifest.project.clone() })?;
+        let end = End { reason: words(&end.reason), ..end };
+        if self.ended(&from, end.clone()) || end.done || end.again {
+            return Ok(());
+        }
+        // As good as a denial: without this participant there is no further attempt.
+        let reason = format!("{from}: {}", end.reason);
+        self.give_up(&stored, &State::WAITS, (end.code, &reason)).await
+    }
+
+    /// There will be no further attempt; in the log if there was one before.
+    pub(crate) async fn give_up(
+        &self,
+        stored: &Stored,
+        from: &[State],
+        (code, reason): (u8, &str),
+    ) -> Result<(), NodeError> {
+        if stored.attempt > 0 && from.contains(&stored.state) {
+            self.record(&Record::Ended {
+                manifest: stored.digest.clone(),
+                number: stored.attempt,
+                end: State::Aborted.name().into(),
+                code,
+                reason: reason.into(),
+                sent: BTreeMap::new(),
+                classes: BTreeMap::new(),
+                security: String::new(),
+            })?;
+        }
+        self.store.set_state(&stored.digest, from, State::Aborted, (code, reason), now()).await?;
+        Ok(())
+    }
+
+    /// How a running attempt ended at a participant: where one fails, all stop. What each said first stays. Whether that attempt runs here.
+    pub(crate) fn ended(&self, at: &str, end: End) -> bool {
+        let mut all = self.running();
+        let Some(running) = all.get_mut(&end.manifest).filter(|r| r.number == end.number) else { return false };
+        if !end.done {
+            running.cancel.cancel(end.reason.clone());
+        }
+        running.ends.entry(at.into()).or_insert(end);
+        true
+    }
+
+    /// Whatever of a job runs here stops.
+    pub(crate) fn cancel(&self, digest: &str, reason: &str) {
+        if let Some(running) = self.running().get_mut(digest) {
+            running.cancel.cancel(reason.into());
+        }
+    }
+}
+
+/// The participant with this root.
+fn participant_of(manifest: &Manifest, root: &str) -> Option<String> {
+    let found = manifest.job.participants.iter().find(|p| p.fingerprint.as_deref() == Some(root));
+    found.map(|p| p.name.clone())
+}
+
+fn attempt_error(stored: &Stored, number: u32, problem: String) -> NodeError {
+    NodeError::Attempt { manifest: stored.digest.clone(), number, problem }
+}

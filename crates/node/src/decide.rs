@@ -1,0 +1,280 @@
+//! Manifests that come in, and what this organisation and others decide on them.
+
+use crate::NodeError;
+use crate::job::State;
+use crate::message::words;
+use crate::node::{Node, now, short};
+use crate::store::{Stored, Table};
+use privity_api::statement::Purpose;
+use privity_api::{Approval, Decision, Manifest, Project, Record, Statement, sha256};
+use privity_job::Job;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Jobs of one submitter that wait at one time.
+const OPEN_JOBS: usize = 200;
+
+impl Node {
+    /// Signs a manifest of this organisation and sends it to all participants.
+    ///
+    /// # Errors
+    /// It makes no sense, or does not fit the project.
+    pub async fn submit(self: &Arc<Self>, manifest: Manifest) -> Result<String, NodeError> {
+        if manifest.submitter != self.organisation() {
+            return Err(NodeError::State(format!(
+                "the submitter is {}, and this is the node of {}",
+                manifest.submitter,
+                self.organisation()
+            )));
+        }
+        let statement = Statement::new(manifest, &*self.root)?;
+        let digest = self.take(&statement).await?;
+        self.tell_participants(&statement.body, "manifest", &statement).await?;
+        self.consider(&digest).await?;
+        // Whoever submits a job wants it approved.
+        if self.store.job(&digest).await?.state == State::Pending {
+            match self.vote(&digest, Decision::Approve, "submitted here", &statement.body.person).await {
+                Ok(_) | Err(NodeError::State(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(digest)
+    }
+
+    /// A manifest of another organisation.
+    ///
+    /// # Errors
+    /// As [`Node::submit`]; also a signature that does not hold.
+    pub async fn receive(self: &Arc<Self>, statement: Statement<Manifest>) -> Result<(), NodeError> {
+        let digest = self.take(&statement).await?;
+        self.consider(&digest).await
+    }
+
+    /// Checks and keeps a manifest.
+    async fn take(&self, statement: &Statement<Manifest>) -> Result<String, NodeError> {
+        let manifest = &statement.body;
+        let project = self.project(&manifest.project).await?;
+        let submitter = project
+            .member(&manifest.submitter)
+            .ok_or_else(|| NodeError::Stranger { who: manifest.submitter.clone(), project: project.name.clone() })?;
+        statement.verify(&submitter.organisation, &submitter.root)?;
+        let job = manifest.check(now())?;
+        check_participants(&job, &project)?;
+        if job.index(self.organisation()).is_err() {
+            return Err(NodeError::State(format!("{} takes no part in this job", self.organisation())));
+        }
+        let digest = manifest.digest()?;
+        if self.store.job(&digest).await.is_ok() {
+            return Ok(digest);
+        }
+        let open = self.store.jobs_in(&State::OPEN).await?;
+        if open.iter().filter(|known| known.manifest.body.submitter == manifest.submitter).count() >= OPEN_JOBS {
+            return Err(NodeError::State(format!(
+                "{OPEN_JOBS} jobs of {} wait already; let some end",
+                manifest.submitter
+            )));
+        }
+        self.log.keep(manifest).map_err(|e| NodeError::Audit(e.to_string()))?;
+        self.record(&Record::Submitted {
+            manifest: digest.clone(),
+            id: manifest.id.clone(),
+            project: manifest.project.clone(),
+            submitter: manifest.submitter.clone(),
+        })?;
+        match self.store.add_job(&digest, statement, now()).await? {
+            true => Ok(digest),
+            false => {
+                Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", manifest.id)))
+            }
+        }
+    }
+
+    /// What this organisation's policy says to a manifest that nobody has decided on.
+    async fn consider(self: &Arc<Self>, digest: &str) -> Result<(), NodeError> {
+        let decided = self.store.approvals(digest).await?;
+        if decided.iter().any(|a| a.body.organisation == self.organisation()) {
+            return Ok(());
+        }
+        let stored = self.store.job(digest).await?;
+        if let Some((decision, reason, by)) = self.policy_says(&stored).await? {
+            self.decide(digest, decision, &reason, by).await?;
+        }
+        Ok(())
+    }
+
+    /// A person of this organisation approves or denies. An approval takes as many persons as the policy says.
+    ///
+    /// # Errors
+    /// No such job, or one that is decided.
+    pub async fn vote(
+        self: &Arc<Self>,
+        name: &str,
+        decision: Decision,
+        reason: &str,
+        person: &str,
+    ) -> Result<String, NodeError> {
+        let stored = self.store.find_job(name).await?;
+        let own = self
+            .store
+            .approvals(&stored.digest)
+            .await?
+            .into_iter()
+            .find(|a| a.body.organisation == self.organisation());
+        if let Some(own) = own.filter(|own| own.body.decision == decision || decision == Decision::Approve) {
+            return Err(NodeError::State(format!(
+                "{} has decided this: {:?}, by {}",
+                self.organisation(),
+                own.body.decision,
+                own.body.by.join(", ")
+            )));
+        }
+        if decision == Decision::Approve {
+            let wanted = self.approvers(&stored).await?;
+            let persons = self.store.vote(&stored.digest, person, now()).await?;
+            if persons.len() < wanted {
+                return Ok(format!("{} of {wanted} persons have approved: {}", persons.len(), persons.join(", ")));
+            }
+            self.decide(&stored.digest, decision, reason, persons).await?;
+            return Ok("approved".into());
+        }
+        self.decide(&stored.digest, decision, reason, vec![person.to_owned()]).await?;
+        Ok("denied".into())
+    }
+
+    /// Signs a decision, keeps it and tells the participants.
+    async fn decide(
+        self: &Arc<Self>,
+        digest: &str,
+        decision: Decision,
+        reason: &str,
+        by: Vec<String>,
+    ) -> Result<(), NodeError> {
+        let stored = self.store.job(digest).await?;
+        if stored.state.is_end() {
+            return Err(NodeError::State(format!("job {} is {}", short(digest), stored.state.name())));
+        }
+        if decision == Decision::Approve {
+            self.own_table(&stored.manifest.body).await?;
+        }
+        let organisation = self.organisation().to_owned();
+        let approval =
+            Approval { manifest: digest.into(), organisation, decision, reason: reason.into(), by, at: now() };
+        let statement = Statement::new(approval, &*self.root)?;
+        self.keep_approval(&stored, &statement).await?;
+        self.tell_participants(&stored.manifest.body, "approval", &statement).await
+    }
+
+    /// Another organisation's decision.
+    ///
+    /// # Errors
+    /// No such job, or not signed by one of its participants.
+    pub async fn receive_approval(self: &Arc<Self>, statement: Statement<Approval>) -> Result<(), NodeError> {
+        let stored = self.store.job(&statement.body.manifest).await?;
+        self.verify_participant(&stored.manifest.body, &statement.body.organisation, &statement)?;
+        self.keep_approval(&stored, &statement).await
+    }
+
+    /// What is kept is in the log before.
+    async fn keep_approval(
+        self: &Arc<Self>,
+        stored: &Stored,
+        statement: &Statement<Approval>,
+    ) -> Result<(), NodeError> {
+        let text = serde_json::to_string(statement).map_err(|e| NodeError::State(e.to_string()))?;
+        if !self.store.is_news(&statement.body).await? {
+            return Ok(());
+        }
+        self.record(&Record::decided(&statement.body, sha256(text.as_bytes())))?;
+        if !self.store.put_approval(statement).await? {
+            return Ok(());
+        }
+        if statement.body.decision == Decision::Deny {
+            let reason = format!("{} denies it: {}", statement.body.organisation, words(&statement.body.reason));
+            // The denial is kept by now: whatever begins from here on does not find all approvals.
+            self.cancel(&stored.digest, &reason);
+            self.store.set_state(&stored.digest, &State::OPEN, State::Denied, (0, &reason), now()).await?;
+        } else if self.approved(&stored.manifest.body, &stored.digest).await?.is_none() {
+            let reason = "all participants have approved it";
+            self.store.set_state(&stored.digest, &[State::Pending], State::Ready, (0, reason), now()).await?;
+            self.peers.wake();
+        }
+        Ok(())
+    }
+
+    /// Whose approval is missing, if anybody's. Signatures are verified anew.
+    pub(crate) async fn approved(&self, manifest: &Manifest, digest: &str) -> Result<Option<String>, NodeError> {
+        let approvals = self.store.approvals(digest).await?;
+        for participant in &manifest.job.participants {
+            let approval = approvals.iter().find(|a| a.body.organisation == participant.name);
+            let Some(approval) = approval else { return Ok(Some(participant.name.clone())) };
+            self.verify_participant(manifest, &participant.name, approval)?;
+            if approval.body.manifest != digest || approval.body.decision != Decision::Approve {
+                return Ok(Some(participant.name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a statement is that of a participant of a job: by the root that the manifest itself pins.
+    pub(crate) fn verify_participant<B: Purpose>(
+        &self,
+        manifest: &Manifest,
+        organisation: &str,
+        statement: &Statement<B>,
+    ) -> Result<(), NodeError> {
+        let participant = manifest.job.participants.iter().find(|p| p.name == organisation);
+        let root = participant
+            .and_then(|p| p.fingerprint.as_deref())
+            .ok_or_else(|| NodeError::Stranger { who: organisation.into(), project: manifest.project.clone() })?;
+        statement.verify(organisation, root)?;
+        Ok(())
+    }
+
+    /// The table that a manifest names of this organisation, if it has rows in it; its contract must be that of the job.
+    pub(crate) async fn own_table(&self, manifest: &Manifest) -> Result<Option<Table>, NodeError> {
+        let Some(dataset) = manifest.datasets.iter().find(|d| d.organisation == self.organisation()) else {
+            return Ok(None);
+        };
+        let tables = self.store.tables().await?;
+        let table = tables
+            .into_iter()
+            .find(|t| t.name == dataset.table)
+            .ok_or_else(|| NodeError::missing("table", &dataset.table))?;
+        crate::table::fits(&table, &manifest.job)?;
+        Ok(Some(table))
+    }
+
+    /// A person of this organisation gives a job up; all participants are told.
+    ///
+    /// # Errors
+    /// No such job, or one that ended.
+    pub async fn abort(self: &Arc<Self>, name: &str, person: &str) -> Result<(), NodeError> {
+        let stored = self.store.find_job(name).await?;
+        self.decide(&stored.digest, Decision::Deny, "given up", vec![person.to_owned()]).await
+    }
+}
+
+/// Participants are members, by root and address, and no two of one operator.
+fn check_participants(job: &Job, project: &Project) -> Result<(), NodeError> {
+    let mut operators = BTreeMap::new();
+    for participant in &job.file().participants {
+        let member = project
+            .member(&participant.name)
+            .ok_or_else(|| NodeError::Stranger { who: participant.name.clone(), project: project.name.clone() })?;
+        let fields = [
+            ("root", participant.fingerprint.clone().unwrap_or_default(), member.root.clone()),
+            ("address", participant.address.clone(), member.address.clone()),
+        ];
+        if let Some((field, theirs, ours)) = fields.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+            let field = format!("{field} of participant {}", member.organisation);
+            return Err(NodeError::Differs { organisation: "the manifest".into(), field, ours, theirs });
+        }
+        if let Some(other) = operators.insert(member.operator.clone(), &member.organisation) {
+            let (name, operator) = (&member.organisation, &member.operator);
+            return Err(NodeError::State(format!(
+                "{other} and {name} are run by one operator, {operator}: together they would be one party; let another organisation take part"
+            )));
+        }
+    }
+    Ok(())
+}

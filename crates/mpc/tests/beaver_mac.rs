@@ -343,7 +343,13 @@ fn products_without_division_are_right_at_once() {
     let ends = World::beaver_mac(Config::default(), 2).run(|p| {
         let x = p.public(&Tensor::fill(&Shape::vector(2), 5));
         let squares = p.products_lifted(&[Product::mul(&x, &x, 0)]).expect("no division").remove(0);
-        p.open(&squares, Recipients::ALL).expect("opens").expect("to all").data().iter().map(|v| v.to_u64()).collect()
+        p.open(&squares, Recipients::ALL)
+            .expect("opens")
+            .expect("to all")
+            .data()
+            .iter()
+            .map(|v| v.to_u64())
+            .collect::<Vec<u64>>()
     });
     assert_eq!(ends, vec![vec![25, 25]; 3]);
 }

@@ -291,7 +291,7 @@ impl Node {
     /// Whatever of a job runs here stops.
     pub(crate) fn cancel(&self, digest: &str, reason: &str) {
         if let Some(running) = self.running().get_mut(digest) {
-            running.cancel.cancel(reason.into());
+            running.cancel.cancel(reason);
         }
     }
 }

@@ -2,16 +2,13 @@
 
 use crate::config::Config;
 use crate::job::State;
-use crate::message::{End, Pong, Start};
+use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
-use crate::store::{Store, Stored, Table};
+use crate::store::{Store, Table};
 use crate::{NodeError, home};
-use privity_api::statement::Purpose;
-use privity_api::{
-    Approval, Attempt, Decision, Manifest, Member, Project, Record, Revocation, Statement, Time, sha256,
-};
+use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
-use privity_job::{Job, exit};
+use privity_job::exit;
 use privity_keys::Root;
 use privity_net::identity::Revocations;
 use privity_net::tls::{Cancel, Switch};

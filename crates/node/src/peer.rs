@@ -4,7 +4,7 @@ use crate::NodeError;
 use crate::message::{Pong, words};
 use crate::node::Node;
 use crate::store::Store;
-use privity_api::{MAX_TEXT, Manifest, Member};
+use privity_api::{MAX_TEXT, Member};
 use privity_net::identity::{Identity, Revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,25 +58,10 @@ impl Peers {
         self.awake.notify_one();
     }
 
-    /// Asks a participant of a job.
-    ///
-    /// # Errors
-    /// It does not answer, refuses, or its answer is no answer.
-    pub(crate) async fn ask<T: Serialize, R: DeserializeOwned>(
-        &self,
-        manifest: &Manifest,
-        organisation: &str,
-        path: &str,
-        body: &T,
-    ) -> Result<R, NodeError> {
-        let member = self.member(&manifest.project, organisation).await?;
-        self.ask_member(&member, path, body).await
-    }
-
     /// Asks a member, or whoever is about to become one.
     ///
     /// # Errors
-    /// As [`Peers::ask`].
+    /// It does not answer, refuses, or its answer is no answer.
     pub(crate) async fn ask_member<T: Serialize, R: DeserializeOwned>(
         &self,
         member: &Member,

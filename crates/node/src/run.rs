@@ -119,10 +119,9 @@ async fn note(node: &Node, digest: &str, event: Event) {
     if matches!(event, Event::Finished { .. }) {
         return;
     }
-    if let Ok(text) = serde_json::to_string(&event) {
-        if let Err(e) = node.store.add_event(digest, now(), &text).await {
-            tracing::warn!(job = digest, error = %e, "an event of the engine is lost");
-        }
+    let text = serde_json::to_string(&event).expect("plain data with text keys serialises");
+    if let Err(e) = node.store.add_event(digest, now(), &text).await {
+        tracing::warn!(job = digest, error = %e, "an event of the engine is lost");
     }
 }
 

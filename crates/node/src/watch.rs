@@ -54,10 +54,9 @@ async fn look(node: &Arc<Node>, tried: &mut BTreeMap<String, Instant>) -> Result
         // One that does not answer keeps no other job from being attempted.
         let node = node.clone();
         tokio::spawn(async move {
-            if let Err(error) = node.attempt(&stored).await {
-                if let Err(e) = hinder(&node, &stored, &error).await {
-                    tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
-                }
+            let Err(error) = node.attempt(&stored).await else { return };
+            if let Err(e) = hinder(&node, &stored, &error).await {
+                tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
             }
         });
     }

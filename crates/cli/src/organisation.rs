@@ -9,6 +9,7 @@ use privity_job::file::SchemaSource;
 use privity_node::admin::{Confirm, Details, Draft, Invite, Line, Status, Told, Vote};
 use privity_node::doctor::Finding;
 use privity_node::store::Table;
+use privity_node::timeline::{Moment, Timeline};
 use privity_node::{Config, NodeError, daemon, home, job::State};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +43,9 @@ pub struct InitArgs {
     /// Where people and tools of this organisation find it, a loopback address
     #[arg(long, default_value = "127.0.0.1:7700")]
     admin: String,
+    /// Where operators' tools find /health, /ready and /metrics; default nowhere
+    #[arg(long, default_value = "")]
+    monitor: String,
     /// Who runs the machine; default the organisation
     #[arg(long, default_value = "")]
     operator: String,
@@ -163,6 +167,9 @@ pub enum JobCommand {
         /// Rows that whatever is opened must rest on
         #[arg(long, default_value_t = 0)]
         min_cohort: u64,
+        /// Epsilon that the job takes from its project's privacy budget
+        #[arg(long, default_value_t = 0.0)]
+        epsilon: f64,
         /// Who submits it; default the user of this machine
         #[arg(long)]
         person: Option<String>,
@@ -212,6 +219,16 @@ pub enum JobCommand {
         /// Who gives it up; default the user of this machine
         #[arg(long)]
         person: Option<String>,
+    },
+    /// Tell what happened to a job, from the logs of all its participants
+    Explain {
+        #[command(flatten)]
+        home: Home,
+        /// Digest, or its beginning
+        job: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Follow a job until it ends
     Watch {
@@ -325,8 +342,10 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         listen: args.listen.clone(),
         address: args.address.clone(),
         admin: args.admin.clone(),
+        monitor: args.monitor.clone(),
         helper: args.helper,
         keys: args.keys.clone(),
+        max_running: 4,
         certificate_hours: 24,
     };
     let text = toml::to_string(&config).map_err(|e| NodeError::Config { problem: e.to_string() })?;
@@ -455,7 +474,18 @@ pub fn jobs(args: &JobsArgs) -> Result<(), CliError> {
 /// `privity job`.
 pub fn job(command: &JobCommand) -> Result<(), CliError> {
     match command {
-        JobCommand::Submit { home, file, project, purpose, tables, hours, attempts, min_cohort, person: who } => {
+        JobCommand::Submit {
+            home,
+            file,
+            project,
+            purpose,
+            tables,
+            hours,
+            attempts,
+            min_cohort,
+            epsilon,
+            person: who,
+        } => {
             let tables: Option<BTreeMap<String, String>> =
                 tables.iter().map(|t| t.split_once('=').map(|(o, t)| (o.to_owned(), t.to_owned()))).collect();
             let tables = tables.ok_or_else(|| CliError::Node("write --table ORGANISATION=TABLE".into()))?;
@@ -467,7 +497,7 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
                 attempts: *attempts,
                 tables,
                 min_cohort: *min_cohort,
-                epsilon_milli: 0,
+                epsilon_milli: (epsilon * 1000.0).ceil().max(0.0) as u64,
                 job: job_file(file)?,
             };
             let digest: String = Client::new(home)?.post("jobs", &draft)?;
@@ -491,8 +521,25 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
             println!("given up");
             Ok(())
         }
+        JobCommand::Explain { home, job, json } => explain(home, job, *json),
         JobCommand::Watch { home, job } => watch(home, job),
     }
+}
+
+fn explain(home: &Home, job: &str, json: bool) -> Result<(), CliError> {
+    let timeline: Timeline = Client::new(home)?.get(&format!("jobs/{job}/timeline"))?;
+    if json {
+        println!("{}", crate::commands::json(&timeline));
+        return Ok(());
+    }
+    let width = timeline.moments.iter().map(|m| m.organisation.len()).max().unwrap_or(0);
+    for Moment { organisation, at, what } in &timeline.moments {
+        println!("{}  {organisation:width$}  {what}", privity_audit::clock::utc(*at));
+    }
+    for (organisation, why) in &timeline.silent {
+        println!("{organisation} did not tell: {why}");
+    }
+    Ok(())
 }
 
 fn vote(home: &Home, job: &str, decision: Decision, reason: &str, person: String) -> Result<(), CliError> {

@@ -13,6 +13,7 @@ use crate::job::State as JobState;
 use crate::message::Pong;
 use crate::node::{Node, now};
 use crate::store::{Stored, Table};
+use crate::timeline::Timeline;
 use crate::{NodeError, home};
 use access::{Access, Caller};
 use axum::extract::FromRef;
@@ -284,6 +285,7 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(jobs))
         .routes(routes!(details))
         .routes(routes!(events))
+        .routes(routes!(timeline))
         .routes(routes!(audit::standing))
         .routes(routes!(audit::entries));
     let approving = OpenApiRouter::new().routes(routes!(vote));
@@ -591,6 +593,12 @@ async fn events(
     let told = node.store.events(&stored.digest, after.after).await?.into_iter();
     let told = told.map(|(seq, at, event)| Told { seq, at, event: serde_json::from_str(&event).unwrap_or_default() });
     Ok(Json(told.collect()))
+}
+
+/// What the logs of all participants say of a job.
+#[utoipa::path(get, path = "/api/v1/jobs/{job}/timeline", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), responses((status = 200, body = Timeline)))]
+async fn timeline(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Result_<Timeline> {
+    Ok(Json(node.timeline(&name).await?))
 }
 
 /// Look whether all members are reached, how fast, with which program and clock.

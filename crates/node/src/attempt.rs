@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 impl Node {
-    /// Whether this node could begin an attempt now. Nothing is signed by saying so.
+    /// Whether this node could begin an attempt now; if so, it keeps a place for it for a while. Nothing is signed by saying so.
     ///
     /// # Errors
     /// What hinders it.
@@ -24,24 +25,77 @@ impl Node {
             return Err(hindered(format!("the node of {} is about to stop", self.organisation())));
         }
         self.may_start(stored, stored.attempt + 1)?;
-        if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
-            return Err(hindered(format!("the approval of {missing} is missing at {}", self.organisation())));
+        let submitter = &stored.manifest.body.submitter;
+        let running = self.running().len();
+        if !self.turns.take(&stored.digest, submitter, running, Instant::now()) {
+            return Err(NodeError::Busy { organisation: self.organisation().into() });
         }
-        self.own_table(&stored.manifest.body).await?;
-        Ok(())
+        let able = self.able(stored).await;
+        if able.is_err() {
+            self.turns.release(&stored.digest);
+        }
+        able
     }
 
-    /// What the node with this root asks before an attempt; only the submitter's may.
+    /// Whether all have approved a job and this node's table is what the job wants.
+    async fn able(&self, stored: &Stored) -> Result<(), NodeError> {
+        if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
+            let problem = format!("the approval of {missing} is missing at {}", self.organisation());
+            return Err(attempt_error(stored, stored.attempt + 1, problem));
+        }
+        self.own_table(&stored.manifest.body).await.map(drop)
+    }
+
+    /// What the node with this root asks before an attempt, or takes back; only the submitter's may.
     ///
     /// # Errors
     /// As [`Node::ready`].
     pub(crate) async fn receive_ready(&self, root: &str, digest: &str) -> Result<(), NodeError> {
+        let stored = self.of_submitter(root, digest).await?;
+        self.ready(&stored).await
+    }
+
+    /// The place is not needed.
+    ///
+    /// # Errors
+    /// Somebody else's job.
+    pub(crate) async fn receive_release(&self, root: &str, digest: &str) -> Result<(), NodeError> {
+        self.of_submitter(root, digest).await?;
+        self.turns.release(digest);
+        Ok(())
+    }
+
+    async fn of_submitter(&self, root: &str, digest: &str) -> Result<Stored, NodeError> {
         let stored = self.store.job(digest).await?;
         let manifest = &stored.manifest.body;
         match participant_of(manifest, root) {
-            Some(name) if name == manifest.submitter => self.ready(&stored).await,
+            Some(name) if name == manifest.submitter => Ok(stored),
             _ => Err(NodeError::Stranger { who: root.into(), project: manifest.project.clone() }),
         }
+    }
+
+    /// Places at all participants, or none. All submitters ask in the order of names, so that of two that want the same nodes one gets all.
+    async fn gather(&self, stored: &Stored) -> Result<(), NodeError> {
+        let manifest = &stored.manifest.body;
+        let mut names: Vec<&str> = manifest.job.participants.iter().map(|p| p.name.as_str()).collect();
+        names.sort_unstable();
+        // This node first: most often it knows already that the job has to wait.
+        self.ready(stored).await?;
+        names.retain(|name| *name != self.organisation());
+        for (asked, name) in names.iter().enumerate() {
+            let member = self.peers.member(&manifest.project, name).await?;
+            let answer = self.peers.ask_member::<_, serde_json::Value>(&member, "ready", &stored.digest).await;
+            if let Err(error) = answer {
+                self.turns.release(&stored.digest);
+                for name in &names[..asked] {
+                    let member = self.peers.member(&manifest.project, name).await?;
+                    // Whoever does not hear it keeps the place for half a minute.
+                    drop(self.peers.ask_member::<_, serde_json::Value>(&member, "release", &stored.digest).await);
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn may_start(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
@@ -93,8 +147,7 @@ impl Node {
     /// One of them does not answer, or refuses; who has begun by then stops.
     pub(crate) async fn attempt(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
         let manifest = &stored.manifest.body;
-        self.ready(stored).await?;
-        let _: Vec<serde_json::Value> = self.ask_all(manifest, "ready", &stored.digest).await?;
+        self.gather(stored).await?;
         let number = stored.attempt + 1;
         let ours = self.sign_attempt(stored, number).await?;
         let mut attempts: Vec<Statement<Attempt>> = self.ask_all(manifest, "attempt", &ours).await?;
@@ -163,10 +216,10 @@ impl Node {
         if number > manifest.attempts {
             return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
         }
-        if let Some(missing) = self.approved(manifest, &stored.digest).await? {
-            return Err(refuse(format!("the approval of {missing} is missing at {}", self.organisation())));
+        if !self.turns.has(&stored.digest, Instant::now()) {
+            return Err(NodeError::Busy { organisation: self.organisation().into() });
         }
-        self.own_table(manifest).await?;
+        self.able(stored).await?;
         if !self.store.take_attempt(&stored.digest, number).await? {
             return Err(refuse("there was one of this number, or of a higher one".into()));
         }
@@ -214,6 +267,7 @@ impl Node {
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }
+        self.spend(stored).await?;
         match self.store.begin_attempt(&stored.digest, number, now()).await? {
             true => Ok(()),
             false => {
@@ -233,6 +287,7 @@ impl Node {
         let attempt = Running { number, ..Running::default() };
         let cancel = attempt.cancel.clone();
         running.insert(digest.to_owned(), attempt);
+        self.turns.release(digest);
         Some(cancel)
     }
 

@@ -6,7 +6,9 @@
 //! listen = "0.0.0.0:7443"        # the one port for other organisations: control and data
 //! address = "a.example:7443"     # how they reach it; default `listen`
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
+//! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
+//! max_running = 4                # attempts at one time; submitters take turns
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
@@ -35,12 +37,18 @@ pub struct Config {
     /// Where people and tools of this organisation find it: a loopback address.
     #[serde(default = "default_admin")]
     pub admin: String,
+    /// Where operators' tools find health, readiness and measures; empty: nowhere. Whoever reaches it sees names of members.
+    #[serde(default)]
+    pub monitor: String,
     /// Whether it takes part without data.
     #[serde(default)]
     pub helper: bool,
     /// Where the root key is, as `privity_keys::Place` reads it. Default the directory `root`.
     #[serde(default = "default_keys")]
     pub keys: String,
+    /// Attempts that may run at one time; who has waited longest is next. Default 4.
+    #[serde(default = "default_running")]
+    pub max_running: u32,
     /// Hours that node certificates last. Default 24.
     #[serde(default = "default_hours")]
     pub certificate_hours: u32,
@@ -52,6 +60,10 @@ fn default_admin() -> String {
 
 fn default_keys() -> String {
     "file:root".into()
+}
+
+fn default_running() -> u32 {
+    4
 }
 
 fn default_hours() -> u32 {
@@ -79,12 +91,25 @@ impl Config {
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
         let bad = |problem: String| NodeError::Config { problem };
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
-        for key in ["organisation", "operator", "listen", "address", "admin", "helper", "keys", "certificate_hours"] {
+        for key in [
+            "organisation",
+            "operator",
+            "listen",
+            "address",
+            "admin",
+            "monitor",
+            "helper",
+            "keys",
+            "max_running",
+            "certificate_hours",
+        ] {
             let name = format!("PRIVITY_{}", key.to_uppercase());
             if let Some(value) = variable(&name) {
                 let parsed = match key {
                     "helper" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
-                    "certificate_hours" => value.parse().map(toml::Value::Integer).map_err(|_| "no number"),
+                    "certificate_hours" | "max_running" => {
+                        value.parse().map(toml::Value::Integer).map_err(|_| "no number")
+                    }
                     _ => Ok(toml::Value::String(value.clone())),
                 };
                 let parsed = parsed.map_err(|why| bad(format!("{name} is {value:?}, {why}")))?;
@@ -121,9 +146,18 @@ impl Config {
                 ));
             }
         }
+        if !self.monitor.is_empty() && self.monitor.parse::<SocketAddr>().is_err() {
+            return bad(format!(
+                "monitor is {:?}: write an IP address and a port, such as 127.0.0.1:9464",
+                self.monitor
+            ));
+        }
         let port = self.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
         if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
             return bad(format!("address is {:?}: write host:port, as other organisations reach it", self.address));
+        }
+        if !(1..=1000).contains(&self.max_running) {
+            return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
         if !(1..=24 * 90).contains(&self.certificate_hours) {
             return bad(format!("certificate_hours is {}: write 1 to 2160", self.certificate_hours));
@@ -144,16 +178,16 @@ mod tests {
         assert_eq!((plain.operator.as_str(), plain.address.as_str()), ("bank-a", "127.0.0.1:7443"));
         let value = |key: &str| match key {
             "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
-            "PRIVITY_LISTEN" | "PRIVITY_ADMIN" => Some("127.0.0.9:1".to_owned()),
+            "PRIVITY_LISTEN" | "PRIVITY_ADMIN" | "PRIVITY_MONITOR" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
             "PRIVITY_HELPER" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
-            "PRIVITY_CERTIFICATE_HOURS" => Some("7".into()),
+            "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" => Some("7".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 8);
+        assert_eq!(changed.len(), 10);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -162,8 +196,10 @@ mod tests {
         for (line, word) in [
             ("admin = \"0.0.0.0:7700\"", "admin"),
             ("address = \"nowhere\"", "address"),
+            ("monitor = \"everywhere\"", "monitor"),
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
+            ("max_running = 0", "max_running"),
             ("color = 1", "color"),
         ] {
             let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();

@@ -87,6 +87,7 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
         TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
     };
     let admin_listener = bind(&config.admin)?;
+    let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
     let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
@@ -99,16 +100,24 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     tokio::spawn(watch::beat(node.clone()));
     tokio::spawn(watch::cosign(node.clone()));
     tokio::spawn(watch::renew(node.clone()));
-    let router = admin::router(node.clone())?;
-    let failed = |e: std::io::Error| NodeError::Config { problem: format!("the admin address: {e}") };
-    admin_listener.set_nonblocking(true).map_err(failed)?;
-    let admin_listener = tokio::net::TcpListener::from_std(admin_listener).map_err(failed)?;
-    let (stop, mut stopped) = signal::channel(false);
+    let (stop, stopped) = signal::channel(false);
+    pages(admin_listener, admin::router(node.clone())?, stopped.clone())?;
+    if let Some(listener) = monitor {
+        pages(listener, crate::monitor::router(node.clone()), stopped)?;
+    }
+    Ok(Running { node, stop })
+}
+
+/// Serves pages until the node stops.
+fn pages(listener: TcpListener, router: axum::Router, mut stopped: signal::Receiver<bool>) -> Result<(), NodeError> {
+    let failed = |e: std::io::Error| NodeError::Config { problem: format!("an address for pages: {e}") };
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     tokio::spawn(async move {
         let until = async move { drop(stopped.wait_for(|stop| *stop).await) };
-        drop(axum::serve(admin_listener, router).with_graceful_shutdown(until).await);
+        drop(axum::serve(listener, router).with_graceful_shutdown(until).await);
     });
-    Ok(Running { node, stop })
+    Ok(())
 }
 
 impl Running {

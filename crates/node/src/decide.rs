@@ -155,6 +155,7 @@ impl Node {
         }
         if decision == Decision::Approve {
             self.own_table(&stored.manifest.body).await?;
+            self.affordable(&stored).await?;
         }
         let organisation = self.organisation().to_owned();
         let approval =

@@ -120,6 +120,12 @@ pub enum NodeError {
         /// Why not.
         problem: String,
     },
+    /// Others' attempts run, or it is somebody else's turn.
+    #[error("E3005 {organisation} is busy; the job is next when it is its submitter's turn")]
+    Busy {
+        /// Whose node.
+        organisation: String,
+    },
     /// A job that will not be attempted any more.
     #[error("E3004 job {manifest} is {state} at {organisation}: {reason}")]
     Over {
@@ -150,6 +156,14 @@ impl NodeError {
             _ => false,
         }
     }
+    /// Whether only somebody else's turn is in the way: here, or in another node's words.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            NodeError::Busy { .. } => true,
+            NodeError::Refused { problem, .. } => problem.starts_with("E3005"),
+            _ => false,
+        }
+    }
     /// Whether a message that was refused may be taken later: what it is about is not known there yet, or that node is in trouble.
     pub(crate) fn may_pass(&self) -> bool {
         let early = |problem: &str| ["E1006", "E2103", "E1010"].iter().any(|code| problem.starts_with(code));
@@ -166,7 +180,7 @@ impl NodeError {
             NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } | NodeError::Over { .. } => 409,
             NodeError::Unknown(_) => 401,
             NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
-            NodeError::TooMany { .. } => 429,
+            NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,
             NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) => 422,
             NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,
             _ => 500,

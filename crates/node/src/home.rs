@@ -4,6 +4,7 @@
 //! node.toml          configuration
 //! root/              the organisation's root, if it is in files: certificate and key
 //! policy.cedar       what it says to manifests; none: people decide
+//! budgets/           privacy budgets, a file for each project: docs/POLICY.md
 //! identity/          the node's certificate, renewed before it ends, and its key
 //! node.db            what the node remembers
 //! audit/             the audit log
@@ -19,6 +20,10 @@ use std::path::{Path, PathBuf};
 /// The node's certificate and key.
 pub fn identity(home: &Path) -> PathBuf {
     home.join("identity")
+}
+/// The privacy budget of a project. Names of projects are names of files.
+pub fn budget(home: &Path, project: &str) -> PathBuf {
+    home.join("budgets").join(format!("{project}.toml"))
 }
 /// The audit log.
 pub fn audit(home: &Path) -> PathBuf {

@@ -31,7 +31,8 @@ impl State {
     pub const OPEN: [State; 4] = [State::Pending, State::Ready, State::Running, State::Paused];
     /// In which no engine runs and something may follow.
     pub const WAITS: [State; 3] = [State::Pending, State::Ready, State::Paused];
-    const ALL: [State; 8] = [
+    /// All there are.
+    pub const ALL: [State; 8] = [
         State::Pending,
         State::Ready,
         State::Running,

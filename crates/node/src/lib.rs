@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod attempt;
+mod budget;
 pub mod config;
 mod cosign;
 pub mod daemon;
@@ -16,6 +17,7 @@ pub mod job;
 pub mod join;
 mod members;
 pub mod message;
+mod monitor;
 mod node;
 pub mod peer;
 pub mod policy;
@@ -23,6 +25,8 @@ mod run;
 mod serve;
 pub mod store;
 mod table;
+pub mod timeline;
+mod turns;
 mod watch;
 
 pub use config::Config;

@@ -5,6 +5,7 @@ use crate::job::State;
 use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
 use crate::store::{Store, Table};
+use crate::turns::Turns;
 use crate::{NodeError, home};
 use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
@@ -38,6 +39,10 @@ pub struct Node {
     pub(crate) build: String,
     /// What it says to manifests.
     pub(crate) policy: RwLock<Arc<Policy>>,
+    /// Held while a share of a privacy budget is looked at and taken.
+    pub(crate) spending: tokio::sync::Mutex<()>,
+    /// Whose attempt may begin.
+    pub(crate) turns: Turns,
     running: Mutex<BTreeMap<String, Running>>,
     draining: AtomicBool,
 }
@@ -69,6 +74,7 @@ impl Node {
         switch: Switch,
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
+        let (spending, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
         let policy = crate::policy::load(&home)?;
         let digest = policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })
@@ -87,6 +93,8 @@ impl Node {
             revocations,
             switch,
             build,
+            spending,
+            turns,
             running,
             draining,
         }))

@@ -153,9 +153,13 @@ async fn answer(
         "manifest" => node.receive(read::<Statement<Manifest>>(&body)?).await?,
         "approval" => node.receive_approval(read::<Statement<Approval>>(&body)?).await?,
         "ready" => node.receive_ready(&root, &read::<String>(&body)?).await?,
+        "release" => node.receive_release(&root, &read::<String>(&body)?).await?,
         "attempt" => return Ok(Json(node.receive_attempt(read::<Statement<Attempt>>(&body)?).await?).into_response()),
         "start" => node.start(&read::<Start>(&body)?).await?,
         "end" => node.receive_end(&root, read::<End>(&body)?).await?,
+        "timeline" => {
+            return Ok(Json(node.receive_timeline(&root, &read::<String>(&body)?).await?).into_response());
+        }
         "seen" => return Ok(Json(node.seen_of(&organisation)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),
         other => return Err(NodeError::missing("request", &words(other))),

@@ -4,6 +4,7 @@ use crate::NodeError;
 use crate::admin::Role;
 use crate::job::State;
 use privity_api::{Approval, Decision, Manifest, Project, Statement, Time};
+use privity_policy::Spending;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
@@ -372,6 +373,11 @@ impl Store {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY created DESC, digest")));
         query.fetch_all(&self.0).await?.iter().map(stored).collect()
     }
+    /// How many jobs are in each state that any is in.
+    pub async fn counts(&self) -> Result<Vec<(String, i64)>, NodeError> {
+        let rows = sqlx::query("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
     /// Jobs in these states.
     pub async fn jobs_in(&self, states: &[State]) -> Result<Vec<Stored>, NodeError> {
         let query = format!("{JOBS} WHERE state IN ({}) ORDER BY created, digest", names(states));
@@ -432,12 +438,35 @@ impl Store {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))).collect()
     }
 
+    /// A job takes its share of its project's privacy budget, once.
+    pub async fn spend(&self, manifest: &str, project: &str, at: Time, epsilon_milli: u64) -> Result<(), NodeError> {
+        let query = "INSERT INTO spending (manifest, project, at, epsilon_milli) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        let taken = i64::try_from(epsilon_milli).unwrap_or(i64::MAX);
+        let query = sqlx::query(query).bind(manifest.to_owned()).bind(project.to_owned()).bind(at).bind(taken);
+        query.execute(&self.0).await?;
+        Ok(())
+    }
+    /// What jobs of a project took of its privacy budget.
+    pub async fn spending(&self, project: &str) -> Result<Vec<(String, Spending)>, NodeError> {
+        let query = sqlx::query("SELECT manifest, at, epsilon_milli FROM spending WHERE project = $1");
+        let rows = query.bind(project.to_owned()).fetch_all(&self.0).await?;
+        let of = |row: &AnyRow| -> Result<(String, Spending), NodeError> {
+            let epsilon_milli = row.try_get::<i64, _>(2)?.unsigned_abs();
+            Ok((row.try_get(0)?, Spending { at: row.try_get(1)?, epsilon_milli }))
+        };
+        rows.iter().map(of).collect()
+    }
+
     /// Has a message delivered, now or later.
     pub async fn post(&self, project: &str, organisation: &str, path: &str, body: String) -> Result<(), NodeError> {
         let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
         let query = query.bind(project.to_owned()).bind(organisation.to_owned()).bind(path.to_owned()).bind(body);
         query.execute(&self.0).await?;
         Ok(())
+    }
+    /// How many messages wait.
+    pub async fn waiting(&self) -> Result<i64, NodeError> {
+        Ok(sqlx::query("SELECT COUNT(*) FROM outbox").fetch_one(&self.0).await?.try_get(0)?)
     }
     /// To whom messages wait.
     pub async fn recipients(&self) -> Result<Vec<String>, NodeError> {

@@ -8,19 +8,20 @@ use crate::store::Stored;
 use privity_api::Member;
 use privity_job::exit;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Between signs of life.
 const BEAT: Duration = Duration::from_secs(2);
 /// Without a sign of life for so long, a participant of a running job is lost.
 pub const LOST: Duration = Duration::from_secs(8);
-/// Between tries at an attempt that could not begin.
+/// Between tries at an attempt that could not begin, at first and at last.
 const AGAIN: Duration = Duration::from_secs(4);
+const SELDOM: Duration = Duration::from_secs(30);
 
 /// Delivers what waits, and looks at jobs, whenever there is something to do and once a second.
 pub(crate) async fn work(node: Arc<Node>) {
-    let mut tried: BTreeMap<String, Instant> = BTreeMap::new();
+    let tries = Arc::new(Tries::default());
     loop {
         let _ = tokio::time::timeout(Duration::from_secs(1), node.peers.awake.notified()).await;
         if let Err(e) = crate::peer::deliver(&node).await {
@@ -29,16 +30,49 @@ pub(crate) async fn work(node: Arc<Node>) {
         if let Err(e) = node.reload_policy() {
             tracing::error!(error = %e, "the policy stays what it was");
         }
-        if let Err(e) = look(&node, &mut tried).await {
+        if let Err(e) = look(&node, &tries).await {
             tracing::error!(error = %e, "jobs could not be looked at");
         }
     }
 }
 
+/// Jobs whose attempt is on its way to begin (no time), or did not begin: when it is tried again, and how long that waits.
+#[derive(Default)]
+struct Tries(Mutex<BTreeMap<String, (Option<Instant>, Duration)>>);
+
+impl Tries {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Option<Instant>, Duration)>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+    /// How many are on their way.
+    fn beginning(&self) -> usize {
+        self.all().values().filter(|(at, _)| at.is_none()).count()
+    }
+    /// Whether a job may be tried now.
+    fn may(&self, digest: &str) -> bool {
+        self.all().get(digest).is_none_or(|(at, _)| at.is_some_and(|at| at <= Instant::now()))
+    }
+    fn begin(&self, digest: &str) {
+        self.all().entry(digest.to_owned()).or_default().0 = None;
+    }
+    fn began(&self, digest: &str) {
+        self.all().remove(digest);
+    }
+    /// Whoever only waits for a place asks again soon, so as to stay in the queue; what is hindered asks less and less often.
+    fn hindered(&self, digest: &str, busy: bool) {
+        let mut all = self.all();
+        let (at, wait) = all.entry(digest.to_owned()).or_default();
+        *wait = if busy { AGAIN } else { (2 * *wait).clamp(AGAIN, SELDOM) };
+        *at = Some(Instant::now() + *wait);
+    }
+}
+
 /// Ends jobs whose time is over, and attempts of which nothing runs any more; attempts those jobs that this organisation submitted and that are due.
-async fn look(node: &Arc<Node>, tried: &mut BTreeMap<String, Instant>) -> Result<(), NodeError> {
+async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     node.recover_attempts("its engine is gone").await?;
-    tried.retain(|_, at| at.elapsed() < AGAIN);
+    let taken = node.running().len() + tries.beginning();
+    // One more than there are places: it joins the queue, and those behind it wait without asking.
+    let mut places = 1 + (node.config.max_running as usize).saturating_sub(taken);
     for stored in node.store.jobs_in(&State::WAITS).await? {
         let manifest = &stored.manifest.body;
         if manifest.expires <= now() {
@@ -47,14 +81,16 @@ async fn look(node: &Arc<Node>, tried: &mut BTreeMap<String, Instant>) -> Result
             continue;
         }
         let due = State::STARTS.contains(&stored.state) && manifest.submitter == node.organisation();
-        if !due || tried.contains_key(&stored.digest) || node.draining() {
+        if !due || !tries.may(&stored.digest) || places == 0 || node.draining() {
             continue;
         }
-        tried.insert(stored.digest.clone(), Instant::now());
+        places -= 1;
+        tries.begin(&stored.digest);
         // One that does not answer keeps no other job from being attempted.
-        let node = node.clone();
+        let (node, tries) = (node.clone(), tries.clone());
         tokio::spawn(async move {
-            let Err(error) = node.attempt(&stored).await else { return };
+            let Err(error) = node.attempt(&stored).await else { return tries.began(&stored.digest) };
+            tries.hindered(&stored.digest, error.is_busy());
             if let Err(e) = hinder(&node, &stored, &error).await {
                 tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
             }
@@ -65,7 +101,9 @@ async fn look(node: &Arc<Node>, tried: &mut BTreeMap<String, Instant>) -> Result
 
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
 async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
-    tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
+    if !error.is_busy() {
+        tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
+    }
     let standing = node.store.job(&stored.digest).await?;
     if !State::STARTS.contains(&standing.state) {
         return Ok(());

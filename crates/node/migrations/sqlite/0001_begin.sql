@@ -19,3 +19,5 @@ CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NUL
 );
 CREATE INDEX outbox_by_organisation ON outbox (organisation, seq);
 CREATE TABLE revocations (root TEXT PRIMARY KEY, before BIGINT NOT NULL);
+CREATE TABLE spending (manifest TEXT PRIMARY KEY, project TEXT NOT NULL, at BIGINT NOT NULL, epsilon_milli BIGINT NOT NULL);
+CREATE INDEX spending_by_project ON spending (project);

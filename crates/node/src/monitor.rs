@@ -1,0 +1,110 @@
+//! What operators' tools look at, at an address of its own: whether the node lives and is ready, and its measures. Names of jobs, people and tables are not
+//! among them, nor is anything of data.
+
+use crate::NodeError;
+use crate::cosign::LAG;
+use crate::job::State as JobState;
+use crate::node::{Node, now};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+pub(crate) fn router(node: Arc<Node>) -> Router {
+    Router::new()
+        .route("/health", get(|| async { "ok\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(node)
+}
+
+/// Why the node takes no work now; empty if it does.
+async fn hindrances(node: &Node) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Err(e) = node.store.recipients().await {
+        found.push(e.to_string());
+    }
+    if let Some(why) = node.log.closed() {
+        found.push(format!("the audit log is closed: {why}"));
+    }
+    if node.draining() {
+        found.push("the node is about to stop".into());
+    }
+    if node.shown.get().validity().is_none_or(|(_, until)| until <= now()) {
+        found.push("the node's certificate is over".into());
+    }
+    found
+}
+
+async fn ready(State(node): State<Arc<Node>>) -> Response {
+    let found = hindrances(&node).await;
+    match found.is_empty() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, found.join("\n") + "\n").into_response(),
+    }
+}
+
+async fn metrics(State(node): State<Arc<Node>>) -> Result<Response, NodeError> {
+    let registry = measured(&node).await?;
+    let mut text = String::new();
+    encode(&mut text, &registry).map_err(|e| NodeError::Internal(e.to_string()))?;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Everything as it is now: a scrape reads, and nothing is counted in between.
+async fn measured(node: &Node) -> Result<Registry, NodeError> {
+    let mut registry = Registry::with_prefix("privity");
+    let one = |registry: &mut Registry, name: &str, help: &str, value: i64| {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    };
+    let jobs = Family::<Labels, Gauge>::default();
+    for (state, count) in node.store.counts().await? {
+        jobs.get_or_create(&vec![("state", state)]).set(count);
+    }
+    for state in JobState::ALL {
+        drop(jobs.get_or_create(&vec![("state", state.name().to_owned())]));
+    }
+    registry.register("jobs", "Jobs that this node knows, by where they stand", jobs);
+    one(&mut registry, "attempts_running", "Attempts whose engine runs here", node.numbers_running().len() as i64);
+    one(&mut registry, "messages_waiting", "Messages to other nodes not yet delivered", node.store.waiting().await?);
+    one(&mut registry, "audit_entries", "Entries of the audit log", node.log.size() as i64);
+    one(&mut registry, "audit_closed", "1 if the audit log takes nothing more", i64::from(node.log.closed().is_some()));
+    let until = node.shown.get().validity().map_or(0, |(_, until)| until);
+    one(&mut registry, "certificate_expiry_seconds", "When the node's certificate ends, seconds since 1970", until);
+    one(&mut registry, "ready", "1 if the node takes work", i64::from(hindrances(node).await.is_empty()));
+
+    let mut members = BTreeSet::new();
+    for (_, project) in node.store.projects().await? {
+        members.extend(project.body.members.into_iter().map(|m| m.organisation));
+    }
+    members.remove(node.organisation());
+    let late = node.log.overdue(now(), LAG, members.iter().map(String::as_str));
+    let seen: BTreeMap<_, _> = node.peers.seen();
+    let (overdue, answered) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
+    let took = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for member in members {
+        let labels = vec![("member", member.clone())];
+        overdue.get_or_create(&labels).set(i64::from(late.contains(&member)));
+        if let Some((ago, last, _)) = seen.get(&member) {
+            answered.get_or_create(&labels).set(now() - ago.as_secs() as i64);
+            took.get_or_create(&labels).set(last.as_secs_f64());
+        }
+    }
+    registry.register("cosignature_overdue", "1 if a member has not cosigned the audit log in time", overdue);
+    registry.register("member_answered_seconds", "When a member answered last, seconds since 1970", answered);
+    registry.register("member_round_trip_seconds", "How long a member's last answer took", took);
+    Ok(registry)
+}

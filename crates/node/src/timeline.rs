@@ -1,0 +1,135 @@
+//! What happened to a job, from the logs of all its participants: each tells of its own what concerns the job, which has no place for data.
+
+use crate::NodeError;
+use crate::message::words;
+use crate::node::Node;
+use privity_api::{Decision, Manifest, Record, Time};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// So many of an organisation's moments are shown, the latest.
+const MOST: usize = 1000;
+/// So many entries of a log are looked through, the latest.
+const LOOKED: u64 = 50_000;
+
+/// Something that an organisation's log says happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Moment {
+    /// Whose log.
+    pub organisation: String,
+    /// When, by its clock.
+    #[schema(value_type = i64)]
+    pub at: Time,
+    /// What.
+    pub what: String,
+}
+
+/// What is known of a job.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Timeline {
+    /// In the order of their times; clocks may differ.
+    pub moments: Vec<Moment>,
+    /// Participants that did not tell, and why not.
+    pub silent: BTreeMap<String, String>,
+}
+
+fn what(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Submitted { submitter, .. } => format!("a manifest of {submitter} is known"),
+        Record::Decided { organisation, decision, by, .. } => {
+            let decides = if *decision == Decision::Approve { "approves" } else { "denies" };
+            format!("{organisation} {decides}, by {}", by.join(", "))
+        }
+        Record::Attempt { number, .. } => format!("attempt {number} is signed"),
+        Record::Session { number, session, .. } => {
+            format!("attempt {number}: session {} stands", session.get(..12).unwrap_or(session))
+        }
+        Record::Opening { number, what, .. } => format!("attempt {number} opens {what}"),
+        Record::Ended { number, end, code, reason, .. } => {
+            format!("attempt {number} is {end} (exit code {code}): {reason}")
+        }
+        _ => return None,
+    })
+}
+
+impl Node {
+    /// What this node's log says of a job.
+    async fn moments(&self, manifest: String) -> Result<Vec<Moment>, NodeError> {
+        let (log, organisation) = (self.log.clone(), self.organisation().to_owned());
+        let read = move || -> Result<Vec<Moment>, privity_audit::AuditError> {
+            let size = log.size();
+            let (mut from, mut moments) = (size.saturating_sub(LOOKED), Vec::new());
+            while from < size {
+                let entries = log.entries(from..size)?;
+                from += entries.len().max(1) as u64;
+                for entry in entries.iter().filter(|entry| entry.record.manifest() == Some(&manifest)) {
+                    let told = what(&entry.record).map(|what| words(&what));
+                    moments.extend(told.map(|what| Moment { organisation: organisation.clone(), at: entry.at, what }));
+                }
+            }
+            Ok(moments.split_off(moments.len().saturating_sub(MOST)))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(|e| NodeError::Internal(e.to_string()))?;
+        read.map_err(|e| NodeError::Audit(e.to_string()))
+    }
+
+    /// What the node of a participant asks.
+    ///
+    /// # Errors
+    /// Whoever asks has nothing to do with the job.
+    pub(crate) async fn receive_timeline(&self, root: &str, digest: &str) -> Result<Vec<Moment>, NodeError> {
+        let stored = self.store.job(digest).await?;
+        let manifest = &stored.manifest.body;
+        match manifest.job.participants.iter().any(|p| p.fingerprint.as_deref() == Some(root)) {
+            true => self.moments(stored.digest).await,
+            false => Err(NodeError::Stranger { who: root.into(), project: manifest.project.clone() }),
+        }
+    }
+
+    /// What the logs of all participants say of a job.
+    ///
+    /// # Errors
+    /// No such job; the own log cannot be read.
+    pub(crate) async fn timeline(self: &Arc<Self>, name: &str) -> Result<Timeline, NodeError> {
+        let stored = self.store.find_job(name).await?;
+        let mut timeline = Timeline { moments: self.moments(stored.digest.clone()).await?, ..Timeline::default() };
+        for (name, told) in self.ask_moments(&stored.manifest.body, &stored.digest).await? {
+            match told {
+                Ok(moments) => timeline.moments.extend(moments),
+                Err(error) => drop(timeline.silent.insert(name, error.to_string())),
+            }
+        }
+        timeline.moments.sort_by_key(|moment| moment.at);
+        Ok(timeline)
+    }
+
+    async fn ask_moments(
+        self: &Arc<Self>,
+        manifest: &Manifest,
+        digest: &str,
+    ) -> Result<Vec<(String, Result<Vec<Moment>, NodeError>)>, NodeError> {
+        let mut asked = Vec::new();
+        for participant in manifest.job.participants.iter().filter(|p| p.name != self.organisation()) {
+            let member = self.peers.member(&manifest.project, &participant.name).await?;
+            let (node, digest) = (self.clone(), digest.to_owned());
+            asked.push(tokio::spawn(async move {
+                let told = node.peers.ask_member::<_, Vec<Moment>>(&member, "timeline", &digest).await;
+                // In whose name it speaks is known, and its words are its own.
+                let own = |moment: Moment| Moment {
+                    organisation: member.organisation.clone(),
+                    at: moment.at,
+                    what: words(&moment.what),
+                };
+                let told = told.map(|moments| moments.into_iter().take(MOST).map(own).collect());
+                (member.organisation.clone(), told)
+            }));
+        }
+        let mut told = Vec::new();
+        for answer in asked {
+            told.push(answer.await.map_err(|e| NodeError::Internal(e.to_string()))?);
+        }
+        Ok(told)
+    }
+}

@@ -1,0 +1,417 @@
+//! A node among members that lie: what they may not make it do. The others are played here, with roots of their own; the node is a real one.
+
+use privity_api::{
+    Approval, Attempt, Dataset, Decision, Manifest, Member, Project, Purpose, Release, Revocation, Statement, sha256,
+};
+use privity_job::{Job, JobFile};
+use privity_keys::Root;
+use privity_net::control;
+use privity_node::message::{End, Pong, Start};
+use privity_node::store::Store;
+use privity_node::{Config, daemon, home, now};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+
+const SCHEMA: &str = "[[columns]]\nname = \"x\"\nkind = \"number\"\nmin = 0.0\nmax = 1.0\n\n[[columns]]\nname = \"y\"\nkind = \"label\"\nvalues = [\"no\", \"yes\"]\n";
+
+fn port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
+
+/// An organisation that is played.
+struct Liar {
+    name: &'static str,
+    root: Arc<dyn Root>,
+    address: String,
+}
+
+impl Liar {
+    fn new(folder: &Path, name: &'static str) -> Liar {
+        let root = privity_keys::create("file:root", &folder.join(name), name).expect("a root");
+        Liar { name, root, address: format!("127.0.0.1:{}", port()) }
+    }
+    fn member(&self) -> Member {
+        let name = self.name.to_owned();
+        Member {
+            operator: name.clone(),
+            organisation: name,
+            root: self.root.fingerprint(),
+            address: self.address.clone(),
+            helper: false,
+        }
+    }
+    fn sign<B: Purpose>(&self, body: B) -> Statement<B> {
+        Statement::new(body, &*self.root).expect("a signature")
+    }
+    fn approval(&self, manifest: &str, decision: Decision) -> Statement<Approval> {
+        let (organisation, reason) = (self.name.to_owned(), "as agreed".to_owned());
+        self.sign(Approval {
+            manifest: manifest.into(),
+            organisation,
+            decision,
+            reason,
+            by: vec!["ann".into()],
+            at: now(),
+        })
+    }
+}
+
+/// The node of `bank-b`, and two members of its project that lie.
+struct Site {
+    runtime: Runtime,
+    running: Option<daemon::Running>,
+    config: Config,
+    token: String,
+    a: Liar,
+    c: Liar,
+    own: Member,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.drain());
+        }
+    }
+}
+
+impl Site {
+    fn new() -> Site {
+        let folder = tempfile::tempdir().expect("a directory");
+        let home = folder.path().join("bank-b");
+        let text =
+            format!("organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\n", port(), port());
+        let config = Config::parse(&text, |_| None).expect("a configuration");
+        let root = daemon::init(&home, &config).expect("a node's directory");
+        let (a, c) = (Liar::new(folder.path(), "bank-a"), Liar::new(folder.path(), "bank-c"));
+        let own = Member {
+            organisation: "bank-b".into(),
+            operator: "bank-b".into(),
+            root,
+            address: config.address.clone(),
+            helper: false,
+        };
+        let runtime = Runtime::new().expect("a runtime");
+        let project = a.sign(Project {
+            name: "fraud".into(),
+            founder: "bank-a".into(),
+            version: 1,
+            members: vec![a.member(), own.clone(), c.member()],
+        });
+        let token = std::fs::read_to_string(home::token(&home)).expect("a token");
+        let running = runtime.block_on(async {
+            let store = Store::open(&home).await.expect("a database");
+            store.put_project(&a.root.fingerprint(), &project).await.expect("it is kept");
+            daemon::start(&home).await.expect("a node")
+        });
+        let site = Site { runtime, running: Some(running), config, token, a, c, own, folder };
+        let rows: String =
+            (0..40).map(|i| format!("{},{}\n", f64::from(i) / 40.0, if i % 3 == 0 { "yes" } else { "no" })).collect();
+        let data = site.folder.path().join("rows.csv");
+        std::fs::write(&data, format!("x,y\n{rows}")).expect("rows");
+        let table = json!({ "name": "payments", "path": data, "schema": SCHEMA, "rows": 0 });
+        assert_eq!(site.tool("POST", "tables", Some(&table)).0, 200);
+        site
+    }
+
+    /// A tool of the node's own organisation asks.
+    fn tool(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let url = format!("http://{}/api/v1/{path}", self.config.admin);
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let method = method.parse().expect("a method");
+            let mut request = client.request(method, url).bearer_auth(self.token.trim());
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body.to_string());
+            }
+            let answer = request.send().await.expect("the node answers");
+            let (status, text) = (answer.status().as_u16(), answer.text().await.expect("text"));
+            (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        })
+    }
+    /// Another organisation's node says something: the status and the words of the answer.
+    fn says<T: Serialize>(&self, who: &Liar, path: &str, body: &T) -> (u16, String) {
+        self.calls(who, path, body).expect("the node answers")
+    }
+    fn calls<T: Serialize>(&self, who: &Liar, path: &str, body: &T) -> Result<(u16, String), reqwest::Error> {
+        let identity = who.root.issue(who.name, now() - 60, now() + 3600).expect("a certificate");
+        let tls = control::client(&identity, Some(&self.own.root), &Arc::default()).expect("TLS");
+        let url = format!("https://{}/peer/v1/{path}", self.config.address);
+        let body = serde_json::to_string(body).expect("JSON");
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy().build();
+            let answer = client.expect("a client").post(url).body(body).send().await?;
+            Ok((answer.status().as_u16(), answer.text().await?))
+        })
+    }
+    fn takes<T: Serialize>(&self, who: &Liar, path: &str, body: &T) -> String {
+        let (status, text) = self.says(who, path, body);
+        assert_eq!(status, 200, "{path}: {text}");
+        text
+    }
+    /// It must refuse, with this code.
+    #[track_caller]
+    fn refuses<T: Serialize>(&self, who: &Liar, path: &str, body: &T, code: &str) -> String {
+        let (status, text) = self.says(who, path, body);
+        assert!(status >= 400 && text.starts_with(code), "{path}: {status} {text}");
+        text
+    }
+
+    fn manifest(&self) -> Manifest {
+        let participants: String = [self.a.member(), self.own.clone(), self.c.member()]
+            .iter()
+            .map(|m| {
+                let (name, address, root) = (&m.organisation, &m.address, &m.root);
+                format!("[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{root}\"\nrows = 40\n\n")
+            })
+            .collect();
+        let schema = SCHEMA.replace("[[columns]]", "[[data.schema.columns]]");
+        let text = format!(
+            "name = \"fraud\"\nprotocol = \"rep3\"\n\n{participants}{schema}\n[model]\nkind = \"logistic\"\n\n[training]\nepochs = 2\nbatch = 8\n"
+        );
+        let file = JobFile::from_toml(&text).expect("a job file");
+        let job = Job::new(file, Path::new("/nonexistent")).expect("a job").file().clone();
+        let everybody = ["bank-a", "bank-b", "bank-c"];
+        let table = |organisation: &str| Dataset { organisation: organisation.into(), table: "payments".into() };
+        let program = std::fs::read(std::env::current_exe().expect("this program")).expect("its bytes");
+        Manifest {
+            version: privity_api::manifest::VERSION,
+            id: privity_api::hex(&rand()),
+            project: "fraud".into(),
+            submitter: "bank-a".into(),
+            person: "ann".into(),
+            purpose: "a joint model".into(),
+            created: now(),
+            expires: now() + 3600,
+            attempts: 3,
+            build: sha256(&program),
+            datasets: everybody.iter().map(|name| table(name)).collect(),
+            release: Release {
+                recipients: everybody.map(String::from).to_vec(),
+                min_cohort: 10,
+                until: now() + 7200,
+                epsilon_milli: 0,
+            },
+            job,
+        }
+    }
+    /// A job that all have approved; its digest.
+    fn approved(&self) -> (Manifest, String) {
+        let manifest = self.manifest();
+        let digest = manifest.digest().expect("a digest");
+        self.takes(&self.a, "manifest", &self.a.sign(manifest.clone()));
+        for liar in [&self.a, &self.c] {
+            self.takes(liar, "approval", &liar.approval(&digest, Decision::Approve));
+        }
+        self.vote(&digest, "approve");
+        assert_eq!(self.state(&digest), "ready");
+        (manifest, digest)
+    }
+    fn vote(&self, digest: &str, decision: &str) {
+        let vote = json!({ "decision": decision, "reason": "seen", "person": "bob" });
+        let (status, said) = self.tool("POST", &format!("jobs/{digest}/votes"), Some(&vote));
+        assert_eq!(status, 200, "{said}");
+    }
+    fn line(&self, digest: &str) -> Value {
+        self.tool("GET", &format!("jobs/{digest}"), None).1["line"].clone()
+    }
+    fn state(&self, digest: &str) -> String {
+        self.line(digest)["state"].as_str().expect("a state").to_owned()
+    }
+    fn until(&self, digest: &str, state: &str) {
+        let started = Instant::now();
+        while self.state(digest) != state {
+            assert!(started.elapsed() < Duration::from_secs(30), "not {state}: {}", self.line(digest));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    fn attempt(&self, who: &Liar, manifest: &Manifest, number: u32) -> Statement<Attempt> {
+        let job = manifest.check(now()).expect("a job");
+        who.sign(Attempt {
+            manifest: manifest.digest().expect("a digest"),
+            number,
+            organisation: who.name.into(),
+            build: manifest.build.clone(),
+            parameters: manifest.parameters(&job),
+            at: now(),
+        })
+    }
+    /// The node signs an attempt; all signatures.
+    fn signed(&self, manifest: &Manifest, number: u32) -> Start {
+        self.takes(&self.a, "ready", &manifest.digest().expect("a digest"));
+        let ours = self.attempt(&self.a, manifest, number);
+        let theirs = self.takes(&self.a, "attempt", &ours);
+        let theirs: Statement<Attempt> = serde_json::from_str(&theirs).expect("an attempt");
+        Start { attempts: vec![ours, theirs, self.attempt(&self.c, manifest, number)] }
+    }
+}
+
+fn rand() -> [u8; 16] {
+    let mut out = [0; 16];
+    getrandom::fill(&mut out).expect("randomness");
+    out
+}
+
+#[test]
+fn an_attempt_starts_once_and_only_as_it_was_signed() {
+    let site = Site::new();
+    let (manifest, digest) = site.approved();
+    // Nobody but the submitter asks, and nothing starts that was not signed by all.
+    site.refuses(&site.c, "ready", &digest, "E2103");
+    site.refuses(&site.c, "attempt", &site.attempt(&site.c, &manifest, 1), "E3003");
+    let mut other = site.attempt(&site.a, &manifest, 1).body;
+    let changed = other.parameters.iter_mut().find(|(name, _)| name.contains("protocol")).expect("a protocol");
+    changed.1 = "additive".into();
+    let text = site.refuses(&site.a, "attempt", &site.a.sign(other), "E2107");
+    assert!(text.contains("protocol") && text.contains("additive") && text.contains("rep3"), "{text}");
+    // Nobody jumps the queue.
+    site.refuses(&site.a, "attempt", &site.attempt(&site.a, &manifest, 1), "E3005");
+    let start = site.signed(&manifest, 1);
+    site.refuses(&site.a, "attempt", &start.attempts[0], "E3003");
+    let less = Start { attempts: start.attempts[..2].to_vec() };
+    site.refuses(&site.a, "start", &less, "E3003");
+    let forged = Start {
+        attempts: vec![
+            start.attempts[0].clone(),
+            start.attempts[1].clone(),
+            site.attempt_as(&site.a, &manifest, "bank-c"),
+        ],
+    };
+    site.refuses(&site.a, "start", &forged, "E3002");
+
+    // Twice at once: one begins.
+    let both: Vec<u16> = std::thread::scope(|s| {
+        let asked: Vec<_> = (0..2).map(|_| s.spawn(|| site.says(&site.a, "start", &start).0)).collect();
+        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
+    assert!(both.contains(&200) && both.contains(&409), "{both:?}");
+    assert_eq!(site.state(&digest), "running");
+    // It ends, and the same start begins nothing any more.
+    site.takes(&site.a, "end", &End::again(&digest, 1, 5, "a fault that passes"));
+    site.takes(&site.c, "end", &End::again(&digest, 1, 5, "a fault that passes"));
+    site.until(&digest, "paused");
+    assert!(site.line(&digest)["reason"].as_str().expect("text").contains("a fault that passes"));
+    site.refuses(&site.a, "start", &start, "E3003");
+    assert_eq!(site.state(&digest), "paused");
+    // The next one, and none before it; its number is gone when it was signed.
+    let next = site.signed(&manifest, 3);
+    site.refuses(&site.a, "attempt", &site.attempt(&site.a, &manifest, 2), "E3003");
+    site.takes(&site.a, "start", &next);
+    let long = End { again: false, ..End::again(&digest, 3, 5, "") };
+    site.takes(&site.c, "end", &End { reason: "\u{1b}[2J".repeat(100_000), ..long.clone() });
+    site.takes(&site.a, "end", &long);
+    site.until(&digest, "aborted");
+    let reason = site.line(&digest)["reason"].as_str().expect("text").to_owned();
+    assert!(reason.chars().count() < 700 && !reason.contains('\u{1b}'), "{}", reason.len());
+    let over = site.refuses(&site.a, "ready", &digest, "E3004");
+    assert!(over.contains("aborted"), "{over}");
+}
+
+impl Site {
+    /// An attempt in the name of another.
+    fn attempt_as(&self, who: &Liar, manifest: &Manifest, name: &str) -> Statement<Attempt> {
+        let body = self.attempt(who, manifest, 1).body;
+        who.sign(Attempt { organisation: name.into(), ..body })
+    }
+}
+
+#[test]
+fn a_denial_is_never_lost() {
+    let site = Site::new();
+    // After the attempt was signed.
+    let (manifest, digest) = site.approved();
+    let start = site.signed(&manifest, 1);
+    site.vote(&digest, "deny");
+    site.refuses(&site.a, "start", &start, "E3004");
+    assert_eq!(site.state(&digest), "denied");
+    // While it runs; what others say then changes nothing.
+    let (manifest, digest) = site.approved();
+    let start = site.signed(&manifest, 1);
+    site.takes(&site.a, "start", &start);
+    assert_eq!(site.state(&digest), "running");
+    site.takes(&site.c, "approval", &site.c.approval(&digest, Decision::Deny));
+    assert_eq!(site.state(&digest), "denied");
+    for liar in [&site.a, &site.c] {
+        site.takes(liar, "end", &End::again(&digest, 1, 5, "stopped"));
+        site.takes(liar, "approval", &liar.approval(&digest, Decision::Approve));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(site.state(&digest), "denied");
+    assert!(site.line(&digest)["reason"].as_str().expect("text").contains("bank-c denies it"));
+    site.refuses(&site.a, "attempt", &site.attempt(&site.a, &manifest, 2), "E3004");
+}
+
+#[test]
+fn a_name_stands_for_one_root() {
+    let site = Site::new();
+    let mallory = Liar::new(&site.folder.path().join("more"), "mallory");
+    let members = |change: &dyn Fn(&mut Vec<Member>)| {
+        let mut members = vec![site.a.member(), site.own.clone(), site.c.member()];
+        change(&mut members);
+        site.a.sign(Project { name: "fraud".into(), founder: "bank-a".into(), version: 7, members })
+    };
+    let theirs = mallory.root.fingerprint();
+    for change in [
+        &(|m: &mut Vec<Member>| m[1].root = theirs.clone()) as &dyn Fn(&mut Vec<Member>),
+        &|m| m[2].root = theirs.clone(),
+        &|m| m[2].organisation = "bank-d".into(),
+        &|m| m[1].organisation = "bank-e".into(),
+        &|m| drop(m.remove(0)),
+        &|m| m[2].root = "no root".into(),
+        &|m| m[2].address = "a b".into(),
+        &|m| m.push(Member { organisation: "bank-x".into(), ..m[2].clone() }),
+    ] {
+        site.refuses(&site.a, "project", &members(change), "E1007");
+    }
+    // Nobody else states it, and a stranger nothing at all.
+    site.refuses(&site.c, "project", &site.c.sign(members(&|_| ()).body), "E3002");
+    site.refuses(&mallory, "ping", &json!({}), "E2103");
+    assert_eq!(site.tool("GET", "projects", None).1[0]["version"], 1);
+    // A new member is one.
+    site.takes(&site.a, "project", &members(&|m| m.push(mallory.member())));
+    assert_eq!(site.tool("GET", "projects", None).1[0]["members"].as_array().expect("members").len(), 4);
+
+    // Whoever is a member declares its own certificates void, and nobody else's.
+    let revocation = |organisation: &str, before| Revocation {
+        organisation: organisation.into(),
+        before,
+        reason: "lost".into(),
+        at: now(),
+    };
+    site.refuses(&site.c, "revocation", &site.c.sign(revocation("bank-a", now())), "E1007");
+    site.refuses(&site.c, "revocation", &site.a.sign(revocation("bank-a", now())), "E3002");
+    site.refuses(&site.c, "revocation", &site.c.sign(revocation("bank-c", now() + 86_400)), "E1007");
+    site.takes(&site.c, "revocation", &site.c.sign(revocation("bank-c", now() - 30)));
+    let called = site.calls(&site.c, "ping", &json!({}));
+    assert!(called.is_err(), "a certificate from before the revocation was accepted: {called:?}");
+}
+
+#[test]
+fn who_has_nothing_to_do_with_a_job_does_not_hear_of_it() {
+    let site = Site::new();
+    let mallory = Liar::new(&site.folder.path().join("more"), "mallory");
+    let members = vec![site.a.member(), site.own.clone(), site.c.member(), mallory.member()];
+    let project = Project { name: "fraud".into(), founder: "bank-a".into(), version: 2, members };
+    site.takes(&site.a, "project", &site.a.sign(project));
+    let (manifest, digest) = site.approved();
+    site.takes(&site.a, "start", &site.signed(&manifest, 1));
+    let pong = |who: &Liar| serde_json::from_str::<Pong>(&site.takes(who, "ping", &json!({}))).expect("a pong");
+    assert_eq!(pong(&site.c).running, [(digest.clone(), 1)]);
+    assert_eq!(pong(&mallory).running, []);
+    site.refuses(&mallory, "end", &End::again(&digest, 1, 5, "no"), "E2103");
+    site.refuses(&mallory, "approval", &mallory.approval(&digest, Decision::Deny), "E2103");
+    site.refuses(&mallory, "ready", &digest, "E2103");
+    site.refuses(&site.a, "ready", &&digest[..12], "E1006");
+    let mut manifest = site.manifest();
+    manifest.submitter = "mallory".into();
+    site.refuses(&mallory, "manifest", &site.a.sign(manifest), "E3002");
+    for end in [&site.a, &site.c] {
+        site.takes(end, "end", &End::again(&digest, 1, 5, "enough"));
+    }
+    site.until(&digest, "paused");
+}

@@ -301,6 +301,7 @@ impl Client {
         let config = Config::load(&home.home)?;
         let path = home::token(&home.home);
         let token = std::fs::read_to_string(&path).map_err(CliError::system("reading the node's token"))?;
+        privity_net::control::provide();
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build();
         let http = http.map_err(|e| CliError::System { action: "preparing HTTP", problem: e.to_string() })?;
         Ok(Client { base: format!("http://{}/api/v1", config.admin), token: token.trim().into(), http })

@@ -82,8 +82,7 @@ impl Drop for Site {
 
 impl Site {
     fn new() -> Site {
-        // The client of these tests takes its cryptography from here; another test may have been first.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        control::provide();
         let folder = tempfile::tempdir().expect("a directory");
         let home = folder.path().join("bank-b");
         let text =

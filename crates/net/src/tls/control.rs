@@ -53,6 +53,12 @@ pub fn client(
     Ok(client)
 }
 
+/// Makes this crate's cryptographic provider that of the process, for clients of other libraries, which ask for one even where they use no TLS.
+pub fn provide() {
+    // Whoever was first made the same one.
+    let _ = Arc::unwrap_or_clone(provider()).install_default();
+}
+
 /// Fingerprint of the root in a chain that was accepted.
 pub fn root(chain: &[CertificateDer<'_>]) -> Option<String> {
     known_by(chain).filter(|_| chain.len() == 2)

@@ -534,8 +534,12 @@ fn explain(home: &Home, job: &str, json: bool) -> Result<(), CliError> {
         return Ok(());
     }
     let width = timeline.moments.iter().map(|m| m.organisation.len()).max().unwrap_or(0);
-    for Moment { organisation, at, what } in &timeline.moments {
-        println!("{}  {organisation:width$}  {what}", privity_audit::clock::utc(*at));
+    // What one log says several times in a row is one line.
+    let same = |a: &Moment, b: &Moment| a.organisation == b.organisation && a.what == b.what;
+    for several in timeline.moments.chunk_by(same) {
+        let Moment { organisation, at, what } = &several[0];
+        let times = if several.len() > 1 { format!(" ({} times)", several.len()) } else { String::new() };
+        println!("{}  {organisation:width$}  {what}{times}", privity_audit::clock::utc(*at));
     }
     for (organisation, why) in &timeline.silent {
         println!("{organisation} did not tell: {why}");

@@ -154,10 +154,13 @@ fn join(program: &Path, inviter: &Path, home: &Path, name: &str) -> Result<(), C
     let joining = Command::new(program).args(["join", &code]).env("PRIVITY_HOME", home).stdout(Stdio::piped()).spawn();
     let mut joining = joining.map_err(CliError::system("starting this program"))?;
     let out = joining.stdout.take().ok_or(CliError::Choice("a command without output"))?;
-    let words = BufReader::new(out).lines().next().and_then(Result::ok).unwrap_or_default();
+    // It is read to its end: the command says more when it has joined.
+    let mut said = BufReader::new(out).lines().map_while(Result::ok);
+    let words = said.next().unwrap_or_default();
     let mut confirm = vec!["confirm", name];
     confirm.extend(words.strip_prefix("words: ").unwrap_or_default().split(' '));
     privity(program, inviter, &confirm)?;
+    said.for_each(drop);
     let joined = joining.wait().map_err(CliError::system("waiting"))?;
     match joined.success() {
         true => Ok(()),
@@ -175,9 +178,16 @@ fn explain(args: &UpArgs, names: &[&str]) {
         names[0],
         tables.join(" ")
     );
+    println!(
+        "Others learn the model, so by the built-in rules two persons of each organisation approve; whoever submits it is one:"
+    );
+    println!("  privity job approve DIGEST --person bob --home {dir}/{}", names[0]);
     for name in &names[1..] {
-        println!("  privity jobs --pending --home {dir}/{name}; privity job approve DIGEST --home {dir}/{name}");
+        println!("  for p in ann bob; do privity job approve DIGEST --person $p --home {dir}/{name}; done");
     }
-    println!("  privity job watch DIGEST --home {dir}/{}", names[0]);
+    println!(
+        "  privity job watch DIGEST --home {dir}/{}; privity job explain DIGEST --home {dir}/{}",
+        names[0], names[0]
+    );
     println!("  privity doctor --project {PROJECT} --home {dir}/{}", names[0]);
 }

@@ -173,11 +173,20 @@ impl Site {
         }
         digest
     }
+    /// Others learn the model: by the built-in rules that takes two persons at each organisation, of whom one submitted it.
     fn approve(&self, digest: &str) {
+        self.nodes[NAMES[0]].run(&["job", "approve", digest, "--person", "officer"]);
         for name in &NAMES[1..] {
             assert!(self.nodes[name].run(&["jobs", "--pending"]).contains(&digest[..12]));
+            let said = self.nodes[name].run(&["job", "approve", digest, "--person", "officer"]);
+            assert!(said.contains("1 of 2"), "{said}");
             self.nodes[name].run(&["job", "approve", digest, "--person", "officer"]);
+            assert_eq!(self.state_of(name, digest), "pending", "one person is one");
+            self.nodes[name].run(&["job", "approve", digest, "--person", "head"]);
         }
+    }
+    fn state_of(&self, name: &str, digest: &str) -> String {
+        self.nodes[name].state(digest)
     }
     fn ends(&self, digest: &str, state: &str) {
         for name in NAMES {
@@ -209,6 +218,11 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     site.approve(&digest);
     site.ends(&digest, "done");
     let report = &site.nodes[NAMES[1]].job(&digest)["report"];
+    let told = site.nodes["helper"].run(&["job", "explain", &digest]);
+    assert!(
+        NAMES.iter().all(|name| told.contains(&format!("{name} approves"))) && told.contains("opens the model"),
+        "{told}"
+    );
     assert!(report["joint"]["auc"].as_f64().expect("an AUC") > 0.98, "{report}");
     // Nobody runs it twice.
     assert!(site.nodes[NAMES[1]].fails(&["job", "approve", &digest]).contains("has decided"));

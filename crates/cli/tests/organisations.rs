@@ -51,7 +51,8 @@ impl Node {
     /// What a command prints; it must succeed.
     fn run(&self, args: &[&str]) -> String {
         let output = self.command(args).output().expect("the program starts");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", said(&output.stdout), said(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
     /// What a command that must fail says.
@@ -245,7 +246,8 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     for name in others {
         until("the loss is noticed", || site.nodes[name].state(&digest) == "paused");
     }
-    assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+    // Within ten seconds, the commands that ask aside.
+    assert!(killed.elapsed() < Duration::from_secs(15), "{:?}", killed.elapsed());
     let reasons: Vec<String> =
         others.iter().map(|name| site.nodes[name].job(&digest)["line"]["reason"].to_string()).collect();
     site.nodes.get_mut("hospital-c").expect("a node").start();

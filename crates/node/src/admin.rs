@@ -23,7 +23,7 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use privity_api::manifest::{Dataset, Release, VERSION};
 use privity_api::{Approval, Decision, MAX_TEXT, Manifest, Project, Time};
-use privity_job::{Job, JobFile, plan};
+use privity_job::{Job, JobFile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -421,7 +421,11 @@ fn line(stored: &Stored, decided: bool) -> Line {
         submitter: stored.manifest.body.submitter.clone(),
         state: stored.state,
         attempt: stored.attempt,
-        reason: stored.reason.clone(),
+        reason: match stored.hindered.as_str() {
+            "" => stored.reason.clone(),
+            hindered if stored.reason.is_empty() => format!("waits: {hindered}"),
+            hindered => format!("{}; waits: {hindered}", stored.reason),
+        },
         created: stored.created,
         updated: stored.updated,
     }
@@ -501,12 +505,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     let job = Job::new(manifest.job.clone(), std::path::Path::new("/nonexistent"))
         .map_err(privity_api::ManifestError::Job)?;
     let guarantee = job.protocol().guarantee().to_owned();
-    let planned =
-        tokio::task::spawn_blocking(move || plan::plan(&job)).await.map_err(|e| NodeError::State(e.to_string()))?;
-    let planned = match planned {
-        Ok(plan) => serde_json::to_value(plan).unwrap_or_default(),
-        Err(e) => serde_json::json!({ "problem": e.to_string() }),
-    };
+    let planned = node.price(&stored.digest, job).await;
     let report = serde_json::from_str(&stored.report).unwrap_or_default();
     let line = line(&stored, decided(node.organisation()));
     // A policy that denies it, or a time that is over, wants nobody.

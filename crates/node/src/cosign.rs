@@ -48,6 +48,14 @@ impl Node {
         Ok(entries.iter().any(|entry| !matches!(entry.record, Record::Cosigned { .. })))
     }
 
+    /// Signs a head over everything that is in the log, if none is: only what a head covers can be exported, and what this node cosigned is asked of it.
+    pub(crate) fn sign_head(&self) -> Result<(), NodeError> {
+        match self.log.newest().is_some_and(|head| head.size == self.log.size()) {
+            true => Ok(()),
+            false => self.log.head(now()).map(drop).map_err(|e| NodeError::Audit(e.to_string())),
+        }
+    }
+
     /// Has a member cosign the head of this node's log, if it has not seen what is new in it.
     async fn cosigned_by(&self, member: &Member, size: u64) -> Result<(), NodeError> {
         let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
@@ -75,6 +83,7 @@ impl Node {
                 tracing::warn!(member = member.organisation, error = %e, "the head of the log was not cosigned");
             }
         }
+        self.sign_head()?;
         let late = self.log.overdue(now(), LAG, members.keys().map(String::as_str));
         if !late.is_empty() {
             tracing::warn!(members = late.join(", "), "members have not cosigned this node's audit log in time");

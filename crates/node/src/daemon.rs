@@ -133,6 +133,9 @@ impl Running {
         while !self.node.running().is_empty() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        if let Err(e) = self.node.sign_head() {
+            tracing::error!(error = %e, "the last entries of the audit log are under no signed head");
+        }
         let _ = self.stop.send(true);
     }
 }

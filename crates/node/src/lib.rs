@@ -21,6 +21,7 @@ mod monitor;
 mod node;
 pub mod peer;
 pub mod policy;
+mod prices;
 mod run;
 mod serve;
 pub mod store;

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
+use crate::prices::Prices;
 use crate::store::{Store, Table};
 use crate::turns::Turns;
 use crate::{NodeError, home};
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// An organisation's node.
 pub struct Node {
@@ -41,6 +42,10 @@ pub struct Node {
     pub(crate) policy: RwLock<Arc<Policy>>,
     /// Held while a share of a privacy budget is looked at and taken.
     pub(crate) spending: tokio::sync::Mutex<()>,
+    /// What jobs cost.
+    pub(crate) prices: Prices,
+    /// Who has not answered for a while, and since when.
+    silent: Mutex<BTreeMap<String, Instant>>,
     /// Whose attempt may begin.
     pub(crate) turns: Turns,
     running: Mutex<BTreeMap<String, Running>>,
@@ -94,6 +99,8 @@ impl Node {
             switch,
             build,
             spending,
+            prices: Prices::default(),
+            silent: Mutex::default(),
             turns,
             running,
             draining,
@@ -150,6 +157,13 @@ impl Node {
         for (manifest, number) in self.numbers_running() {
             self.ended(self.organisation(), End::again(&manifest, number, exit::NETWORK, reason));
         }
+    }
+    pub(crate) fn silent(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.silent.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+    /// Who does not answer: whom one beat at least has missed.
+    pub(crate) fn is_silent(&self, organisation: &str) -> bool {
+        self.silent().get(organisation).is_some_and(|since| since.elapsed() >= Duration::from_secs(1))
     }
     /// What runs, with the attempt.
     pub(crate) fn numbers_running(&self) -> Vec<(String, u32)> {

@@ -125,6 +125,14 @@ async fn note(node: &Node, digest: &str, event: Event) {
     }
 }
 
+/// An error in words for members, who start nothing by hand.
+fn told(error: &JobError) -> String {
+    match error {
+        JobError::Paused { source, epochs, .. } => format!("{source}; {epochs} epochs are kept"),
+        other => other.to_string(),
+    }
+}
+
 /// Whether another attempt may help: links, machines and disks recover; what a check found, or a file is, does not change.
 fn may_help(error: &JobError) -> bool {
     matches!(error.exit_code(), exit::NETWORK | exit::OUTPUT | exit::STOPPED)
@@ -135,9 +143,7 @@ async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<
     let (own, digest) = (node.organisation().to_owned(), stored.digest.clone());
     let ours = match &outcome {
         Ok(_) => End { done: true, again: false, ..End::again(&digest, number, exit::OK, "done") },
-        Err(error) => {
-            End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &error.to_string()) }
-        }
+        Err(error) => End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &told(error)) },
     };
     let ours = settle(node, &own, ours);
     tell(node, stored, &ours).await;
@@ -208,7 +214,8 @@ async fn hear(node: &Node, stored: &Stored) -> BTreeMap<String, End> {
             Some(running) => (running.ends.clone(), running.lost.clone()),
             None => return BTreeMap::new(),
         };
-        let said = |name: &String| ends.contains_key(name) || lost.contains(name);
+        // Where the engines lost each other, who does not answer either will say nothing.
+        let said = |name: &String| ends.contains_key(name) || lost.contains(name) || node.is_silent(name);
         if stored.manifest.body.job.participants.iter().all(|p| said(&p.name)) || tokio::time::Instant::now() >= until {
             return ends;
         }

@@ -73,6 +73,8 @@ pub struct Stored {
     pub code: u8,
     /// Why it stands there.
     pub reason: String,
+    /// Why the next attempt has not begun yet, if something hinders it.
+    pub hindered: String,
     /// The engine's report as JSON, when it is done.
     pub report: String,
     /// When it came in.
@@ -132,7 +134,8 @@ async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
 }
 
 const APPROVE: &str = "approve";
-const JOBS: &str = "SELECT digest, manifest, state, attempt, code, reason, report, created, updated FROM jobs";
+const JOBS: &str =
+    "SELECT digest, manifest, state, attempt, code, reason, report, created, updated, hindered FROM jobs";
 
 /// A job of a row that [`JOBS`] selects.
 fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
@@ -146,6 +149,7 @@ fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
         report: row.try_get(6)?,
         created: row.try_get(7)?,
         updated: row.try_get(8)?,
+        hindered: row.try_get(9)?,
     })
 }
 
@@ -312,7 +316,7 @@ impl Store {
         (code, reason): (u8, &str),
         now: Time,
     ) -> Result<bool, NodeError> {
-        let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4 WHERE digest = $5 AND state IN";
+        let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4, hindered = '' WHERE digest = $5 AND state IN";
         let query = format!("{query} ({})", names(from));
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to.name()).bind(i64::from(code));
         let query = query.bind(reason.to_owned()).bind(now).bind(digest.to_owned());
@@ -322,6 +326,12 @@ impl Store {
     pub async fn set_report(&self, digest: &str, report: &str) -> Result<(), NodeError> {
         let query = sqlx::query("UPDATE jobs SET report = $1 WHERE digest = $2").bind(report.to_owned());
         query.bind(digest.to_owned()).execute(&self.0).await?;
+        Ok(())
+    }
+    /// Why the next attempt of a job has not begun yet.
+    pub async fn set_hindered(&self, digest: &str, why: &str) -> Result<(), NodeError> {
+        let query = sqlx::query("UPDATE jobs SET hindered = $1 WHERE digest = $2");
+        query.bind(why.to_owned()).bind(digest.to_owned()).execute(&self.0).await?;
         Ok(())
     }
     /// Takes an attempt's number for good; whether it was higher than all before, and the job one that may be attempted. No number is signed twice.
@@ -336,7 +346,7 @@ impl Store {
     /// An attempt begins; whether it is the one whose number was taken last, did not begin before, and nothing else came between. No attempt runs twice.
     pub async fn begin_attempt(&self, digest: &str, number: u32, now: Time) -> Result<bool, NodeError> {
         let query = format!(
-            "UPDATE jobs SET started = $1, state = $2, code = 0, reason = $3, updated = $4 \
+            "UPDATE jobs SET started = $1, state = $2, code = 0, reason = $3, updated = $4, hindered = '' \
              WHERE digest = $5 AND attempt = $1 AND started < $1 AND state IN ({})",
             names(&State::STARTS)
         );

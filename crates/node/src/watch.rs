@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Between signs of life.
 const BEAT: Duration = Duration::from_secs(2);
+/// How long a sign of life may take.
+const ANSWER: Duration = Duration::from_secs(3);
 /// Without a sign of life for so long, a participant of a running job is lost.
 pub const LOST: Duration = Duration::from_secs(8);
 /// Between tries at an attempt that could not begin, at first and at last.
@@ -115,13 +117,12 @@ async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), N
         let end = End { again: false, ..End::again(&stored.digest, standing.attempt, exit::NETWORK, &reason) };
         return node.tell_participants(&stored.manifest.body, "end", &end).await;
     }
-    node.store.set_state(&stored.digest, &[standing.state], standing.state, (exit::NETWORK, &reason), now()).await?;
-    Ok(())
+    // Why it stands where it does remains said.
+    node.store.set_hindered(&stored.digest, &reason).await
 }
 
 /// Asks all members whether they live; what runs with one that does not is stopped.
 pub(crate) async fn beat(node: Arc<Node>) {
-    let mut since: BTreeMap<String, Instant> = BTreeMap::new();
     loop {
         tokio::time::sleep(BEAT).await;
         let members = match node.store.projects().await {
@@ -133,18 +134,24 @@ pub(crate) async fn beat(node: Arc<Node>) {
         };
         let others: BTreeMap<String, Member> =
             members.filter(|m| m.organisation != node.organisation()).map(|m| (m.organisation.clone(), m)).collect();
+        let now = Instant::now();
         let asked = others.into_iter().map(|(name, member)| {
             let node = node.clone();
-            tokio::spawn(async move { (name, node.peers.ping(&member).await.map_err(|e| e.to_string())) })
+            tokio::spawn(async move {
+                let answer = tokio::time::timeout(ANSWER, node.peers.ping(&member)).await;
+                let silent = |_| format!("{name} does not answer at {} within {} s", member.address, ANSWER.as_secs());
+                let answer = answer.map_err(silent).and_then(|answer| answer.map_err(|e| e.to_string()));
+                (name, answer)
+            })
         });
         let asked: Vec<_> = asked.collect();
         for answer in asked {
             let Ok((name, answer)) = answer.await else { continue };
             match answer {
-                Ok(_) => drop(since.remove(&name)),
+                Ok(_) => drop(node.silent().remove(&name)),
                 Err(why) => {
-                    let silent = *since.entry(name.clone()).or_insert_with(Instant::now);
-                    if silent.elapsed() + BEAT >= LOST {
+                    let since = *node.silent().entry(name.clone()).or_insert(now);
+                    if since.elapsed() + BEAT >= LOST {
                         lose(&node, &name, &why).await;
                     }
                 }

@@ -6,7 +6,7 @@ CREATE TABLE invitations (
 CREATE TABLE tables (name TEXT PRIMARY KEY, entry TEXT NOT NULL);
 CREATE TABLE jobs (
     digest TEXT PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, manifest TEXT NOT NULL, state TEXT NOT NULL,
-    attempt BIGINT NOT NULL, started BIGINT NOT NULL DEFAULT 0, code BIGINT NOT NULL, reason TEXT NOT NULL, report TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL
+    attempt BIGINT NOT NULL, started BIGINT NOT NULL DEFAULT 0, code BIGINT NOT NULL, reason TEXT NOT NULL, report TEXT NOT NULL, created BIGINT NOT NULL, updated BIGINT NOT NULL, hindered TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX jobs_by_state ON jobs (state);
 CREATE TABLE approvals (

@@ -1,0 +1,84 @@
+//! What jobs cost, for people who decide. It takes a machine a while to say, so it is said once, of one job at a time, and never in the way of anything else.
+
+use crate::node::Node;
+use privity_job::{Job, plan};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Prices that are kept.
+const KEPT: usize = 500;
+/// How long whoever looks waits for a price.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// Jobs of more steps are not priced: their submitter might have nothing else in mind.
+const STEPS: usize = 1_000_000;
+
+/// Prices by digest; none while one is looked for.
+pub(crate) struct Prices {
+    known: Mutex<BTreeMap<String, Option<Value>>>,
+    one: tokio::sync::Semaphore,
+}
+
+impl Default for Prices {
+    fn default() -> Self {
+        Prices { known: Mutex::default(), one: tokio::sync::Semaphore::new(1) }
+    }
+}
+
+impl Prices {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Option<Value>>> {
+        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn steps(job: &Job) -> usize {
+    let rows: usize = job.rows().iter().map(|rows| rows.train).sum();
+    let training = &job.file().training;
+    training.epochs.saturating_mul(rows.div_ceil(training.batch.max(1)))
+}
+
+impl Node {
+    /// What a job opens, and, if that is known within a moment, what it costs.
+    pub(crate) async fn price(self: &Arc<Self>, digest: &str, job: Job) -> Value {
+        let openings = plan::openings(&job);
+        let without = move |problem: &str| json!({ "problem": problem, "openings": openings });
+        if steps(&job) > STEPS {
+            return without("it has too many steps to be priced here");
+        }
+        let new = {
+            let mut known = self.prices.known();
+            let new = !known.contains_key(digest);
+            if new {
+                while known.len() >= KEPT {
+                    known.pop_first();
+                }
+                known.insert(digest.to_owned(), None);
+            }
+            new
+        };
+        if new {
+            let (node, digest) = (self.clone(), digest.to_owned());
+            tokio::spawn(async move {
+                let _turn = node.prices.one.acquire().await;
+                let planned = tokio::task::spawn_blocking(move || match plan::plan(&job) {
+                    Ok(plan) => serde_json::to_value(plan).unwrap_or_default(),
+                    Err(e) => json!({ "problem": e.to_string(), "openings": plan::openings(&job) }),
+                });
+                if let Ok(planned) = planned.await {
+                    node.prices.known().insert(digest, Some(planned));
+                }
+            });
+        }
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(Some(planned)) = self.prices.known().get(digest) {
+                return planned.clone();
+            }
+            if tokio::time::Instant::now() >= until {
+                return without("its price is being worked out: look again in a moment");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}

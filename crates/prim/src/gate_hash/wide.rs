@@ -204,6 +204,28 @@ macro_rules! registers {
                 keys
             }
 
+            /// `E(key, x)`, one register for each set, under keys that are all there: register `k` of those of a round. So many sets in turn have the
+            /// same schedule.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn encrypt_one<const S: usize, const H: usize, const K: usize>(
+                rounds: &[[[V; K]; H]; 11],
+                k: usize,
+                mut x: [V; S],
+            ) -> [V; S] {
+                for (round, keys) in rounds.iter().enumerate() {
+                    for s in 0..S {
+                        let key = keys[s * H / S][k];
+                        x[s] = match round {
+                            0 => $xor(x[s], key),
+                            10 => $last(x[s], key),
+                            _ => $round(x[s], key),
+                        };
+                    }
+                }
+                x
+            }
+
             #[inline]
             #[target_feature(enable = $features)]
             fn load<const N: usize>(c: Constants, from: &[[u128; L]; N]) -> [V; N] {
@@ -303,20 +325,20 @@ macro_rules! registers {
                 let ((some_tables, tables), (some, results)) = (steps_mut::<R, _>(tables), steps_mut::<R, _>(results));
                 let mut done = a.len() * STEP;
                 match at.1 {
-                    Keys::Apart => garble_some::<R, R>(c, at, 0, differences, a, b, some_tables, some),
-                    Keys::Shared => garble_some::<R, { SHARED / L }>(c, at, 0, differences, a, b, some_tables, some),
+                    Keys::Apart => garble_some::<R>(c, at, 0, differences, a, b, some_tables, some),
+                    Keys::Shared => garble_shared(c, at, differences, a, b, some_tables, some),
                 }
                 // What is left goes register by register, the last one filled up.
                 let ((a, left), (b, right)) = (steps::<1, _>(left), steps::<1, _>(right));
                 let ((some_tables, tables), (some, results)) = (steps_mut::<1, _>(tables), steps_mut::<1, _>(results));
-                garble_some::<1, 1>(c, at, done, differences, a, b, some_tables, some);
+                garble_some::<1>(c, at, done, differences, a, b, some_tables, some);
                 done += a.len() * L;
                 if !left.is_empty() {
                     let [mut a, mut b] = [[[0; L]]; 2];
                     a[0][..left.len()].copy_from_slice(left);
                     b[0][..left.len()].copy_from_slice(right);
                     let (mut some_tables, mut some) = ([[[[0; 2]; L]]], [[[0; L]]]);
-                    garble_some::<1, 1>(c, at, done, differences, &[a], &[b], &mut some_tables, &mut some);
+                    garble_some::<1>(c, at, done, differences, &[a], &[b], &mut some_tables, &mut some);
                     tables.copy_from_slice(&some_tables.as_flattened().as_flattened()[..left.len()]);
                     results.copy_from_slice(&some.as_flattened().as_flattened()[..left.len()]);
                 }
@@ -325,11 +347,11 @@ macro_rules! registers {
             /// ANDs of `N` registers, over and over, the first of this number in the call.
             #[inline]
             #[target_feature(enable = $features)]
-            fn garble_some<const N: usize, const K: usize>(
+            fn garble_some<const N: usize>(
                 c: Constants,
                 at: (u64, Keys),
                 number: usize,
-                [difference, mapped_difference]: [V; 2],
+                differences: [V; 2],
                 left: &[[[u128; L]; N]],
                 right: &[[[u128; L]; N]],
                 tables: &mut [[[[u128; 2]; L]; N]],
@@ -340,17 +362,59 @@ macro_rules! registers {
                     let first = firsts(at.0, at.1, number + step * N * L);
                     let (a, b) = (load(c, left), load(c, right));
                     let (a0, b0) = (mapped(c, a), mapped(c, b));
-                    let (a1, b1) = (moved(a0, mapped_difference), moved(b0, mapped_difference));
-                    let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
+                    let (a1, b1) = (moved(a0, differences[1]), moved(b0, differences[1]));
+                    let keys = [keys::<N>(c, first[0]), keys::<N>(c, first[1])];
                     let [e, f, g, h] = encrypt(c, keys, [a0, a1, b0, b1]);
                     for r in 0..N {
-                        // `H(x)` is `E(x) ^ x`: of the hashes of both labels of a wire the sum has the difference in it.
-                        let garbler = $xor($xor(e[r], f[r]), $xor(mapped_difference, $and(difference, colour(b[r]))));
-                        let evaluator = $xor($xor(g[r], h[r]), mapped_difference);
-                        let hashes = $xor($xor(e[r], g[r]), $xor(a0[r], b0[r]));
-                        let own = $and(evaluator, colour(b[r]));
-                        results[r] = bytemuck::cast($xor(hashes, $xor($and(garbler, colour(a[r])), own)));
-                        tables[r] = bytemuck::cast($pair(garbler, $xor(evaluator, a[r])));
+                        let encrypted = [e[r], f[r], g[r], h[r]];
+                        (tables[r], results[r]) = half_gates(differences, [a[r], b[r]], [a0[r], b0[r]], encrypted);
+                    }
+                }
+            }
+
+            /// Both halves of the tables and the results, from both operands, their mapped labels and, encrypted, those and the ones for 1.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn half_gates(
+                [difference, mapped_difference]: [V; 2],
+                [a, b]: [V; 2],
+                [a0, b0]: [V; 2],
+                [e, f, g, h]: [V; 4],
+            ) -> ([[u128; 2]; L], [u128; L]) {
+                // `H(x)` is `E(x) ^ x`: of the hashes of both labels of a wire the sum has the difference in it.
+                let garbler = $xor($xor(e, f), $xor(mapped_difference, $and(difference, colour(b))));
+                let evaluator = $xor($xor(g, h), mapped_difference);
+                let hashes = $xor($xor(e, g), $xor(a0, b0));
+                let result = $xor(hashes, $xor($and(garbler, colour(a)), $and(evaluator, colour(b))));
+                (bytemuck::cast($pair(garbler, $xor(evaluator, a))), bytemuck::cast(result))
+            }
+
+            /// Groups with shared keys, the first of the call among them. Keys of all rounds come first, then register after register: few
+            /// labels in flight and nothing but them and keys in registers, so that the processor works on several at a time by itself.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn garble_shared(
+                c: Constants,
+                at: (u64, Keys),
+                differences: [V; 2],
+                left: &[[[u128; L]; R]],
+                right: &[[[u128; L]; R]],
+                tables: &mut [[[[u128; 2]; L]; R]],
+                results: &mut [[[u128; L]; R]],
+            ) {
+                let places = tables.iter_mut().zip(results);
+                for (step, ((left, right), (tables, results))) in left.iter().zip(right).zip(places).enumerate() {
+                    let first = firsts(at.0, at.1, step * STEP);
+                    let mut rounds = [first.map(|first| keys::<{ SHARED / L }>(c, first)); 11];
+                    for (round, constant) in ROUND_CONSTANTS.iter().enumerate() {
+                        rounds[round + 1] = next(c, rounds[round], *constant);
+                    }
+                    for r in 0..R {
+                        let labels: [V; 2] = [bytemuck::cast(left[r]), bytemuck::cast(right[r])];
+                        let [a0, b0] = mapped(c, labels);
+                        let [a1, b1] = moved([a0, b0], differences[1]);
+                        let encrypted = encrypt_one(&rounds, r % (SHARED / L), [a0, a1, b0, b1]);
+                        (tables[r], results[r]) = half_gates(differences, labels, [a0, b0], encrypted);
                     }
                 }
             }

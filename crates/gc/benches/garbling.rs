@@ -1,4 +1,4 @@
-//! Speed of garbling on one core, tables written to memory. `cargo bench -p privity-gc`
+//! Speed of garbling on one core, tables written to memory. `cargo bench -p privity-gc`; with `-- 16`, only circuits of so many instances.
 
 use privity_circuit::{Circuit, aes, arithmetic};
 use privity_gc::{Garbler, Label, Schedule, evaluate};
@@ -16,10 +16,13 @@ fn main() {
         ("AES-128", &aes::encrypt(), 1),
         ("AES-128", &aes::encrypt(), 16),
     ];
-    for keys in [Keys::Shared, Keys::Apart] {
-        println!("gates of 16 alone, keys {keys:?}: {}", gates(keys));
+    let only: Option<usize> = std::env::args().find_map(|argument| argument.parse().ok());
+    if only.is_none() {
+        for keys in [Keys::Shared, Keys::Apart] {
+            println!("gates of 16 alone, keys {keys:?}: {}", gates(keys));
+        }
     }
-    for (name, circuit, instances) in rows {
+    for (name, circuit, instances) in rows.into_iter().filter(|(.., instances)| only.is_none_or(|n| n == *instances)) {
         println!("{name}, {instances} instances: {}", whole(circuit, instances));
     }
 }

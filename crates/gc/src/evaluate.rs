@@ -27,17 +27,21 @@ pub fn evaluate<E>(
     let (hash, mut index) = (GateHash::new(start), index);
     let mut labels = vec![0u128; schedule.slots * instances];
     labels[..inputs.len()].copy_from_slice(inputs);
-    let (mut operands, mut tables) = (Operands::default(), Vec::new());
+    let (mut operands, (keys, gates)) = (Operands::default(), schedule.calls(instances));
+    let mut room = vec![[0; 2]; gates * instances];
     for level in &schedule.levels {
         locals(&mut labels, &level.locals, instances, 0, |_| 0);
-        for call in schedule.calls(level, instances) {
-            tables.resize(call.count(), [0; 2]);
+        for ands in level.ands.chunks(gates) {
+            let tables = &mut room[..ands.len() * instances];
             source(tables.as_flattened_mut())?;
-            let at = (index, call.keys);
-            operands.apply(&mut labels, &call, |operands, results| hash.evaluate(at, operands, &tables, results));
-            index += call.keys.of(call.count());
+            operands.apply(&mut labels, ands, instances, |operands, results| {
+                hash.evaluate((index, keys), operands, tables, results);
+            });
+            index += keys.of(tables.len());
         }
     }
     let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
-    Ok(schedule.outputs.iter().flat_map(of).copied().collect())
+    let mut outputs = Vec::with_capacity(schedule.output_bits() * instances);
+    schedule.outputs.iter().for_each(|slot| outputs.extend_from_slice(of(slot)));
+    Ok(outputs)
 }

@@ -110,7 +110,7 @@ impl Extrapolation {
 }
 
 /// Elements whose differences stay in the nearest cache.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 
 /// From values at `a`, `a + 1`, and so on those at `a - 1`, `a - 2`, and so on: as many as there are places, each put where its place says.
 fn step(window: &[&[u64]], places: &[Option<usize>], out: &mut [Vec<u64>]) {

@@ -295,19 +295,19 @@ pub(crate) fn locals(
                     Local::Xor(a, b, out) if a == b => labels[range(out, instances)].fill(0),
                     Local::Xor(a, b, out) if out == a || out == b => {
                         let (other, sum) = apart(labels, if out == b { a } else { b }, out, instances);
-                        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum ^= other);
+                        words_mut(sum).iter_mut().zip(words(other)).for_each(|(sum, other)| *sum ^= other);
                     }
                     Local::Xor(a, b, out) => {
                         let (low, high, sum) = around(labels, out, instances);
                         let of = |slot| part(low, high, slot, out, instances);
-                        sum.iter_mut().zip(of(a).iter().zip(of(b))).for_each(|(sum, (a, b))| *sum = a ^ b);
-                    }
-                    Local::Not(a, out) if a == out => {
-                        labels[range(out, instances)].iter_mut().for_each(|label| *label ^= flip);
+                        let terms = words(of(a)).iter().zip(words(of(b)));
+                        words_mut(sum).iter_mut().zip(terms).for_each(|(sum, (a, b))| *sum = a ^ b);
                     }
                     Local::Not(a, out) => {
-                        let (from, to) = apart(labels, a, out, instances);
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ flip);
+                        labels.copy_within(range(a, instances), out as usize * instances);
+                        for [low, high] in words_mut(&mut labels[range(out, instances)]).as_chunks_mut().0 {
+                            (*low, *high) = (*low ^ flip as u64, *high ^ (flip >> 64) as u64);
+                        }
                     }
                     Local::Copy(a, out) => labels.copy_within(range(a, instances), out as usize * instances),
                     Local::Constant(bit, out) => labels[range(out, instances)].fill(constant(bit)),
@@ -315,6 +315,18 @@ pub(crate) fn locals(
             }
         },
     );
+}
+
+/// Labels in halves: of whole ones the compiler makes no vectors.
+#[inline(always)]
+fn words(labels: &[Label]) -> &[u64] {
+    bytemuck::cast_slice(labels)
+}
+
+/// The same, to write.
+#[inline(always)]
+fn words_mut(labels: &mut [Label]) -> &mut [u64] {
+    bytemuck::cast_slice_mut(labels)
 }
 
 /// The labels below a slot and above it, and its own.

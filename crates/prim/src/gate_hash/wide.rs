@@ -6,8 +6,9 @@ use privity_ring::simd::{Level, level};
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
+const ROUNDS: usize = 10;
 /// FIPS 197, 5.2.
-const ROUND_CONSTANTS: [i32; 10] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
+const ROUND_CONSTANTS: [i32; ROUNDS] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
 /// The second word of a key in the upper half, nothing in the lower: with the words added in pairs it makes their running sum.
 const SECOND_WORD: [u8; 16] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 5, 6, 7, 4, 5, 6, 7];
 /// The last word of a key, rotated, in every column.
@@ -204,26 +205,25 @@ macro_rules! registers {
                 keys
             }
 
-            /// `E(key, x)`, one register for each set, under keys that are all there: register `k` of those of a round. So many sets in turn have the
-            /// same schedule.
+            /// The same for register `r` only of each set, under keys of all rounds that are there already.
             #[inline]
             #[target_feature(enable = $features)]
             fn encrypt_one<const S: usize, const H: usize, const K: usize>(
-                rounds: &[[[V; K]; H]; 11],
-                k: usize,
-                mut x: [V; S],
+                rounds: &[[[V; K]; H]; ROUNDS + 1],
+                r: usize,
+                mut u: [V; S],
             ) -> [V; S] {
                 for (round, keys) in rounds.iter().enumerate() {
                     for s in 0..S {
-                        let key = keys[s * H / S][k];
-                        x[s] = match round {
-                            0 => $xor(x[s], key),
-                            10 => $last(x[s], key),
-                            _ => $round(x[s], key),
+                        let key = keys[s * H / S][r % K];
+                        u[s] = match round {
+                            0 => $xor(u[s], key),
+                            ROUNDS => $last(u[s], key),
+                            _ => $round(u[s], key),
                         };
                     }
                 }
-                x
+                u
             }
 
             #[inline]
@@ -236,7 +236,7 @@ macro_rules! registers {
                 registers
             }
 
-            /// `E(x) ^ x` of labels under keys from `first` on, and under the same that of each with `difference` added if there is one.
+            /// The hashes of labels under keys from `first` on, once with each of some mapped differences added.
             #[inline]
             #[target_feature(enable = $features)]
             fn hashes<const S: usize>(
@@ -249,11 +249,11 @@ macro_rules! registers {
                 padded.as_flattened_mut()[..labels.len()].copy_from_slice(labels);
                 let x = mapped(c, load(c, &padded));
                 let x = differences.map(|difference| moved(x, difference));
-                let mut hashes = encrypt(c, [keys::<R>(c, first)], x);
-                for (hash, x) in hashes.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
+                let mut hashed = encrypt(c, [keys::<R>(c, first)], x);
+                for (hash, x) in hashed.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
                     *hash = $xor(*hash, *x);
                 }
-                hashes.map(|hashes| bytemuck::cast(hashes))
+                hashed.map(|hashed| bytemuck::cast(hashed))
             }
 
             /// `GateHash::hash`.
@@ -405,7 +405,7 @@ macro_rules! registers {
                 let places = tables.iter_mut().zip(results);
                 for (step, ((left, right), (tables, results))) in left.iter().zip(right).zip(places).enumerate() {
                     let first = firsts(at.0, at.1, step * STEP);
-                    let mut rounds = [first.map(|first| keys::<{ SHARED / L }>(c, first)); 11];
+                    let mut rounds = [first.map(|first| keys::<{ SHARED / L }>(c, first)); ROUNDS + 1];
                     for (round, constant) in ROUND_CONSTANTS.iter().enumerate() {
                         rounds[round + 1] = next(c, rounds[round], *constant);
                     }
@@ -413,7 +413,7 @@ macro_rules! registers {
                         let labels: [V; 2] = [bytemuck::cast(left[r]), bytemuck::cast(right[r])];
                         let [a0, b0] = mapped(c, labels);
                         let [a1, b1] = moved([a0, b0], differences[1]);
-                        let encrypted = encrypt_one(&rounds, r % (SHARED / L), [a0, a1, b0, b1]);
+                        let encrypted = encrypt_one(&rounds, r, [a0, a1, b0, b1]);
                         (tables[r], results[r]) = half_gates(differences, labels, [a0, b0], encrypted);
                     }
                 }

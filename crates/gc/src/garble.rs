@@ -96,12 +96,11 @@ impl Garbler {
         if instances == 0 {
             return Ok(Zeroizing::new(Vec::new()));
         }
-        let mut all = Labels(vec![0; schedule.slots * instances]);
-        let labels = all.0.as_mut_slice();
-        labels[..inputs.len()].copy_from_slice(&inputs);
-        let (mut operands, mut room) = (Operands::default(), Zeroizing::new(Vec::new()));
         let (difference, hash, (keys, gates)) = (self.difference, self.hash, schedule.calls(instances));
-        room.resize(gates * instances, [0; 2]);
+        let (mut labels, mut room) = (Labels::new(schedule.slots * instances), Labels::new(2 * gates * instances));
+        let (labels, room) = (labels.all(), room.all().as_chunks_mut().0);
+        labels[..inputs.len()].copy_from_slice(&inputs);
+        let mut operands = Operands::default();
         for level in &schedule.levels {
             // Spec 3.4: the active label of a constant is 0.
             locals(labels, &level.locals, instances, difference, |bit| difference & u128::from(bit).wrapping_neg());

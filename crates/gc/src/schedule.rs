@@ -191,14 +191,28 @@ fn range(slot: Wire, instances: usize) -> Range<usize> {
     slot as usize * instances..(slot as usize + 1) * instances
 }
 
-/// The labels of all slots, erased at the end: as a slice, since word by word it would take as long as a tenth of the gates.
-pub(crate) struct Labels(pub Vec<Label>);
+/// Room for labels, erased at the end: as a slice, since label by label it would take as long as a tenth of the gates.
+pub(crate) struct Labels(Vec<Label>);
+
+impl Labels {
+    pub fn new(count: usize) -> Self {
+        Labels(vec![0; count + LINE - 1])
+    }
+    /// As many as were asked for and some, from a whole cache line on: vectors that cross lines take twice as long.
+    pub fn all(&mut self) -> &mut [Label] {
+        let from = self.0.as_ptr().align_offset(LINE * size_of::<Label>());
+        &mut self.0[from.min(LINE - 1)..]
+    }
+}
 
 impl Drop for Labels {
     fn drop(&mut self) {
         self.0.as_mut_slice().zeroize();
     }
 }
+
+/// Labels in a cache line.
+const LINE: usize = 4;
 
 /// Instances from which on those of a gate share keys.
 const SHARING: usize = 16;

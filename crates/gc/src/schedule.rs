@@ -191,7 +191,7 @@ fn range(slot: Wire, instances: usize) -> Range<usize> {
     slot as usize * instances..(slot as usize + 1) * instances
 }
 
-/// Room for labels, erased at the end: as a slice, since label by label it would take as long as a tenth of the gates.
+/// Room for labels, erased at the end: as a slice, since label by label it would take as long as a twentieth of the gates.
 pub(crate) struct Labels(Vec<Label>);
 
 impl Labels {

@@ -1,7 +1,7 @@
 //! The evaluator's side. Spec 4.
 
 use crate::Label;
-use crate::schedule::{Operands, Schedule, locals};
+use crate::schedule::{Labels, Operands, Schedule, locals};
 use privity_prim::GateHash;
 
 /// Evaluates as many instances as there are active labels for: `[input bit][instance]` in, `[output bit][instance]` out. `index` is what
@@ -24,20 +24,24 @@ pub fn evaluate<E>(
     if instances == 0 {
         return Ok(Vec::new());
     }
-    let (hash, mut index) = (GateHash::new(start), index);
-    let mut labels = vec![0u128; schedule.slots * instances];
+    let (hash, mut index, (keys, gates)) = (GateHash::new(start), index, schedule.calls(instances));
+    let (mut labels, mut room) = (Labels::new(schedule.slots * instances), Labels::new(2 * gates * instances));
+    let (labels, room) = (labels.all(), room.all().as_chunks_mut().0);
     labels[..inputs.len()].copy_from_slice(inputs);
-    let (mut operands, mut tables) = (Operands::default(), Vec::new());
+    let mut operands = Operands::default();
     for level in &schedule.levels {
-        locals(&mut labels, &level.locals, instances, 0, |_| 0);
-        for call in schedule.calls(level, instances) {
-            tables.resize(call.count(), [0; 2]);
+        locals(labels, &level.locals, instances, 0, |_| 0);
+        for ands in level.ands.chunks(gates) {
+            let tables = &mut room[..ands.len() * instances];
             source(tables.as_flattened_mut())?;
-            let at = (index, call.keys);
-            operands.apply(&mut labels, &call, |operands, results| hash.evaluate(at, operands, &tables, results));
-            index += call.keys.of(call.count());
+            operands.apply(labels, ands, instances, |operands, results| {
+                hash.evaluate((index, keys), operands, tables, results);
+            });
+            index += keys.of(tables.len());
         }
     }
     let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
-    Ok(schedule.outputs.iter().flat_map(of).copied().collect())
+    let mut outputs = Vec::with_capacity(schedule.output_bits() * instances);
+    schedule.outputs.iter().for_each(|slot| outputs.extend_from_slice(of(slot)));
+    Ok(outputs)
 }

@@ -1,7 +1,7 @@
 //! The garbler's side. Spec 2 and 3.
 
 use crate::Label;
-use crate::schedule::{Operands, Schedule, locals};
+use crate::schedule::{Labels, Operands, Schedule, locals};
 use privity_prim::{GateHash, Prg, PrimError, fresh_secret};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -96,28 +96,28 @@ impl Garbler {
         if instances == 0 {
             return Ok(Zeroizing::new(Vec::new()));
         }
-        let mut labels = Zeroizing::new(vec![0u128; schedule.slots * instances]);
+        let (difference, hash, (keys, gates)) = (self.difference, self.hash, schedule.calls(instances));
+        let (mut labels, mut room) = (Labels::new(schedule.slots * instances), Labels::new(2 * gates * instances));
+        let (labels, room) = (labels.all(), room.all().as_chunks_mut().0);
         labels[..inputs.len()].copy_from_slice(&inputs);
-        let (mut operands, mut tables) = (Operands::default(), Zeroizing::new(Vec::new()));
-        let (difference, hash) = (self.difference, self.hash);
+        let mut operands = Operands::default();
         for level in &schedule.levels {
             // Spec 3.4: the active label of a constant is 0.
-            locals(&mut labels, &level.locals, instances, difference, |bit| {
-                difference & u128::from(bit).wrapping_neg()
-            });
-            for call in schedule.calls(level, instances) {
+            locals(labels, &level.locals, instances, difference, |bit| difference & u128::from(bit).wrapping_neg());
+            for ands in level.ands.chunks(gates) {
                 // Spec 3.3.
-                tables.resize(call.count(), [0; 2]);
-                let at = (self.index, call.keys);
-                operands.apply(&mut labels, &call, |operands, results| {
-                    hash.garble(at, difference, operands, &mut tables, results);
+                let tables = &mut room[..ands.len() * instances];
+                operands.apply(labels, ands, instances, |operands, results| {
+                    hash.garble((self.index, keys), difference, operands, tables, results);
                 });
-                self.index += call.keys.of(call.count());
+                self.index += keys.of(tables.len());
                 sink(tables.as_flattened())?;
             }
         }
         let of = |slot: &u32| &labels[*slot as usize * instances..][..instances];
-        Ok(Zeroizing::new(schedule.outputs.iter().flat_map(of).copied().collect()))
+        let mut outputs = Zeroizing::new(Vec::with_capacity(schedule.output_bits() * instances));
+        schedule.outputs.iter().for_each(|slot| outputs.extend_from_slice(of(slot)));
+        Ok(outputs)
     }
 
     /// Both in one: see [`Garbler::begin`] and [`Garbler::garble_from`].

@@ -4,7 +4,8 @@ use crate::{CHUNK, Label};
 use privity_circuit::{Circuit, Gate, Wire};
 use privity_prim::Keys;
 use privity_ring::simd::vectorise;
-use zeroize::Zeroizing;
+use std::ops::Range;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A gate without cost: what drives the wire.
 #[derive(Clone, Copy, Debug)]
@@ -61,11 +62,12 @@ impl Schedule {
             independent: independent(circuit),
         }
     }
-    /// The ANDs of a level in the calls in which both sides do them. Spec 3.6: keys are shared by instances of one gate if there are enough.
-    pub(crate) fn calls<'a>(&self, level: &'a Level, instances: usize) -> impl Iterator<Item = Call<'a>> {
-        let alone = self.independent && instances >= SHARING;
-        let (keys, gates) = if alone { (Keys::Shared, 1) } else { (Keys::Apart, CHUNK.div_ceil(instances)) };
-        level.ands.chunks(gates).map(move |ands| Call { ands, instances, keys })
+    /// Which keys ANDs have, and how many are in a call. Spec 3.6: instances of a gate share keys if there are enough.
+    pub(crate) fn calls(&self, instances: usize) -> (Keys, usize) {
+        match self.independent && instances >= SHARING {
+            true => (Keys::Shared, 1),
+            false => (Keys::Apart, CHUNK.div_ceil(instances)),
+        }
     }
     /// ANDs of one instance.
     pub fn ands(&self) -> usize {
@@ -185,26 +187,35 @@ impl Slots {
 
 /// The labels of one slot, one for each instance.
 #[inline(always)]
-fn range(slot: Wire, instances: usize) -> std::ops::Range<usize> {
+fn range(slot: Wire, instances: usize) -> Range<usize> {
     slot as usize * instances..(slot as usize + 1) * instances
 }
 
-/// Instances from which on those of a gate share keys.
-const SHARING: usize = 16;
+/// Room for labels, erased at the end: as a slice, since label by label it would take as long as a twentieth of the gates.
+pub(crate) struct Labels(Vec<Label>);
 
-/// ANDs that are done in one call of the hash.
-pub(crate) struct Call<'a> {
-    ands: &'a [[Wire; 3]],
-    instances: usize,
-    pub(crate) keys: Keys,
-}
-
-impl Call<'_> {
-    /// ANDs of all instances.
-    pub(crate) fn count(&self) -> usize {
-        self.ands.len() * self.instances
+impl Labels {
+    pub fn new(count: usize) -> Self {
+        Labels(vec![0; count + LINE - 1])
+    }
+    /// As many as were asked for and some, from a whole cache line on: vectors that cross lines take twice as long.
+    pub fn all(&mut self) -> &mut [Label] {
+        let from = self.0.as_ptr().align_offset(LINE * size_of::<Label>());
+        &mut self.0[from.min(LINE - 1)..]
     }
 }
+
+impl Drop for Labels {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+/// Labels in a cache line.
+const LINE: usize = 4;
+
+/// Instances from which on those of a gate share keys.
+const SHARING: usize = 16;
 
 /// Labels of the operands of a call and of its results, side by side.
 #[derive(Default)]
@@ -214,26 +225,34 @@ pub(crate) struct Operands {
 }
 
 impl Operands {
-    /// Gives `f` the labels of both operands of each AND and the place for those of the results.
-    pub(crate) fn apply(&mut self, labels: &mut [Label], call: &Call<'_>, f: impl FnOnce([&[Label]; 2], &mut [Label])) {
-        let of = |slot: Wire| range(slot, call.instances);
-        if let [[a, b, out]] = call.ands {
+    /// Gives `f` the labels of both operands of each AND of a call and the place for those of the results.
+    #[inline]
+    pub(crate) fn apply(
+        &mut self,
+        labels: &mut [Label],
+        ands: &[[Wire; 3]],
+        instances: usize,
+        f: impl FnOnce([&[Label]; 2], &mut [Label]),
+    ) {
+        if let [[a, b, out]] = ands {
             // One gate: its labels lie side by side already. Its result has a slot of its own, see `Slots::rename_ands`.
-            let (low, high, results) = around(labels, *out, call.instances);
-            let of = |slot| part(low, high, slot, *out, call.instances);
+            let (low, high, results) = around(labels, *out, instances);
+            let of = |slot| part(low, high, slot, *out, instances);
             f([of(*a), of(*b)], results);
             return;
         }
+        let of = |slot: Wire| range(slot, instances);
         for (side, gathered) in self.labels.iter_mut().enumerate() {
             gathered.clear();
-            match call.instances {
-                1 => gathered.extend(call.ands.iter().map(|and| labels[and[side] as usize])),
-                _ => call.ands.iter().for_each(|and| gathered.extend_from_slice(&labels[of(and[side])])),
+            match instances {
+                1 => gathered.extend(ands.iter().map(|and| labels[and[side] as usize])),
+                _ => ands.iter().for_each(|and| gathered.extend_from_slice(&labels[of(and[side])])),
             }
         }
-        self.results.resize(call.count(), 0);
+        let count = ands.len() * instances;
+        self.results.resize(count, 0);
         f([&self.labels[0], &self.labels[1]], &mut self.results);
-        for ([_, _, out], results) in call.ands.iter().zip(self.results.chunks_exact(call.instances)) {
+        for ([_, _, out], results) in ands.iter().zip(self.results.chunks_exact(instances)) {
             labels[of(*out)].copy_from_slice(results);
         }
     }
@@ -290,19 +309,19 @@ pub(crate) fn locals(
                     Local::Xor(a, b, out) if a == b => labels[range(out, instances)].fill(0),
                     Local::Xor(a, b, out) if out == a || out == b => {
                         let (other, sum) = apart(labels, if out == b { a } else { b }, out, instances);
-                        sum.iter_mut().zip(other).for_each(|(sum, other)| *sum ^= other);
+                        words_mut(sum).iter_mut().zip(words(other)).for_each(|(sum, other)| *sum ^= other);
                     }
                     Local::Xor(a, b, out) => {
                         let (low, high, sum) = around(labels, out, instances);
                         let of = |slot| part(low, high, slot, out, instances);
-                        sum.iter_mut().zip(of(a).iter().zip(of(b))).for_each(|(sum, (a, b))| *sum = a ^ b);
-                    }
-                    Local::Not(a, out) if a == out => {
-                        labels[range(out, instances)].iter_mut().for_each(|label| *label ^= flip);
+                        let terms = words(of(a)).iter().zip(words(of(b)));
+                        words_mut(sum).iter_mut().zip(terms).for_each(|(sum, (a, b))| *sum = a ^ b);
                     }
                     Local::Not(a, out) => {
-                        let (from, to) = apart(labels, a, out, instances);
-                        to.iter_mut().zip(from).for_each(|(to, from)| *to = from ^ flip);
+                        labels.copy_within(range(a, instances), out as usize * instances);
+                        for [low, high] in words_mut(&mut labels[range(out, instances)]).as_chunks_mut().0 {
+                            (*low, *high) = (*low ^ flip as u64, *high ^ (flip >> 64) as u64);
+                        }
                     }
                     Local::Copy(a, out) => labels.copy_within(range(a, instances), out as usize * instances),
                     Local::Constant(bit, out) => labels[range(out, instances)].fill(constant(bit)),
@@ -310,6 +329,18 @@ pub(crate) fn locals(
             }
         },
     );
+}
+
+/// Labels in halves: of whole ones the compiler makes no vectors.
+#[inline(always)]
+fn words(labels: &[Label]) -> &[u64] {
+    bytemuck::cast_slice(labels)
+}
+
+/// The same, to write.
+#[inline(always)]
+fn words_mut(labels: &mut [Label]) -> &mut [u64] {
+    bytemuck::cast_slice_mut(labels)
 }
 
 /// The labels below a slot and above it, and its own.

@@ -1,6 +1,8 @@
 //! The field of `p = 2^61 - 1` elements. An element is a word below `p`; as an integer it is the residue of least magnitude.
 
 mod extrapolate;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use extrapolate::Extrapolation;
 
@@ -117,10 +119,11 @@ pub fn truncate_all(words: &mut [u64]) -> bool {
     let found = vectorise(|| {
         words.iter_mut().fold(0, |found, word| {
             *word &= P;
-            found | u64::from(*word == P)
+            found | (*word + 1)
         })
     });
-    found != 0
+    // One more than `p` is the only one that reaches this bit.
+    found > P
 }
 
 /// `out += c * x`, all residues.
@@ -151,6 +154,11 @@ fn parts(x: u64) -> (u64, u64) {
 
 /// `out = sum of w x` of three, or this added to `out`: products in parts are added up before they are reduced.
 fn sum_three<const ADD: bool>(out: &mut [u64], [(u, x), (v, y), (w, z)]: [(M61, &[u64]); 3]) {
+    #[cfg(target_arch = "x86_64")]
+    let done = wide::sum_three::<ADD>(out, [u.0, v.0, w.0], [x, y, z]);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    let (out, x, y, z) = (&mut out[done..], &x[done..], &y[done..], &z[done..]);
     let ((u0, u1), (v0, v1), (w0, w1)) = (parts(u.0), parts(v.0), parts(w.0));
     vectorise(
         #[inline(always)]

@@ -6,8 +6,9 @@ use privity_ring::simd::{Level, level};
 use std::arch::x86_64::*;
 use std::sync::OnceLock;
 
+const ROUNDS: usize = 10;
 /// FIPS 197, 5.2.
-const ROUND_CONSTANTS: [i32; 10] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
+const ROUND_CONSTANTS: [i32; ROUNDS] = [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0x1b, 0x36];
 /// The second word of a key in the upper half, nothing in the lower: with the words added in pairs it makes their running sum.
 const SECOND_WORD: [u8; 16] = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 4, 5, 6, 7, 4, 5, 6, 7];
 /// The last word of a key, rotated, in every column.
@@ -161,15 +162,14 @@ macro_rules! registers {
                 $right_words::<31>($left_words::<31>($swap::<0>(x)))
             }
 
-            /// `E(key, x) ^ x`: `S` times `N` registers; so many sets in turn have the same `K` keys, register `r` those of place `r % K`.
+            /// `E(key, x)`: `S` times `N` registers; so many sets in turn have the same `K` keys, register `r` those of place `r % K`.
             #[inline]
             #[target_feature(enable = $features)]
             fn encrypt<const S: usize, const H: usize, const N: usize, const K: usize>(
                 c: Constants,
                 mut keys: [[V; K]; H],
-                x: [[V; N]; S],
+                mut u: [[V; N]; S],
             ) -> [[V; N]; S] {
-                let mut u = x;
                 for s in 0..S {
                     for r in 0..N {
                         u[s][r] = $xor(u[s][r], keys[s * H / S][r % K]);
@@ -186,7 +186,7 @@ macro_rules! registers {
                 keys = next(c, keys, ROUND_CONSTANTS[9]);
                 for s in 0..S {
                     for r in 0..N {
-                        u[s][r] = $xor($last(u[s][r], keys[s * H / S][r % K]), x[s][r]);
+                        u[s][r] = $last(u[s][r], keys[s * H / S][r % K]);
                     }
                 }
                 u
@@ -205,35 +205,65 @@ macro_rules! registers {
                 keys
             }
 
+            /// The same for register `r` only of each set, under keys of all rounds that are there already.
             #[inline]
             #[target_feature(enable = $features)]
-            fn load<const N: usize>(c: Constants, from: &[u128]) -> [V; N] {
+            fn encrypt_one<const S: usize, const H: usize, const K: usize>(
+                rounds: &[[[V; K]; H]; ROUNDS + 1],
+                r: usize,
+                mut u: [V; S],
+            ) -> [V; S] {
+                for (round, keys) in rounds.iter().enumerate() {
+                    for s in 0..S {
+                        let key = keys[s * H / S][r % K];
+                        u[s] = match round {
+                            0 => $xor(u[s], key),
+                            ROUNDS => $last(u[s], key),
+                            _ => $round(u[s], key),
+                        };
+                    }
+                }
+                u
+            }
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn load<const N: usize>(c: Constants, from: &[[u128; L]; N]) -> [V; N] {
                 let mut registers = [c.start; N];
-                for (register, from) in registers.iter_mut().zip(from.as_chunks::<L>().0) {
+                for (register, from) in registers.iter_mut().zip(from) {
                     *register = bytemuck::cast(*from);
                 }
                 registers
             }
 
+            /// The hashes of labels under keys from `first` on, once with each of some mapped differences added.
             #[inline]
             #[target_feature(enable = $features)]
-            fn store<const N: usize>(to: &mut [u128], from: [V; N]) {
-                for (to, from) in to.as_chunks_mut::<L>().0.iter_mut().zip(from) {
-                    *to = bytemuck::cast(from);
+            fn hashes<const S: usize>(
+                c: Constants,
+                first: u64,
+                labels: &[u128],
+                differences: [V; S],
+            ) -> [[u128; STEP]; S] {
+                let mut padded = [[0; L]; R];
+                padded.as_flattened_mut()[..labels.len()].copy_from_slice(labels);
+                let x = mapped(c, load(c, &padded));
+                let x = differences.map(|difference| moved(x, difference));
+                let mut hashed = encrypt(c, [keys::<R>(c, first)], x);
+                for (hash, x) in hashed.as_flattened_mut().iter_mut().zip(x.as_flattened()) {
+                    *hash = $xor(*hash, *x);
                 }
+                hashed.map(|hashed| bytemuck::cast(hashed))
             }
 
             /// `GateHash::hash`.
             #[target_feature(enable = $features)]
             pub fn hash(start: u128, index: u64, labels: &[u128], out: &mut [u128]) {
                 let c = constants(start);
+                let none = $broadcast(bytemuck::cast(0u128));
                 for (step, (labels, out)) in labels.chunks(STEP).zip(out.chunks_mut(STEP)).enumerate() {
-                    let mut padded = [0; STEP];
-                    padded[..labels.len()].copy_from_slice(labels);
-                    let x = mapped(c, load::<R>(c, &padded));
-                    let [h] = encrypt(c, [keys::<R>(c, index.wrapping_add((step * STEP) as u64))], [x]);
-                    store(&mut padded, h);
-                    out.copy_from_slice(&padded[..labels.len()]);
+                    let [hashed] = hashes(c, index.wrapping_add((step * STEP) as u64), labels, [none]);
+                    out.copy_from_slice(&hashed[..labels.len()]);
                 }
             }
 
@@ -248,26 +278,35 @@ macro_rules! registers {
                 ones: &mut [u128],
             ) {
                 let c = constants(start);
-                let difference = $broadcast(bytemuck::cast(sigma(difference)));
+                let differences = [0, sigma(difference)].map(|difference| $broadcast(bytemuck::cast(difference)));
                 let places = zeros.chunks_mut(STEP).zip(ones.chunks_mut(STEP));
                 for (step, (labels, (zeros, ones))) in labels.chunks(STEP).zip(places).enumerate() {
-                    let mut padded = [0; STEP];
-                    padded[..labels.len()].copy_from_slice(labels);
-                    let x = mapped(c, load::<R>(c, &padded));
-                    let y = moved(x, difference);
-                    let [h, i] = encrypt(c, [keys::<R>(c, index.wrapping_add((step * STEP) as u64))], [x, y]);
-                    store(&mut padded, h);
-                    zeros.copy_from_slice(&padded[..labels.len()]);
-                    store(&mut padded, i);
-                    ones.copy_from_slice(&padded[..labels.len()]);
+                    let both = hashes(c, index.wrapping_add((step * STEP) as u64), labels, differences);
+                    zeros.copy_from_slice(&both[0][..labels.len()]);
+                    ones.copy_from_slice(&both[1][..labels.len()]);
                 }
             }
 
             /// The first keys of both operands for the AND of this number in a call, the first of a register.
+            #[inline(always)]
             fn firsts(index: u64, keys: Keys, number: usize) -> [u64; 2] {
                 let of = keys.per_operand();
                 let first = keys.of(number / GROUP * GROUP) + (number % of) as u64;
                 [index.wrapping_add(first), index.wrapping_add(first + of as u64)]
+            }
+
+            /// The labels or tables of `N` registers, over and over, and what is left.
+            #[inline(always)]
+            fn steps<const N: usize, T>(all: &[T]) -> (&[[[T; L]; N]], &[T]) {
+                let whole = all.len() / (N * L) * (N * L);
+                (all[..whole].as_chunks::<L>().0.as_chunks::<N>().0, &all[whole..])
+            }
+
+            /// The same, to write.
+            #[inline(always)]
+            fn steps_mut<const N: usize, T>(all: &mut [T]) -> (&mut [[[T; L]; N]], &mut [T]) {
+                let (whole, rest) = all.split_at_mut(all.len() / (N * L) * (N * L));
+                (whole.as_chunks_mut::<L>().0.as_chunks_mut::<N>().0, rest)
             }
 
             /// `GateHash::garble`.
@@ -282,59 +321,102 @@ macro_rules! registers {
             ) {
                 let c = constants(start);
                 let differences = [difference, sigma(difference)].map(|d| $broadcast(bytemuck::cast(d)));
-                let mut done = 0;
-                while done + STEP <= left.len() {
-                    let (operands, range) = ([&left[done..], &right[done..]], done..done + STEP);
-                    let (tables, results) = (tables[range.clone()].as_flattened_mut(), &mut results[range]);
-                    let first = firsts(at.0, at.1, done);
-                    match at.1 {
-                        Keys::Apart => garble_some::<R, R>(c, first, differences, operands, tables, results),
-                        Keys::Shared => {
-                            garble_some::<R, { SHARED / L }>(c, first, differences, operands, tables, results)
-                        }
-                    }
-                    done += STEP;
+                let ((a, left), (b, right)) = (steps::<R, _>(left), steps::<R, _>(right));
+                let ((some_tables, tables), (some, results)) = (steps_mut::<R, _>(tables), steps_mut::<R, _>(results));
+                let mut done = a.len() * STEP;
+                match at.1 {
+                    Keys::Apart => garble_some::<R>(c, at, 0, differences, a, b, some_tables, some),
+                    Keys::Shared => garble_shared(c, at, differences, a, b, some_tables, some),
                 }
-                // What is left goes register by register.
-                while done < left.len() {
-                    let range = done..left.len().min(done + L);
-                    let [mut a, mut b] = [[0; L]; 2];
-                    a[..range.len()].copy_from_slice(&left[range.clone()]);
-                    b[..range.len()].copy_from_slice(&right[range.clone()]);
-                    let (mut some_tables, mut some) = ([[0; 2]; L], [0; L]);
-                    let first = firsts(at.0, at.1, done);
-                    garble_some::<1, 1>(c, first, differences, [&a, &b], some_tables.as_flattened_mut(), &mut some);
-                    tables[range.clone()].copy_from_slice(&some_tables[..range.len()]);
-                    results[range.clone()].copy_from_slice(&some[..range.len()]);
-                    done = range.end;
+                // What is left goes register by register, the last one filled up.
+                let ((a, left), (b, right)) = (steps::<1, _>(left), steps::<1, _>(right));
+                let ((some_tables, tables), (some, results)) = (steps_mut::<1, _>(tables), steps_mut::<1, _>(results));
+                garble_some::<1>(c, at, done, differences, a, b, some_tables, some);
+                done += a.len() * L;
+                if !left.is_empty() {
+                    let [mut a, mut b] = [[[0; L]]; 2];
+                    a[0][..left.len()].copy_from_slice(left);
+                    b[0][..left.len()].copy_from_slice(right);
+                    let (mut some_tables, mut some) = ([[[[0; 2]; L]]], [[[0; L]]]);
+                    garble_some::<1>(c, at, done, differences, &[a], &[b], &mut some_tables, &mut some);
+                    tables.copy_from_slice(&some_tables.as_flattened().as_flattened()[..left.len()]);
+                    results.copy_from_slice(&some.as_flattened().as_flattened()[..left.len()]);
                 }
             }
 
+            /// ANDs of `N` registers, over and over, the first of this number in the call.
             #[inline]
             #[target_feature(enable = $features)]
-            fn garble_some<const N: usize, const K: usize>(
+            fn garble_some<const N: usize>(
                 c: Constants,
-                first: [u64; 2],
-                [difference, mapped_difference]: [V; 2],
-                [left, right]: [&[u128]; 2],
-                tables: &mut [u128],
-                results: &mut [u128],
+                at: (u64, Keys),
+                number: usize,
+                differences: [V; 2],
+                left: &[[[u128; L]; N]],
+                right: &[[[u128; L]; N]],
+                tables: &mut [[[[u128; 2]; L]; N]],
+                results: &mut [[[u128; L]; N]],
             ) {
-                let (a, b) = (load::<N>(c, left), load::<N>(c, right));
-                let (a0, b0) = (mapped(c, a), mapped(c, b));
-                let (a1, b1) = (moved(a0, mapped_difference), moved(b0, mapped_difference));
-                let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
-                let [a0, a1, b0, b1] = encrypt(c, keys, [a0, a1, b0, b1]);
-                let mut labels = a;
-                for (r, table) in tables.as_chunks_mut::<{ 2 * L }>().0.iter_mut().enumerate().take(N) {
-                    let garbler = $xor($xor(a0[r], a1[r]), $and(difference, colour(b[r])));
-                    let evaluator = $xor($xor(b0[r], b1[r]), a[r]);
-                    let own = $and($xor(evaluator, a[r]), colour(b[r]));
-                    labels[r] = $xor($xor($xor(a0[r], b0[r]), $and(garbler, colour(a[r]))), own);
-                    let (low, high) = $pair(garbler, evaluator);
-                    store(table, [low, high]);
+                let places = tables.iter_mut().zip(results);
+                for (step, ((left, right), (tables, results))) in left.iter().zip(right).zip(places).enumerate() {
+                    let first = firsts(at.0, at.1, number + step * N * L);
+                    let (a, b) = (load(c, left), load(c, right));
+                    let (a0, b0) = (mapped(c, a), mapped(c, b));
+                    let (a1, b1) = (moved(a0, differences[1]), moved(b0, differences[1]));
+                    let keys = [keys::<N>(c, first[0]), keys::<N>(c, first[1])];
+                    let [e, f, g, h] = encrypt(c, keys, [a0, a1, b0, b1]);
+                    for r in 0..N {
+                        let encrypted = [e[r], f[r], g[r], h[r]];
+                        (tables[r], results[r]) = half_gates(differences, [a[r], b[r]], [a0[r], b0[r]], encrypted);
+                    }
                 }
-                store(results, labels);
+            }
+
+            /// Both halves of the tables and the results, from both operands, their mapped labels and, encrypted, those and the ones for 1.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn half_gates(
+                [difference, mapped_difference]: [V; 2],
+                [a, b]: [V; 2],
+                [a0, b0]: [V; 2],
+                [e, f, g, h]: [V; 4],
+            ) -> ([[u128; 2]; L], [u128; L]) {
+                // `H(x)` is `E(x) ^ x`: of the hashes of both labels of a wire the sum has the difference in it.
+                let garbler = $xor($xor(e, f), $xor(mapped_difference, $and(difference, colour(b))));
+                let evaluator = $xor($xor(g, h), mapped_difference);
+                let hashes = $xor($xor(e, g), $xor(a0, b0));
+                let result = $xor(hashes, $xor($and(garbler, colour(a)), $and(evaluator, colour(b))));
+                (bytemuck::cast($pair(garbler, $xor(evaluator, a))), bytemuck::cast(result))
+            }
+
+            /// Groups with shared keys, the first of the call among them. Keys of all rounds come first, then register after register: few
+            /// labels in flight and nothing but them and keys in registers, so that the processor works on several at a time by itself.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn garble_shared(
+                c: Constants,
+                at: (u64, Keys),
+                differences: [V; 2],
+                left: &[[[u128; L]; R]],
+                right: &[[[u128; L]; R]],
+                tables: &mut [[[[u128; 2]; L]; R]],
+                results: &mut [[[u128; L]; R]],
+            ) {
+                let places = tables.iter_mut().zip(results);
+                for (step, ((left, right), (tables, results))) in left.iter().zip(right).zip(places).enumerate() {
+                    let first = firsts(at.0, at.1, step * STEP);
+                    let mut rounds = [first.map(|first| keys::<{ SHARED / L }>(c, first)); ROUNDS + 1];
+                    for (round, constant) in ROUND_CONSTANTS.iter().enumerate() {
+                        rounds[round + 1] = next(c, rounds[round], *constant);
+                    }
+                    for r in 0..R {
+                        let labels: [V; 2] = [bytemuck::cast(left[r]), bytemuck::cast(right[r])];
+                        let [a0, b0] = mapped(c, labels);
+                        let [a1, b1] = moved([a0, b0], differences[1]);
+                        let encrypted = encrypt_one(&rounds, r, [a0, a1, b0, b1]);
+                        (tables[r], results[r]) = half_gates(differences, labels, [a0, b0], encrypted);
+                    }
+                }
             }
 
             /// `GateHash::evaluate`.
@@ -347,28 +429,25 @@ macro_rules! registers {
                 results: &mut [u128],
             ) {
                 let c = constants(start);
-                let mut done = 0;
-                while done + STEP <= left.len() {
-                    let (operands, range) = ([&left[done..], &right[done..]], done..done + STEP);
-                    let (tables, results) = (tables[range.clone()].as_flattened(), &mut results[range]);
-                    let first = firsts(at.0, at.1, done);
-                    match at.1 {
-                        Keys::Apart => evaluate_some::<R, R>(c, first, operands, tables, results),
-                        Keys::Shared => evaluate_some::<R, { SHARED / L }>(c, first, operands, tables, results),
-                    }
-                    done += STEP;
+                let ((a, left), (b, right)) = (steps::<R, _>(left), steps::<R, _>(right));
+                let ((some_tables, tables), (some, results)) = (steps::<R, _>(tables), steps_mut::<R, _>(results));
+                let mut done = a.len() * STEP;
+                match at.1 {
+                    Keys::Apart => evaluate_some::<R, R>(c, at, 0, a, b, some_tables, some),
+                    Keys::Shared => evaluate_some::<R, { SHARED / L }>(c, at, 0, a, b, some_tables, some),
                 }
-                while done < left.len() {
-                    let range = done..left.len().min(done + L);
-                    let [mut a, mut b] = [[0; L]; 2];
-                    a[..range.len()].copy_from_slice(&left[range.clone()]);
-                    b[..range.len()].copy_from_slice(&right[range.clone()]);
-                    let (mut some_tables, mut some) = ([[0; 2]; L], [0; L]);
-                    some_tables[..range.len()].copy_from_slice(&tables[range.clone()]);
-                    let first = firsts(at.0, at.1, done);
-                    evaluate_some::<1, 1>(c, first, [&a, &b], some_tables.as_flattened(), &mut some);
-                    results[range.clone()].copy_from_slice(&some[..range.len()]);
-                    done = range.end;
+                let ((a, left), (b, right)) = (steps::<1, _>(left), steps::<1, _>(right));
+                let ((some_tables, tables), (some, results)) = (steps::<1, _>(tables), steps_mut::<1, _>(results));
+                evaluate_some::<1, 1>(c, at, done, a, b, some_tables, some);
+                done += a.len() * L;
+                if !left.is_empty() {
+                    let [mut a, mut b] = [[[0; L]]; 2];
+                    a[0][..left.len()].copy_from_slice(left);
+                    b[0][..left.len()].copy_from_slice(right);
+                    let (mut some_tables, mut some) = ([[[0; 2]; L]], [[[0; L]]]);
+                    some_tables[0][..left.len()].copy_from_slice(tables);
+                    evaluate_some::<1, 1>(c, at, done, &[a], &[b], &[some_tables], &mut some);
+                    results.copy_from_slice(&some.as_flattened().as_flattened()[..left.len()]);
                 }
             }
 
@@ -376,22 +455,28 @@ macro_rules! registers {
             #[target_feature(enable = $features)]
             fn evaluate_some<const N: usize, const K: usize>(
                 c: Constants,
-                first: [u64; 2],
-                [left, right]: [&[u128]; 2],
-                tables: &[u128],
-                results: &mut [u128],
+                at: (u64, Keys),
+                number: usize,
+                left: &[[[u128; L]; N]],
+                right: &[[[u128; L]; N]],
+                tables: &[[[[u128; 2]; L]; N]],
+                results: &mut [[[u128; L]; N]],
             ) {
-                let (a, b) = (load::<N>(c, left), load::<N>(c, right));
-                let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
-                let [h, i] = encrypt(c, keys, [mapped(c, a), mapped(c, b)]);
-                let mut labels = h;
-                for (r, table) in tables.as_chunks::<{ 2 * L }>().0.iter().enumerate().take(N) {
-                    let [low, high] = load::<2>(c, table);
-                    let (garbler, evaluator) = $unpair(low, high);
-                    let own = $and($xor(evaluator, a[r]), colour(b[r]));
-                    labels[r] = $xor($xor(h[r], i[r]), $xor($and(garbler, colour(a[r])), own));
+                let places = tables.iter().zip(results);
+                for (step, ((left, right), (tables, results))) in left.iter().zip(right).zip(places).enumerate() {
+                    let first = firsts(at.0, at.1, number + step * N * L);
+                    let (a, b) = (load(c, left), load(c, right));
+                    let keys = [keys::<K>(c, first[0]), keys::<K>(c, first[1])];
+                    let (x, y) = (mapped(c, a), mapped(c, b));
+                    let [e, f] = encrypt(c, keys, [x, y]);
+                    for r in 0..N {
+                        let [low, high]: [V; 2] = bytemuck::cast(tables[r]);
+                        let [garbler, evaluator] = $unpair(low, high);
+                        let hashes = $xor($xor(e[r], f[r]), $xor(x[r], y[r]));
+                        let own = $and($xor(evaluator, a[r]), colour(b[r]));
+                        results[r] = bytemuck::cast($xor(hashes, $xor($and(garbler, colour(a[r])), own)));
+                    }
                 }
-                store(results, labels);
             }
         }
     };
@@ -440,26 +525,26 @@ registers!(
 
 /// The blocks of both, one of each in turn.
 #[target_feature(enable = "avx512f")]
-fn pair_512(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+fn pair_512(x: __m512i, y: __m512i) -> [__m512i; 2] {
     let low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     let high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-    (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+    [_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y)]
 }
 
 /// The way back.
 #[target_feature(enable = "avx512f")]
-fn unpair_512(low: __m512i, high: __m512i) -> (__m512i, __m512i) {
+fn unpair_512(low: __m512i, high: __m512i) -> [__m512i; 2] {
     let first = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
     let second = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
-    (_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high))
+    [_mm512_permutex2var_epi64(low, first, high), _mm512_permutex2var_epi64(low, second, high)]
 }
 
 #[target_feature(enable = "avx2")]
-fn pair_256(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
-    (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y))
+fn pair_256(x: __m256i, y: __m256i) -> [__m256i; 2] {
+    [_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y)]
 }
 
 #[target_feature(enable = "avx2")]
-fn unpair_256(low: __m256i, high: __m256i) -> (__m256i, __m256i) {
+fn unpair_256(low: __m256i, high: __m256i) -> [__m256i; 2] {
     pair_256(low, high)
 }

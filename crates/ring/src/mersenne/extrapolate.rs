@@ -117,7 +117,6 @@ fn step(window: &[&[u64]], places: &[Option<usize>], out: &mut [Vec<u64>]) {
     let (Some(first), false) = (window.first(), places.is_empty()) else { return };
     places.iter().flatten().for_each(|place| out[*place] = Vec::with_capacity(first.len()));
     let mut table = vec![[0; BLOCK]; window.len()];
-    let degree = window.len() - 1;
     for from in (0..first.len()).step_by(BLOCK) {
         let range = from..first.len().min(from + BLOCK);
         vectorise(
@@ -126,12 +125,20 @@ fn step(window: &[&[u64]], places: &[Option<usize>], out: &mut [Vec<u64>]) {
                 for (row, values) in table.iter_mut().zip(window) {
                     row[..range.len()].copy_from_slice(&values[range.clone()]);
                 }
-                for order in 1..=degree {
-                    (order..=degree).rev().for_each(|row| subtract(&mut table, row, row - 1));
+                match table.as_mut_slice() {
+                    [a, b] => differences([a, b]),
+                    [a, b, c] => differences([a, b, c]),
+                    [a, b, c, d] => differences([a, b, c, d]),
+                    many => (1..many.len())
+                        .for_each(|order| (order..many.len()).rev().for_each(|row| subtract(many, row, row - 1))),
                 }
-                // Row `k` has the difference of order `k` at `a`. At the point before, it is less by the next order's there.
                 for place in places {
-                    (0..degree).rev().for_each(|row| subtract(&mut table, row, row + 1));
+                    match table.as_mut_slice() {
+                        [a, b] => before([a, b]),
+                        [a, b, c] => before([a, b, c]),
+                        [a, b, c, d] => before([a, b, c, d]),
+                        many => (1..many.len()).rev().for_each(|row| subtract(many, row - 1, row)),
+                    }
                     if let Some(place) = place {
                         out[*place].extend_from_slice(&table[0][..range.len()]);
                     }
@@ -141,14 +148,47 @@ fn step(window: &[&[u64]], places: &[Option<usize>], out: &mut [Vec<u64>]) {
     }
 }
 
+/// Of values the differences: row `k` gets that of order `k` at `a`. Of few rows those of an element stay in registers.
+#[inline(always)]
+fn differences<const N: usize>(table: [&mut [u64; BLOCK]; N]) {
+    for i in 0..BLOCK {
+        let mut column: [u64; N] = std::array::from_fn(|row| table[row][i]);
+        for order in 1..N {
+            for row in (order..N).rev() {
+                column[row] = less(column[row], column[row - 1]);
+            }
+        }
+        for row in 1..N {
+            table[row][i] = column[row];
+        }
+    }
+}
+
+/// Differences at the point before: each is less by the next order's there.
+#[inline(always)]
+fn before<const N: usize>(table: [&mut [u64; BLOCK]; N]) {
+    for i in 0..BLOCK {
+        let mut column: [u64; N] = std::array::from_fn(|row| table[row][i]);
+        for row in (1..N).rev() {
+            column[row - 1] = less(column[row - 1], column[row]);
+        }
+        for row in 0..N - 1 {
+            table[row][i] = column[row];
+        }
+    }
+}
+
+#[inline(always)]
+fn less(x: u64, y: u64) -> u64 {
+    let difference = x.wrapping_sub(y);
+    difference.min(difference.wrapping_add(super::P))
+}
+
 /// One row less another.
 #[inline(always)]
 fn subtract(table: &mut [[u64; BLOCK]], row: usize, other: usize) {
     let [x, y] = table.get_disjoint_mut([row, other]).expect("two rows");
-    for (x, y) in x.iter_mut().zip(y.iter()) {
-        let difference = x.wrapping_sub(*y);
-        *x = difference.min(difference.wrapping_add(super::P));
-    }
+    x.iter_mut().zip(y.iter()).for_each(|(x, y)| *x = less(*x, *y));
 }
 
 /// Lagrange's weights: of the values at `points`, those that give the value at `at` of the polynomial through them.

@@ -149,7 +149,11 @@ async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<
     tell(node, stored, &ours).await;
     let verdict = match ours.done {
         true => Verdict { state: State::Done, code: exit::OK, reason: "done".into() },
-        false => verdict(stored, number, &hear(node, stored).await),
+        false => {
+            let manifest = &stored.manifest.body;
+            let names: Vec<String> = manifest.job.participants.iter().map(|p| p.name.clone()).collect();
+            verdict(&names, number >= manifest.attempts, &hear(node, stored).await)
+        }
     };
     if verdict.state == State::Aborted && ours.again {
         // Whoever was told otherwise, or nothing, learns that there is no further attempt.
@@ -232,9 +236,8 @@ struct Verdict {
 }
 
 /// What all who heard the same report: a failed check before anything else, then what is no fault of the network, then the first participant's words.
-fn verdict(stored: &Stored, number: u32, ends: &BTreeMap<String, End>) -> Verdict {
-    let participants = &stored.manifest.body.job.participants;
-    let all: Vec<(&String, &End)> = participants.iter().filter_map(|p| ends.get_key_value(&p.name)).collect();
+fn verdict(participants: &[String], last: bool, ends: &BTreeMap<String, End>) -> Verdict {
+    let all: Vec<(&String, &End)> = participants.iter().filter_map(|name| ends.get_key_value(name)).collect();
     let failed = || all.iter().filter(|(_, end)| !end.done);
     let ordinary = |code: u8| code == exit::NETWORK || code == exit::STOPPED;
     let grave = failed().find(|(_, end)| end.code == exit::CHEATING);
@@ -250,7 +253,7 @@ fn verdict(stored: &Stored, number: u32, ends: &BTreeMap<String, End>) -> Verdic
         // What was opened to them is not opened again.
         reason = format!("{reason}; {} has its results already, so there is no further attempt", done.join(", "));
         again = false;
-    } else if again && number >= stored.manifest.body.attempts {
+    } else if again && last {
         reason += "; no attempts are left";
         again = false;
     }
@@ -278,5 +281,50 @@ fn record(
         sent: sent.unwrap_or_default(),
         classes: report.map(|r| r.operations.clone()).unwrap_or_default(),
         security,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        ["a", "b", "c"].map(String::from).to_vec()
+    }
+    fn ends(of: &[(&str, bool, bool, u8, &str)]) -> BTreeMap<String, End> {
+        let end = |&(name, done, again, code, reason): &(&str, bool, bool, u8, &str)| {
+            (name.to_owned(), End { done, again, ..End::again("m", 1, code, reason) })
+        };
+        of.iter().map(end).collect()
+    }
+
+    #[test]
+    fn the_gravest_end_counts_whoever_told_it_and_in_whatever_order() {
+        let lost = ("a", false, true, exit::NETWORK, "c is gone");
+        let stopped = ("b", false, true, exit::STOPPED, "told to stop");
+        let full = ("b", false, true, exit::OUTPUT, "the disk is full");
+        let cheated = ("c", false, false, exit::CHEATING, "a check failed");
+        let cases: [(&[_], State, u8, &str); 4] = [
+            (&[stopped, lost], State::Paused, exit::NETWORK, "a: c is gone"),
+            (&[lost, full], State::Paused, exit::OUTPUT, "b: the disk is full"),
+            (&[lost, full, cheated], State::Aborted, exit::CHEATING, "c: a check failed"),
+            (&[cheated], State::Aborted, exit::CHEATING, "c: a check failed"),
+        ];
+        for (of, state, code, reason) in cases {
+            let expected = Verdict { state, code, reason: reason.into() };
+            assert_eq!(verdict(&names(), false, &ends(of)), expected);
+        }
+    }
+
+    #[test]
+    fn there_is_no_further_attempt_after_the_last_or_where_somebody_is_done() {
+        let lost = ("a", false, true, exit::NETWORK, "c is gone");
+        let done = ("b", true, false, exit::OK, "done");
+        let last = verdict(&names(), true, &ends(&[lost]));
+        assert_eq!((last.state, last.reason.as_str()), (State::Aborted, "a: c is gone; no attempts are left"));
+        let some = verdict(&names(), false, &ends(&[lost, done]));
+        assert_eq!(some.state, State::Aborted);
+        assert!(some.reason.contains("b has its results already"), "{}", some.reason);
+        assert_eq!(verdict(&names(), false, &BTreeMap::new()).state, State::Paused);
     }
 }

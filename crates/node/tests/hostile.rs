@@ -85,8 +85,12 @@ impl Site {
         control::provide();
         let folder = tempfile::tempdir().expect("a directory");
         let home = folder.path().join("bank-b");
-        let text =
-            format!("organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\n", port(), port());
+        let text = format!(
+            "organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\nmonitor = \"127.0.0.1:{}\"\n",
+            port(),
+            port(),
+            port()
+        );
         let config = Config::parse(&text, |_| None).expect("a configuration");
         let root = daemon::init(&home, &config).expect("a node's directory");
         let (a, c) = (Liar::new(folder.path(), "bank-a"), Liar::new(folder.path(), "bank-c"));
@@ -415,4 +419,80 @@ fn who_has_nothing_to_do_with_a_job_does_not_hear_of_it() {
         site.takes(end, "end", &End::again(&digest, 1, 5, "enough"));
     }
     site.until(&digest, "paused");
+}
+
+#[test]
+fn a_privacy_budget_is_kept() {
+    let site = Site::new();
+    let budgets = site.folder.path().join("bank-b/budgets");
+    std::fs::create_dir_all(&budgets).expect("a directory");
+    std::fs::write(budgets.join("fraud.toml"), "epsilon_milli_total = 1000\nperiod_days = 0\n").expect("a budget");
+    let job = |epsilon_milli: u64| {
+        let mut manifest = site.manifest();
+        manifest.release.epsilon_milli = epsilon_milli;
+        let digest = manifest.digest().expect("a digest");
+        site.takes(&site.a, "manifest", &site.a.sign(manifest.clone()));
+        for liar in [&site.a, &site.c] {
+            site.takes(liar, "approval", &liar.approval(&digest, Decision::Approve));
+        }
+        (manifest, digest)
+    };
+    let approve = |digest: &str| {
+        let vote = json!({ "decision": "approve", "reason": "seen", "person": "bob" });
+        site.tool("POST", &format!("jobs/{digest}/votes"), Some(&vote))
+    };
+    // What is approved is not taken yet: two jobs that exceed it together are, and the second does not begin.
+    let (first, second) = (job(600), job(600));
+    assert_eq!((approve(&first.1).0, approve(&second.1).0), (200, 200));
+    site.takes(&site.a, "start", &site.signed(&first.0, 1));
+    let text = site.refuses(&site.a, "start", &site.signed(&second.0, 1), "E1007");
+    assert!(text.contains("privacy budget") && text.contains("400 of 1000"), "{text}");
+    // More than is left is not approved; what is left may be taken, and nothing always.
+    let third = job(401);
+    let (status, said) = approve(&third.1);
+    assert_eq!(status, 409, "{said}");
+    let (fourth, none) = (job(400), job(0));
+    assert_eq!((approve(&fourth.1).0, approve(&none.1).0), (200, 200));
+    site.takes(&site.a, "start", &site.signed(&fourth.0, 1));
+    for (_, digest) in [&first, &fourth] {
+        for liar in [&site.a, &site.c] {
+            site.takes(liar, "end", &End::again(digest, 1, 4, "a fault that passes"));
+        }
+        site.until(digest, "paused");
+    }
+    // A second attempt takes nothing more.
+    site.takes(&site.a, "start", &site.signed(&first.0, 2));
+    for liar in [&site.a, &site.c] {
+        site.takes(liar, "end", &End::again(&first.1, 2, 4, "a fault that passes"));
+    }
+    site.until(&first.1, "paused");
+}
+
+#[test]
+fn operators_see_health_and_measures_and_no_names_of_jobs() {
+    let site = Site::new();
+    let (_, digest) = site.approved();
+    let look = |path: &str| {
+        let url = format!("http://{}/{path}", site.config.monitor);
+        site.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let answer = client.get(url).send().await.expect("the node answers");
+            (answer.status().as_u16(), answer.text().await.expect("text"))
+        })
+    };
+    assert_eq!(look("health"), (200, "ok\n".into()));
+    assert_eq!(look("ready"), (200, "ready\n".into()));
+    let (status, text) = look("metrics");
+    assert_eq!(status, 200);
+    for line in [
+        "privity_jobs{state=\"ready\"} 1",
+        "privity_jobs{state=\"done\"} 0",
+        "privity_ready 1",
+        "privity_attempts_running 0",
+        "privity_audit_closed 0",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    assert!(text.contains("member=\"bank-a\"") && text.ends_with("# EOF\n"), "{text}");
+    assert!(!text.contains("fraud") && !text.contains(&digest[..12]) && !text.contains("payments"), "{text}");
 }

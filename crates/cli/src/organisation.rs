@@ -347,6 +347,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         helper: args.helper,
         keys: args.keys.clone(),
         max_running: 4,
+        attempt_hours: 48,
         certificate_hours: 24,
     };
     let text = toml::to_string(&config).map_err(|e| NodeError::Config { problem: e.to_string() })?;

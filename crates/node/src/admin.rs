@@ -6,6 +6,7 @@ mod limits;
 mod page;
 mod people;
 
+pub(crate) use limits::Limits;
 pub use people::{Change, Listed, NewPerson, Password, Role};
 
 use crate::doctor::Finding;

@@ -9,10 +9,13 @@ use privity_api::{Attempt, Manifest, Record, Statement};
 use privity_job::{Job, exit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
+
+/// Where the engine keeps checkpoints, in a job's directory.
+const CHECKPOINTS: &str = "checkpoints";
 
 impl Node {
     /// Whether this node could begin an attempt now; if so, it keeps a place for it for a while. Nothing is signed by saying so.
@@ -75,27 +78,30 @@ impl Node {
     }
 
     /// Places at all participants, or none. All submitters ask in the order of names, so that of two that want the same nodes one gets all.
-    async fn gather(&self, stored: &Stored) -> Result<(), NodeError> {
+    async fn gather(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
         let manifest = &stored.manifest.body;
         let mut names: Vec<&str> = manifest.job.participants.iter().map(|p| p.name.as_str()).collect();
         names.sort_unstable();
-        // This node first: most often it knows already that the job has to wait.
-        self.ready(stored).await?;
-        names.retain(|name| *name != self.organisation());
-        for (asked, name) in names.iter().enumerate() {
-            let member = self.peers.member(&manifest.project, name).await?;
-            let answer = self.peers.ask_member::<_, serde_json::Value>(&member, "ready", &stored.digest).await;
-            if let Err(error) = answer {
-                self.turns.release(&stored.digest);
-                for name in &names[..asked] {
+        for name in names {
+            let answer = match name == self.organisation() {
+                true => self.ready(stored).await,
+                false => {
                     let member = self.peers.member(&manifest.project, name).await?;
-                    // Whoever does not hear it keeps the place for half a minute.
-                    drop(self.peers.ask_member::<_, serde_json::Value>(&member, "release", &stored.digest).await);
+                    self.peers.ask_member::<_, serde_json::Value>(&member, "ready", &stored.digest).await.map(drop)
                 }
+            };
+            if let Err(error) = answer {
+                self.scatter(stored).await;
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Gives all places back. Whoever does not hear it keeps one for half a minute.
+    async fn scatter(self: &Arc<Self>, stored: &Stored) {
+        self.turns.release(&stored.digest);
+        drop(self.ask_all::<_, serde_json::Value>(&stored.manifest.body, "release", &stored.digest).await);
     }
 
     fn may_start(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
@@ -146,8 +152,16 @@ impl Node {
     /// # Errors
     /// One of them does not answer, or refuses; who has begun by then stops.
     pub(crate) async fn attempt(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
-        let manifest = &stored.manifest.body;
         self.gather(stored).await?;
+        let began = self.attempt_with_places(stored).await;
+        if began.is_err() {
+            self.scatter(stored).await;
+        }
+        began
+    }
+
+    async fn attempt_with_places(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
+        let manifest = &stored.manifest.body;
         let number = stored.attempt + 1;
         let ours = self.sign_attempt(stored, number).await?;
         let mut attempts: Vec<Statement<Attempt>> = self.ask_all(manifest, "attempt", &ours).await?;
@@ -216,7 +230,7 @@ impl Node {
         if number > manifest.attempts {
             return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
         }
-        if !self.turns.has(&stored.digest, Instant::now()) {
+        if self.draining() || !self.turns.has(&stored.digest, Instant::now()) {
             return Err(NodeError::Busy { organisation: self.organisation().into() });
         }
         self.able(stored).await?;
@@ -257,13 +271,30 @@ impl Node {
                 Ok(())
             }
             Err(error) => {
-                self.running().remove(&stored.digest);
+                self.left(&stored).await?;
                 Err(error)
             }
         }
     }
 
+    /// Nothing of a job runs here any more. What others said meanwhile is heeded: that there will be no further attempt.
+    pub(crate) async fn left(&self, stored: &Stored) -> Result<(), NodeError> {
+        let Some(running) = self.running().remove(&stored.digest) else { return Ok(()) };
+        // A denial may have come meanwhile.
+        self.forget(&stored.digest, self.store.job(&stored.digest).await?.state);
+        let over = running.ends.iter().find(|(name, end)| *name != self.organisation() && (end.done || !end.again));
+        if let Some((name, end)) = over {
+            let reason = match end.done {
+                true => format!("{name} has its results already, so there is no further attempt"),
+                false => format!("{name}: {}", end.reason),
+            };
+            self.move_on(&stored.digest, &State::WAITS, State::Aborted, (end.code, &reason)).await?;
+        }
+        Ok(())
+    }
+
     async fn begin(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
+        let _alone = self.changing.lock().await;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }
@@ -284,7 +315,8 @@ impl Node {
         if running.contains_key(digest) {
             return None;
         }
-        let attempt = Running { number, ..Running::default() };
+        let (since, cancel) = (Instant::now(), privity_net::tls::Cancel::default());
+        let attempt = Running { number, since, cancel, ends: BTreeMap::new(), lost: BTreeSet::new() };
         let cancel = attempt.cancel.clone();
         running.insert(digest.to_owned(), attempt);
         self.turns.release(digest);
@@ -301,26 +333,37 @@ impl Node {
         let from = participant_of(manifest, root)
             .ok_or_else(|| NodeError::Stranger { who: root.into(), project: manifest.project.clone() })?;
         let end = End { reason: words(&end.reason), ..end };
-        if self.ended(&from, end.clone()) || end.done || end.again {
+        if self.ended(&from, end.clone()) || end.again {
             return Ok(());
         }
         // As good as a denial: without this participant there is no further attempt.
+        if end.done {
+            return Ok(());
+        }
         let reason = format!("{from}: {}", end.reason);
-        self.give_up(&stored, &State::WAITS, (end.code, &reason)).await
+        self.move_on(&end.manifest, &State::WAITS, State::Aborted, (end.code, &reason)).await.map(drop)
     }
 
-    /// There will be no further attempt; in the log if there was one before.
-    pub(crate) async fn give_up(
+    /// A job goes from one of these states to one in which nothing runs; in the log before, if there was an attempt. Whether it did.
+    pub(crate) async fn move_on(
         &self,
-        stored: &Stored,
+        digest: &str,
         from: &[State],
+        to: State,
         (code, reason): (u8, &str),
-    ) -> Result<(), NodeError> {
-        if stored.attempt > 0 && from.contains(&stored.state) {
+    ) -> Result<bool, NodeError> {
+        let _alone = self.changing.lock().await;
+        let stored = self.store.job(digest).await?;
+        // What is about to begin, or runs, is not decided here.
+        let runs = stored.state == State::Running && self.running().contains_key(digest);
+        if runs || !from.contains(&stored.state) {
+            return Ok(false);
+        }
+        if stored.attempt > 0 {
             self.record(&Record::Ended {
                 manifest: stored.digest.clone(),
                 number: stored.attempt,
-                end: State::Aborted.name().into(),
+                end: to.name().into(),
                 code,
                 reason: reason.into(),
                 sent: BTreeMap::new(),
@@ -328,8 +371,26 @@ impl Node {
                 security: String::new(),
             })?;
         }
-        self.store.set_state(&stored.digest, from, State::Aborted, (code, reason), now()).await?;
-        Ok(())
+        let moved = self.store.set_state(digest, from, to, (code, reason), now()).await?;
+        if moved {
+            self.forget(digest, to);
+        }
+        Ok(moved)
+    }
+
+    /// Removes the shares that were kept of a job to which nothing follows, unless its engine is just stopping: then it is done when that has stopped.
+    /// What a job that is done keeps is its own engine's affair.
+    pub(crate) fn forget(&self, digest: &str, state: State) {
+        if !state.is_end() || state == State::Done || self.running().contains_key(digest) {
+            return;
+        }
+        let kept = crate::home::job(&self.home, digest).join(CHECKPOINTS);
+        match std::fs::remove_dir_all(&kept) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(job = digest, error = %e, "what was kept of a job that ended could not be removed");
+            }
+            _ => {}
+        }
     }
 
     /// How a running attempt ended at a participant: where one fails, all stop. What each said first stays. Whether that attempt runs here.
@@ -339,7 +400,13 @@ impl Node {
         if !end.done {
             running.cancel.cancel(end.reason.clone());
         }
-        running.ends.entry(at.into()).or_insert(end);
+        let said = running.ends.entry(at.into()).or_insert_with(|| end.clone());
+        // What somebody says first stays, but that a failed check is never hidden, and no further attempt is no further attempt.
+        if end.code == exit::CHEATING && !said.done {
+            *said = end;
+        } else if !end.done && !end.again {
+            said.again &= said.done;
+        }
         true
     }
 

@@ -35,12 +35,11 @@ impl Node {
         admitted.map_err(|e| NodeError::State(format!("{} at {}", e, self.organisation())))
     }
 
-    /// Takes a job's share of the budget, once.
+    /// Takes a job's share of the budget, once. Whoever calls this holds [`Node::changing`].
     ///
     /// # Errors
     /// As [`Node::affordable`].
     pub(crate) async fn spend(&self, stored: &Stored) -> Result<(), NodeError> {
-        let _one_at_a_time = self.spending.lock().await;
         self.affordable(stored).await?;
         let body = &stored.manifest.body;
         match body.release.epsilon_milli {

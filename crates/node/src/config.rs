@@ -8,6 +8,7 @@
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
+//! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
@@ -49,6 +50,9 @@ pub struct Config {
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
+    /// Hours that an attempt may last. Default 48.
+    #[serde(default = "default_attempt")]
+    pub attempt_hours: u32,
     /// Hours that node certificates last. Default 24.
     #[serde(default = "default_hours")]
     pub certificate_hours: u32,
@@ -64,6 +68,10 @@ fn default_keys() -> String {
 
 fn default_running() -> u32 {
     4
+}
+
+fn default_attempt() -> u32 {
+    48
 }
 
 fn default_hours() -> u32 {
@@ -101,13 +109,14 @@ impl Config {
             "helper",
             "keys",
             "max_running",
+            "attempt_hours",
             "certificate_hours",
         ] {
             let name = format!("PRIVITY_{}", key.to_uppercase());
             if let Some(value) = variable(&name) {
                 let parsed = match key {
                     "helper" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
-                    "certificate_hours" | "max_running" => {
+                    "certificate_hours" | "max_running" | "attempt_hours" => {
                         value.parse().map(toml::Value::Integer).map_err(|_| "no number")
                     }
                     _ => Ok(toml::Value::String(value.clone())),
@@ -159,6 +168,9 @@ impl Config {
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
+        if !(1..=24 * 30).contains(&self.attempt_hours) {
+            return bad(format!("attempt_hours is {}: write 1 to 720", self.attempt_hours));
+        }
         if !(1..=24 * 90).contains(&self.certificate_hours) {
             return bad(format!("certificate_hours is {}: write 1 to 2160", self.certificate_hours));
         }
@@ -182,12 +194,12 @@ mod tests {
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
             "PRIVITY_HELPER" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
-            "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" => Some("7".into()),
+            "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 10);
+        assert_eq!(changed.len(), 11);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -200,6 +212,7 @@ mod tests {
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),
+            ("attempt_hours = 0", "attempt_hours"),
             ("color = 1", "color"),
         ] {
             let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();

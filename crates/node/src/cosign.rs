@@ -6,6 +6,7 @@ use privity_api::{Member, Record, Statement, Time};
 use privity_audit::{Cosignature, Head, merkle::Proof};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Members cosign a head within so many seconds, or an alarm is raised.
 pub const LAG: Time = 60;
@@ -70,17 +71,22 @@ impl Node {
     }
 
     /// Shows the head of this node's log to all members who have not seen what is new in it.
-    pub(crate) async fn cosign_all(&self) -> Result<(), NodeError> {
+    pub(crate) async fn cosign_all(self: &Arc<Self>) -> Result<(), NodeError> {
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
         for (_, project) in self.store.projects().await? {
             members.extend(project.body.members.into_iter().map(|m| (m.organisation.clone(), m)));
         }
         members.remove(self.organisation());
         let size = self.log.size();
-        for member in members.values() {
+        let mut asked = tokio::task::JoinSet::new();
+        for member in members.values().cloned() {
+            let node = self.clone();
+            asked.spawn(async move { (node.cosigned_by(&member, size).await, member.organisation) });
+        }
+        while let Some(answer) = asked.join_next().await {
             // Whoever does not answer, or answers nonsense, is asked again in a while; that it has not cosigned shows in `overdue`.
-            if let Err(e) = self.cosigned_by(member, size).await {
-                tracing::warn!(member = member.organisation, error = %e, "the head of the log was not cosigned");
+            if let Ok((Err(e), member)) = answer {
+                tracing::warn!(member, error = %e, "the head of the log was not cosigned");
             }
         }
         self.sign_head()?;

@@ -64,8 +64,12 @@ impl Node {
             return Err(NodeError::State(format!("{} takes no part in this job", self.organisation())));
         }
         let digest = manifest.digest()?;
+        let _alone = self.changing.lock().await;
         if self.store.job(&digest).await.is_ok() {
             return Ok(digest);
+        }
+        if self.store.has_id(&manifest.id).await? {
+            return Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", manifest.id)));
         }
         let open = self.store.jobs_in(&State::OPEN).await?;
         if open.iter().filter(|known| known.manifest.body.submitter == manifest.submitter).count() >= OPEN_JOBS {
@@ -160,6 +164,7 @@ impl Node {
         let organisation = self.organisation().to_owned();
         let approval =
             Approval { manifest: digest.into(), organisation, decision, reason: reason.into(), by, at: now() };
+        check_words(&approval)?;
         let statement = Statement::new(approval, &*self.root)?;
         self.keep_approval(&stored, &statement).await?;
         self.tell_participants(&stored.manifest.body, "approval", &statement).await
@@ -172,7 +177,32 @@ impl Node {
     pub async fn receive_approval(self: &Arc<Self>, statement: Statement<Approval>) -> Result<(), NodeError> {
         let stored = self.store.job(&statement.body.manifest).await?;
         self.verify_participant(&stored.manifest.body, &statement.body.organisation, &statement)?;
+        check_words(&statement.body)?;
         self.keep_approval(&stored, &statement).await
+    }
+
+    /// Brings back what a node that was stopped in the middle of a decision had kept of it: where a job stands, and what others are to be told.
+    /// They take what they know already for what it is.
+    pub(crate) async fn recover_decisions(&self) -> Result<(), NodeError> {
+        for stored in self.store.jobs_in(&State::WAITS).await? {
+            let manifest = &stored.manifest.body;
+            let decided = self.store.approvals(&stored.digest).await?;
+            if manifest.submitter == self.organisation() {
+                self.tell_participants(manifest, "manifest", &stored.manifest).await?;
+            }
+            if let Some(own) = decided.iter().find(|a| a.body.organisation == self.organisation()) {
+                self.tell_participants(manifest, "approval", own).await?;
+            }
+            let denial = decided.iter().find(|a| a.body.decision == Decision::Deny);
+            if let Some(denial) = denial {
+                let reason = format!("{} denies it: {}", denial.body.organisation, words(&denial.body.reason));
+                self.store.set_state(&stored.digest, &State::WAITS, State::Denied, (0, &reason), now()).await?;
+            } else if self.approved(manifest, &stored.digest).await?.is_none() {
+                let reason = "all participants have approved it";
+                self.store.set_state(&stored.digest, &[State::Pending], State::Ready, (0, reason), now()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// What is kept is in the log before.
@@ -182,6 +212,7 @@ impl Node {
         statement: &Statement<Approval>,
     ) -> Result<(), NodeError> {
         let text = serde_json::to_string(statement).map_err(|e| NodeError::State(e.to_string()))?;
+        let _alone = self.changing.lock().await;
         if !self.store.is_news(&statement.body).await? {
             return Ok(());
         }
@@ -194,6 +225,7 @@ impl Node {
             // The denial is kept by now: whatever begins from here on does not find all approvals.
             self.cancel(&stored.digest, &reason);
             self.store.set_state(&stored.digest, &State::OPEN, State::Denied, (0, &reason), now()).await?;
+            self.forget(&stored.digest, State::Denied);
         } else if self.approved(&stored.manifest.body, &stored.digest).await?.is_none() {
             let reason = "all participants have approved it";
             self.store.set_state(&stored.digest, &[State::Pending], State::Ready, (0, reason), now()).await?;
@@ -252,6 +284,15 @@ impl Node {
     pub async fn abort(self: &Arc<Self>, name: &str, person: &str) -> Result<(), NodeError> {
         let stored = self.store.find_job(name).await?;
         self.decide(&stored.digest, Decision::Deny, "given up", vec![person.to_owned()]).await
+    }
+}
+
+/// Reasons and names that people read are short, and steer no terminal.
+fn check_words(approval: &Approval) -> Result<(), NodeError> {
+    let fine = |text: &str, most: usize| text.chars().count() <= most && !text.chars().any(privity_api::steers);
+    match fine(&approval.reason, 2000) && approval.by.len() <= 32 && approval.by.iter().all(|by| fine(by, 128)) {
+        true => Ok(()),
+        false => Err(NodeError::State("a decision's reason or names are too long, or have letters that steer".into())),
     }
 }
 

@@ -80,12 +80,13 @@ impl Node {
         }
         let (took, pong) = fastest.expect("three answers");
         finding.round_trip_ms = Some(took.as_secs_f64() * 1e3);
-        finding.clock = Some(pong.time - now());
+        finding.clock = Some(pong.time.saturating_sub(now()));
         finding.same_program = Some(pong.build == self.build);
-        if (pong.time - now()).abs() > CLOCK {
-            finding
-                .problems
-                .push(format!("its clock differs by {} s from this one; set both by NTP", pong.time - now()));
+        if pong.time.saturating_sub(now()).unsigned_abs() > CLOCK.unsigned_abs() {
+            finding.problems.push(format!(
+                "its clock differs by {} s from this one; set both by NTP",
+                pong.time.saturating_sub(now())
+            ));
         }
         if pong.build != self.build {
             let (theirs, ours) = (words(crate::node::short(&pong.build)), crate::node::short(&self.build));
@@ -93,7 +94,7 @@ impl Node {
                 "it runs program {theirs}, this node {ours}: attempts will be refused; use the same release"
             ));
         }
-        finding.sees = pong.seen;
+        finding.sees = pong.seen.into_iter().filter(|(name, _)| privity_api::is_name(name)).take(64).collect();
         let started = Instant::now();
         match self.peers.send(member, "sink", "0".repeat(PROBE)).await {
             Ok(_) => finding.megabits = Some(8e-6 * PROBE as f64 / started.elapsed().as_secs_f64()),

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod asked;
 mod attempt;
 mod budget;
 pub mod config;

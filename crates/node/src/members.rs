@@ -180,6 +180,12 @@ impl Node {
         if revocation.organisation != organisation || revocation.before > now() + AHEAD {
             return Err(NodeError::State(format!("a revocation by {organisation} names another, or a time to come")));
         }
+        let _alone = self.changing.lock().await;
+        let known =
+            self.store.revocations().await?.into_iter().any(|(of, before)| of == root && before >= revocation.before);
+        if known {
+            return Ok(());
+        }
         self.record(&Record::Revoked { organisation: organisation.into(), before: revocation.before })?;
         self.revocations.revoke(root, revocation.before);
         self.store.put_revocation(root, revocation.before).await

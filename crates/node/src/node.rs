@@ -1,5 +1,6 @@
 //! A node: what it decides, signs and runs. Whoever asks (another node, a person, a tool) is known to the caller; what is asked is checked here.
 
+use crate::asked::Asked;
 use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
@@ -40,8 +41,10 @@ pub struct Node {
     pub(crate) build: String,
     /// What it says to manifests.
     pub(crate) policy: RwLock<Arc<Policy>>,
-    /// Held while a share of a privacy budget is looked at and taken.
-    pub(crate) spending: tokio::sync::Mutex<()>,
+    /// Held by whoever looks at what is kept in order to change it, so that log and database say the same.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    /// How often others ask.
+    pub(crate) asked: Asked,
     /// What jobs cost.
     pub(crate) prices: Prices,
     /// Who has not answered for a while, and since when.
@@ -53,9 +56,10 @@ pub struct Node {
 }
 
 /// An attempt that runs.
-#[derive(Default)]
 pub(crate) struct Running {
     pub number: u32,
+    /// Since when.
+    pub since: Instant,
     /// Has the engine stop.
     pub cancel: Cancel,
     /// How it ended at each participant, as far as it is known.
@@ -79,7 +83,7 @@ impl Node {
         switch: Switch,
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
-        let (spending, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
+        let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
         let policy = crate::policy::load(&home)?;
         let digest = policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })
@@ -98,7 +102,8 @@ impl Node {
             revocations,
             switch,
             build,
-            spending,
+            changing,
+            asked: Asked::default(),
             prices: Prices::default(),
             silent: Mutex::default(),
             turns,
@@ -112,7 +117,8 @@ impl Node {
         for (root, before) in self.store.revocations().await? {
             self.revocations.revoke(&root, before);
         }
-        self.recover_attempts("its node was stopped while the attempt ran").await
+        self.recover_attempts("its node was stopped while the attempt ran").await?;
+        self.recover_decisions().await
     }
 
     /// Ends attempts that this node began and of which nothing runs any more.
@@ -124,23 +130,13 @@ impl Node {
             let reason = format!("{}: {why}", self.organisation());
             if stored.attempt >= stored.manifest.body.attempts {
                 let reason = format!("{reason}; no attempts are left");
-                self.give_up(&stored, &[State::Running], (exit::NETWORK, &reason)).await?;
-                let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
-                self.tell_participants(&stored.manifest.body, "end", &end).await?;
+                if self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await? {
+                    let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
+                    self.tell_participants(&stored.manifest.body, "end", &end).await?;
+                }
                 continue;
             }
-            self.record(&Record::Ended {
-                manifest: stored.digest.clone(),
-                number: stored.attempt,
-                end: State::Paused.name().into(),
-                code: exit::NETWORK,
-                reason: reason.clone(),
-                sent: BTreeMap::new(),
-                classes: BTreeMap::new(),
-                security: String::new(),
-            })?;
-            let standing = (exit::NETWORK, reason.as_str());
-            self.store.set_state(&stored.digest, &[State::Running], State::Paused, standing, now()).await?;
+            self.move_on(&stored.digest, &[State::Running], State::Paused, (exit::NETWORK, &reason)).await?;
         }
         Ok(())
     }
@@ -243,6 +239,7 @@ impl Node {
 
     /// Takes a founder's statement of members for true; who is new is written to the log.
     pub(crate) async fn adopt(&self, founder_root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
+        let _alone = self.changing.lock().await;
         let own = (self.config.organisation.as_str(), self.root.fingerprint());
         adopt(&self.store, &self.log, own, founder_root, statement).await
     }
@@ -382,10 +379,10 @@ pub(crate) async fn adopt(
 ) -> Result<(), NodeError> {
     let project = statement.verify(&statement.body.founder, founder_root)?;
     check_members(project, founder_root)?;
-    let mut known: BTreeMap<String, String> = BTreeMap::from([(own.to_owned(), own_root)]);
+    let mut known: Vec<(String, String)> = store.names().await?;
+    known.push((own.to_owned(), own_root));
     let mut before = None;
     for (root, other) in store.projects().await? {
-        known.extend(other.body.members.iter().map(|m| (m.organisation.clone(), m.root.clone())));
         if other.body.name == project.name {
             if root != founder_root {
                 let problem = format!(
@@ -398,7 +395,7 @@ pub(crate) async fn adopt(
         }
     }
     for member in &project.members {
-        let contradicts = |(name, root): (&String, &String)| (*name == member.organisation) != (*root == member.root);
+        let contradicts = |(name, root): &(String, String)| (*name == member.organisation) != (*root == member.root);
         if known.iter().any(contradicts) {
             return Err(NodeError::State(format!(
                 "project {} has {} under another name or root than is known here: ask its founder",

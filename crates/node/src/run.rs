@@ -104,7 +104,7 @@ fn options(
     }
 }
 
-/// A session is in the log before anything is sent in it.
+/// A session is in the log before any share of it is sent.
 fn log(node: &Node, digest: &str, number: u32, event: &Event) -> Result<(), NodeError> {
     match event {
         Event::Connected { session, .. } => {
@@ -168,7 +168,9 @@ async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<
             tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept");
         }
     }
-    node.running().remove(&digest);
+    if let Err(error) = node.left(stored).await {
+        tracing::error!(job = digest, error = %error, "what others said of the end could not be kept");
+    }
     node.peers.wake();
 }
 
@@ -179,7 +181,8 @@ fn settle(node: &Node, own: &str, ours: End) -> End {
     }
     let mut all = node.running();
     let Some(running) = all.get_mut(&ours.manifest) else { return ours };
-    if ours.done {
+    // What the engine found for certain counts more than what this node thought meanwhile.
+    if ours.done || !ours.again {
         running.ends.insert(own.into(), ours.clone());
     }
     running.ends.get(own).cloned().unwrap_or(ours)
@@ -200,6 +203,7 @@ async fn keep(
     report: Option<&Report>,
     job: Option<&Job>,
 ) -> Result<(), NodeError> {
+    let _alone = node.changing.lock().await;
     node.record(&record(node, stored, number, verdict, report, job))?;
     if let Some(report) = report {
         let text = serde_json::to_string(report).map_err(|e| NodeError::State(e.to_string()))?;

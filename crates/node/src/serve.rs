@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-/// Fingerprint of the root that a connection showed.
+/// Fingerprint of the root that a connection showed, and the connection's seat, which lasts as long as anything that was asked through it.
 #[derive(Clone)]
-struct Caller(String);
+struct Caller(String, Arc<Seat>);
 
 /// Connections of other nodes at one time, those that are in their handshake, and those of one root.
 const CONNECTIONS: usize = 256;
@@ -44,8 +44,10 @@ pub(crate) async fn serve(
     revocations: Arc<Revocations>,
     mut connections: mpsc::Receiver<TcpStream>,
 ) {
-    let router =
-        Router::new().route("/peer/v1/{what}", post(ask)).layer(DefaultBodyLimit::max(MAX_TEXT)).with_state(node);
+    let router = Router::new()
+        .route("/peer/v1/{what}", post(ask))
+        .layer(DefaultBodyLimit::max(MAX_TEXT))
+        .with_state(node.clone());
     let (places, handshakes) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(HANDSHAKES)));
     let crowd = Arc::new(Crowd::default());
     while let Some(stream) = connections.recv().await {
@@ -53,9 +55,10 @@ pub(crate) async fn serve(
         let Ok(handshake) = handshakes.clone().try_acquire_owned() else { continue };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
         let (router, shown, revocations, crowd) = (router.clone(), shown.clone(), revocations.clone(), crowd.clone());
+        let node = node.clone();
         tokio::spawn(async move {
             let _place = place;
-            if let Err(problem) = connection((stream, handshake), router, shown, &revocations, &crowd).await {
+            if let Err(problem) = connection((stream, handshake), router, shown, &revocations, (&node, &crowd)).await {
                 tracing::debug!(problem, "a connection ended");
             }
         });
@@ -67,20 +70,20 @@ pub(crate) async fn serve(
 struct Crowd(Mutex<BTreeMap<String, usize>>);
 
 /// A connection's place among those of its root.
-struct Seat<'a>(&'a Crowd, String);
+struct Seat(Arc<Crowd>, String);
 
 impl Crowd {
-    fn seat(&self, root: &str) -> Option<Seat<'_>> {
-        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    fn seat(crowd: &Arc<Crowd>, root: &str) -> Option<Seat> {
+        let mut counts = crowd.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let count = counts.entry(root.to_owned()).or_default();
         (*count < OF_ONE).then(|| {
             *count += 1;
-            Seat(self, root.to_owned())
+            Seat(crowd.clone(), root.to_owned())
         })
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Seat {
     fn drop(&mut self) {
         let mut counts = self.0.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(count) = counts.get_mut(&self.1) {
@@ -97,7 +100,7 @@ async fn connection(
     router: Router,
     shown: Shown,
     revocations: &Arc<Revocations>,
-    crowd: &Crowd,
+    (node, crowd): (&Node, &Arc<Crowd>),
 ) -> Result<(), String> {
     let said = |e: &dyn std::fmt::Display| e.to_string();
     stream.set_nonblocking(true).map_err(|e| said(&e))?;
@@ -109,8 +112,11 @@ async fn connection(
     let chain = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let root = privity_net::control::root(chain).ok_or("no root")?;
     drop(handshake);
-    let _seat = crowd.seat(&root).ok_or("too many connections of one root")?;
-    let service = hyper_util::service::TowerToHyperService::new(router.layer(Extension(Caller(root))));
+    // Roots that are no member's share what one root may have: they come with invitations, or to disturb.
+    let known = node.caller(&root).await.is_ok();
+    let name = if known { root.as_str() } else { "" };
+    let seat = Crowd::seat(crowd, name).ok_or("too many connections of one root")?;
+    let service = hyper_util::service::TowerToHyperService::new(router.layer(Extension(Caller(root, Arc::new(seat)))));
     let http = hyper::server::conn::http1::Builder::new();
     let served = http.serve_connection(hyper_util::rt::TokioIo::new(tls), service);
     tokio::time::timeout(REQUEST, served).await.map_err(|e| said(&e))?.map_err(|e| said(&e))
@@ -133,7 +139,7 @@ async fn ask(
 
 async fn answer(
     node: Arc<Node>,
-    Caller(root): Caller,
+    Caller(root, _seat): Caller,
     what: String,
     body: axum::body::Bytes,
 ) -> Result<Response, NodeError> {
@@ -145,6 +151,7 @@ async fn answer(
         _ => {}
     }
     let organisation = node.caller(&root).await?;
+    node.asked.take(&root, &what)?;
     match what.as_str() {
         "sink" => {}
         "ping" => return Ok(Json(node.pong(&root).await?).into_response()),

@@ -191,8 +191,24 @@ impl Store {
         }
         let query = "INSERT INTO projects (name, root, statement) VALUES ($1, $2, $3) \
                      ON CONFLICT (name) DO UPDATE SET statement = excluded.statement";
-        sqlx::query(query).bind(&statement.body.name).bind(root).bind(text(statement)?).execute(&self.0).await?;
+        let mut transaction = self.0.begin().await?;
+        sqlx::query(query)
+            .bind(&statement.body.name)
+            .bind(root)
+            .bind(text(statement)?)
+            .execute(&mut *transaction)
+            .await?;
+        for member in &statement.body.members {
+            let query = sqlx::query("INSERT INTO names (name, root) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+            query.bind(&member.organisation).bind(&member.root).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
         Ok(())
+    }
+    /// Names that organisations have, with their roots, for good: also of members that are none any more.
+    pub async fn names(&self) -> Result<Vec<(String, String)>, NodeError> {
+        let rows = sqlx::query("SELECT name, root FROM names").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
     /// A project: its founder's root, pinned when this node joined, and the members as the founder states them.
     pub async fn project(&self, name: &str) -> Result<Option<(String, Statement<Project>)>, NodeError> {
@@ -299,6 +315,11 @@ impl Store {
         rows.iter().map(|row| json(row.try_get(0)?)).collect()
     }
 
+    /// Whether there is a job of this id.
+    pub async fn has_id(&self, id: &str) -> Result<bool, NodeError> {
+        let query = sqlx::query("SELECT 1 FROM jobs WHERE id = $1").bind(id.to_owned());
+        Ok(query.fetch_optional(&self.0).await?.is_some())
+    }
     /// Keeps a manifest that came in. Whether it is new: of the same digest there is one only, and of the same id.
     pub async fn add_job(&self, digest: &str, manifest: &Statement<Manifest>, now: Time) -> Result<bool, NodeError> {
         let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated) \
@@ -485,8 +506,7 @@ impl Store {
     }
     /// The first messages that wait for an organisation.
     pub async fn letters(&self, organisation: &str) -> Result<Vec<Letter>, NodeError> {
-        let query =
-            "SELECT seq, project, organisation, path, body FROM outbox WHERE organisation = $1 ORDER BY seq LIMIT 50";
+        let query = "SELECT seq, project, organisation, path, body FROM outbox WHERE organisation = $1 ORDER BY tries, seq LIMIT 50";
         let of = |row: &AnyRow| -> Result<Letter, NodeError> {
             Ok(Letter {
                 seq: row.try_get(0)?,

@@ -48,7 +48,8 @@ impl Turns {
             }
             state.waiting.remove(submitter);
         }
-        state.kept.insert(job.to_owned(), now + KEPT);
+        // Asked for again, it is kept no longer for that.
+        state.kept.entry(job.to_owned()).or_insert(now + KEPT);
         true
     }
     /// Whether a place is kept for a job.

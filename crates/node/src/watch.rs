@@ -72,6 +72,7 @@ impl Tries {
 /// Ends jobs whose time is over, and attempts of which nothing runs any more; attempts those jobs that this organisation submitted and that are due.
 async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     node.recover_attempts("its engine is gone").await?;
+    node.end_what_lasts_too_long().await?;
     let taken = node.running().len() + tries.beginning();
     // One more than there are places: it joins the queue, and those behind it wait without asking.
     let mut places = 1 + (node.config.max_running as usize).saturating_sub(taken);
@@ -79,7 +80,7 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
         let manifest = &stored.manifest.body;
         if manifest.expires <= now() {
             let over = (stored.code, "its time is over");
-            node.store.set_state(&stored.digest, &State::WAITS, State::Expired, over, now()).await?;
+            node.move_on(&stored.digest, &State::WAITS, State::Expired, over).await?;
             continue;
         }
         let due = State::STARTS.contains(&stored.state) && manifest.submitter == node.organisation();
@@ -101,6 +102,28 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     Ok(())
 }
 
+impl Node {
+    /// Stops attempts that last longer than any may here, or than what they open may be opened: whoever sends just enough to be waited for keeps no place for ever.
+    async fn end_what_lasts_too_long(&self) -> Result<(), NodeError> {
+        let most = Duration::from_secs(3600 * u64::from(self.config.attempt_hours));
+        let all: Vec<_> =
+            self.running().iter().map(|(digest, r)| (digest.clone(), r.number, r.since.elapsed())).collect();
+        for (digest, number, lasts) in all {
+            let stored = self.store.job(&digest).await?;
+            if stored.manifest.body.release.until <= now() {
+                let end =
+                    End { again: false, ..End::again(&digest, number, exit::NETWORK, "the time for openings is over") };
+                self.ended(self.organisation(), end);
+            } else if lasts >= most {
+                let why =
+                    format!("the attempt lasted longer than {} h, as no attempt may here", self.config.attempt_hours);
+                self.ended(self.organisation(), End::again(&digest, number, exit::NETWORK, &why));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
 async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
     if !error.is_busy() {
@@ -113,7 +136,7 @@ async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), N
     let used_up = standing.attempt >= stored.manifest.body.attempts;
     let reason = words(&error.to_string());
     if error.is_final() || used_up {
-        node.give_up(&standing, &State::STARTS, (exit::NETWORK, &reason)).await?;
+        node.move_on(&stored.digest, &State::STARTS, State::Aborted, (exit::NETWORK, &reason)).await?;
         let end = End { again: false, ..End::again(&stored.digest, standing.attempt, exit::NETWORK, &reason) };
         return node.tell_participants(&stored.manifest.body, "end", &end).await;
     }

@@ -377,6 +377,10 @@ fn a_name_stands_for_one_root() {
     site.refuses(&site.c, "project", &site.c.sign(members(&|_| ()).body), "E3002");
     site.refuses(&mallory, "ping", &json!({}), "E2103");
     assert_eq!(site.tool("GET", "projects", None).1[0]["version"], 1);
+    // Nor does a name get another root by being left out for a while.
+    site.takes(&site.a, "project", &site.a.sign(Project { version: 2, ..members(&|m| drop(m.remove(2))).body }));
+    let back = Project { version: 3, ..members(&|m| m[2].root = theirs.clone()).body };
+    site.refuses(&site.a, "project", &site.a.sign(back), "E1007");
     // A new member is one.
     site.takes(&site.a, "project", &members(&|m| m.push(mallory.member())));
     assert_eq!(site.tool("GET", "projects", None).1[0]["members"].as_array().expect("members").len(), 4);
@@ -388,12 +392,52 @@ fn a_name_stands_for_one_root() {
         reason: "lost".into(),
         at: now(),
     };
+    let size = || site.tool("GET", "status", None).1["log"].as_u64().expect("a number");
     site.refuses(&site.c, "revocation", &site.c.sign(revocation("bank-a", now())), "E1007");
     site.refuses(&site.c, "revocation", &site.a.sign(revocation("bank-a", now())), "E3002");
     site.refuses(&site.c, "revocation", &site.c.sign(revocation("bank-c", now() + 86_400)), "E1007");
-    site.takes(&site.c, "revocation", &site.c.sign(revocation("bank-c", now() - 30)));
-    let called = site.calls(&site.c, "ping", &json!({}));
+    let old = site.c.sign(revocation("bank-c", now() - 86_400));
+    site.takes(&site.c, "revocation", &old);
+    let before = size();
+    site.takes(&site.c, "revocation", &old);
+    assert_eq!(size(), before, "said again, it is no news");
+    site.refuses(&site.c, "revocation", &site.c.sign(revocation("bank-c", now() - 30)), "E1010");
+    site.takes(&site.a, "revocation", &site.a.sign(revocation("bank-a", now() - 30)));
+    let called = site.calls(&site.a, "ping", &json!({}));
     assert!(called.is_err(), "a certificate from before the revocation was accepted: {called:?}");
+}
+
+#[test]
+fn manifests_and_decisions_are_kept_once_and_within_limits() {
+    let site = Site::new();
+    let size = || site.tool("GET", "status", None).1["log"].as_u64().expect("a number");
+    let manifest = site.manifest();
+    let digest = manifest.digest().expect("a digest");
+    let signed = site.a.sign(manifest.clone());
+    std::thread::scope(|s| (0..4).for_each(|_| drop(s.spawn(|| site.takes(&site.a, "manifest", &signed)))));
+    let once = size();
+    site.takes(&site.a, "manifest", &signed);
+    // Another of the same id leaves nothing behind.
+    let other = Manifest { purpose: "something else".into(), ..manifest };
+    site.refuses(&site.a, "manifest", &site.a.sign(other), "E1007");
+    assert_eq!(size(), once);
+    let approval = |change: &dyn Fn(&mut Approval)| {
+        let mut body = site.c.approval(&digest, Decision::Approve).body;
+        change(&mut body);
+        site.c.sign(body)
+    };
+    for change in [
+        &(|a: &mut Approval| a.reason = "x".repeat(2001)) as &dyn Fn(&mut Approval),
+        &|a| a.reason = "\u{1b}[2J".into(),
+        &|a| a.by = vec!["x".repeat(129)],
+        &|a| a.by = vec!["x".into(); 33],
+    ] {
+        site.refuses(&site.c, "approval", &approval(change), "E1007");
+    }
+    assert_eq!(size(), once);
+    let fine = approval(&|_| ());
+    std::thread::scope(|s| (0..4).for_each(|_| drop(s.spawn(|| site.takes(&site.c, "approval", &fine)))));
+    assert_eq!(size(), once + 1);
 }
 
 #[test]

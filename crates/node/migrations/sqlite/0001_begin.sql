@@ -1,4 +1,5 @@
 CREATE TABLE projects (name TEXT PRIMARY KEY, root TEXT NOT NULL, statement TEXT NOT NULL);
+CREATE TABLE names (name TEXT PRIMARY KEY, root TEXT NOT NULL UNIQUE);
 CREATE TABLE invitations (
     id TEXT PRIMARY KEY, secret TEXT NOT NULL, project TEXT NOT NULL, organisation TEXT NOT NULL, helper BIGINT NOT NULL,
     expires BIGINT NOT NULL, state TEXT NOT NULL, joiner TEXT NOT NULL, words TEXT NOT NULL

@@ -7,9 +7,10 @@ import job from "./job.js";
 import jobs from "./jobs.js";
 import members from "./members.js";
 import people, { ownPassword } from "./people.js";
+import policy from "./policy.js";
 import tables from "./tables.js";
 
-const VIEWS = { jobs, members, tables, audit, people };
+const VIEWS = { jobs, members, tables, policy, audit, people };
 const RANK = { viewer: 0, approver: 1, admin: 2 };
 
 const app = document.getElementById("app");

@@ -32,7 +32,7 @@ const WORDS = {
   key: (r) => ["Key", `of ${r.purpose}: ${r.event}`],
   table: (r) => ["Table", r.schema ? `${r.table} with ${plural(r.rows, "row")}` : `${r.table} withdrawn`],
   person: (r) => ["Person", `${r.name}: ${r.event}, by ${r.by}`],
-  policy: (r) => ["Policy", `changed by ${r.by}`],
+  policy: (r) => ["Policy", `${r.digest.slice(0, 12)}, ${{ start: "in use as the node started", "policy.cedar": "changed in its file" }[r.by] ?? `changed by ${r.by}`}`],
   submitted: (r) => ["Job came in", `from ${r.submitter}, project ${r.project}`],
   decided: (r) => [r.decision === "approve" ? "Approved" : "Denied", `by ${r.organisation}: ${r.by.join(", ")}`],
   attempt: (r) => ["Attempt signed", `number ${r.number}`],

@@ -45,6 +45,9 @@ export function morph(from, to) {
 }
 
 function morphChildren(from, to) {
+  const kept = new Set([...to.childNodes].map(keyOf));
+  // What goes, goes first: then what stays need not move, and keeps its focus.
+  for (const node of [...from.childNodes]) if (keyOf(node) && !kept.has(keyOf(node))) node.remove();
   const keyed = new Map([...from.childNodes].filter(keyOf).map((node) => [keyOf(node), node]));
   let at = from.firstChild;
   for (const wanted of [...to.childNodes]) {
@@ -91,7 +94,7 @@ export function problem(error, again) {
 
 /** A card with a heading. */
 export function card(title, ...content) {
-  return h("section", { class: "card" }, h("h2", {}, title), ...content);
+  return h("section", { class: "card", "data-key": title }, h("h2", {}, title), ...content);
 }
 
 /** Terms and what they are. */

@@ -33,12 +33,20 @@ export const figure = (n) => n === undefined || n === null ? "–" : Number(n).t
 const local = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
+const precise = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
 const utc = (date) => `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
 /** A time of the node, in local time; in UTC where one points at it. */
 export function time(at, exact = false) {
   const date = new Date(at * 1000);
   return h("time", { datetime: date.toISOString(), title: utc(date) }, (exact ? full : local).format(date));
+}
+
+/** A time to the second. */
+export function moment(at) {
+  const date = new Date(at * 1000);
+  return h("time", { datetime: date.toISOString(), title: utc(date) }, precise.format(date));
 }
 
 /** How long ago a time is. */

@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { announce, card, dialog, empty, facts, field, h, table, toast } from "./dom.js";
 import { ago, bytes, digest, duration, figure, list, number, plural, state, time } from "./format.js";
 import { curve, follow, share } from "./chart.js";
+import { timeline } from "./timeline.js";
 import { columns, difference, kind, range, summary } from "./manifest.js";
 
 let known = null;
@@ -59,13 +60,18 @@ function giveUp(details, ctx) {
 function decision(details, ctx) {
   const { line, voters, wanted } = details;
   if (!line.ours) return null;
-  const progress = wanted > 1 && h("p", { class: "small" }, `${voters.length} of ${wanted} persons have approved${voters.length ? `: ${list(voters)}` : ""}.`);
+  const progress = wanted > 1 && h("p", { class: "votes" },
+    h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: wanted }, (_, i) => h("span", { class: i < voters.length ? "pip full" : "pip" }))),
+    h("strong", {}, `${voters.length} of ${wanted} have approved`), h("span", { class: "muted" }, voters.length ? `: ${list(voters)}` : `. The policy asks for ${plural(wanted, "person", "persons")}.`));
   const mine = voters.includes(ctx.session.person);
-  return h("section", { class: "card decide", "aria-label": "Decision of this organisation" },
+  const approve = !wanted ? h("p", { class: "muted" }, "Nobody can approve it now: the policy forbids it, or its time is over.")
+    : mine ? h("p", { class: "muted" }, "You have approved it. Another person has to, too.")
+      : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve");
+  return h("section", { class: "card decide", "data-key": "decision", "aria-label": "Decision of this organisation" },
     h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress),
     ctx.may("approver") ? h("div", { class: "buttons" },
       h("button", { class: "button danger", type: "button", onclick: () => decide(details, "deny", ctx) }, "Deny"),
-      mine ? h("p", { class: "muted" }, "You have approved it.") : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve"))
+      approve)
       : h("p", { class: "muted" }, "Deciding takes the role approver."));
 }
 
@@ -167,13 +173,14 @@ function render(data, ctx) {
   return h("div", {},
     h("header", { class: "head" }, h("div", {}, h("p", { class: "small" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { class: "muted" }, ` / ${line.project}`)), h("h1", { tabindex: "-1" }, line.name, " ", state(line.state))),
       ctx.may("admin") && !over && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
-    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
+    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
     decision(details, ctx),
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],
         ["Attempts", `${line.attempt} of at most ${manifest.attempts}`], ["Protocol", manifest.job.protocol], ["Digest", digest(line.digest, 16)])),
     progressCard(data), resultCard(details), participantsCard(details), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
-    h("details", { class: "card" }, h("summary", {}, "The manifest as it is signed"), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
+    timeline(line.digest, ctx),
+    h("details", { class: "card", "data-key": "manifest" }, h("summary", {}, h("h2", {}, "The manifest as it is signed")), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
     h("p", {}, h("a", { href: `#/audit/${line.digest}` }, "Entries of the audit log about this job")));
 }
 

@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
+use crate::policy::Written;
 use crate::store::{Store, Table};
 use crate::turns::Turns;
 use crate::{NodeError, home};
@@ -13,7 +14,6 @@ use privity_job::exit;
 use privity_keys::Root;
 use privity_net::identity::Revocations;
 use privity_net::tls::{Cancel, Switch};
-use privity_policy::Policy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,9 @@ pub struct Node {
     pub(crate) switch: Switch,
     pub(crate) build: String,
     /// What it says to manifests.
-    pub(crate) policy: RwLock<Arc<Policy>>,
+    pub(crate) policy: RwLock<Arc<Written>>,
+    /// Held while the policy is changed.
+    pub(crate) changing_policy: Mutex<()>,
     /// Held while a share of a privacy budget is looked at and taken.
     pub(crate) spending: tokio::sync::Mutex<()>,
     /// Whose attempt may begin.
@@ -75,13 +77,14 @@ impl Node {
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
         let (spending, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
-        let policy = crate::policy::load(&home)?;
-        let digest = policy.digest().to_owned();
+        let policy = crate::policy::read(&home)?;
+        let digest = policy.policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })
             .map_err(|e| NodeError::Audit(e.to_string()))?;
         let policy = RwLock::new(Arc::new(policy));
         Ok(Arc::new(Node {
             policy,
+            changing_policy: Mutex::default(),
             home,
             config,
             store,

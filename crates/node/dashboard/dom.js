@@ -105,7 +105,7 @@ export function facts(...pairs) {
 
 /** A table. Columns: heading, and how a row becomes a cell; `number` aligns right. On narrow pages rows of many columns become lists, unless it is a grid. */
 export function table(caption, columns, rows, key, grid = false) {
-  const kind = columns.length > 3 && !grid ? "scroll stack" : "scroll";
+  const kind = `scroll${columns.length > 3 && !grid ? " stack" : ""}${rows.length > 16 && columns.length < 4 ? " compact" : ""}`;
   const cell = (row) => (column, i) => h(i ? "td" : "th", { class: column.number ? "number" : undefined, scope: i ? undefined : "row", "data-label": column.name },
     column.cell(row));
   return h("div", { class: kind, role: "region", "aria-label": caption, tabindex: "0" }, h("table", {},

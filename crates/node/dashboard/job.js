@@ -64,11 +64,10 @@ function decision(details, ctx) {
     h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: wanted }, (_, i) => h("span", { class: i < voters.length ? "pip full" : "pip" }))),
     h("strong", {}, `${voters.length} of ${wanted} have approved`), h("span", { class: "muted" }, voters.length ? `: ${list(voters)}` : `. The policy asks for ${plural(wanted, "person", "persons")}.`));
   const mine = voters.includes(ctx.session.person);
-  const approve = !wanted ? h("p", { class: "muted" }, "Nobody can approve it now: the policy forbids it, or its time is over.")
-    : mine ? h("p", { class: "muted" }, "You have approved it. Another person has to, too.")
-      : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve");
+  const note = !wanted ? "Nobody can approve it now: the policy forbids it, or its time is over." : mine ? "You have approved it. Another person has to, too." : null;
+  const approve = note ? null : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve");
   return h("section", { class: "card decide", "data-key": "decision", "aria-label": "Decision of this organisation" },
-    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress),
+    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress, ctx.may("approver") && note && h("p", { class: "small" }, note)),
     ctx.may("approver") ? h("div", { class: "buttons" },
       h("button", { class: "button danger", type: "button", onclick: () => decide(details, "deny", ctx) }, "Deny"),
       approve)
@@ -145,7 +144,7 @@ function priceCard({ plan, report, line }) {
   if (!plan.parties) return null;
   const sum = (bytes_) => bytes_?.reduce((a, b) => a + b, 0);
   const own = plan.parties.findIndex((p) => p.name === report?.party);
-  const actual = (name, planned, measured, show) => [name, h("span", {}, measured === undefined ? `${show(planned)} planned` : `${show(measured)} of ${show(planned)} planned`)];
+  const actual = (name, planned, measured, show) => [name, h("span", {}, measured === undefined ? `${show(planned)} planned` : `${show(measured)}, ${show(planned)} planned`)];
   return card("Price",
     facts(actual("Time", plan.seconds, report?.seconds, duration),
       report && own >= 0 ? actual("Sent from here", sum(plan.parties[own].bytes_sent), sum(report.bytes_sent), bytes) : ["Sent by all", `${bytes(plan.bytes)} planned`],
@@ -178,8 +177,7 @@ function render(data, ctx) {
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],
         ["Attempts", `${line.attempt} of at most ${manifest.attempts}`], ["Protocol", manifest.job.protocol], ["Digest", digest(line.digest, 16)])),
-    progressCard(data), resultCard(details), participantsCard(details), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
-    timeline(line.digest, ctx),
+    progressCard(data), resultCard(details), participantsCard(details), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
     h("details", { class: "card", "data-key": "manifest" }, h("summary", {}, h("h2", {}, "The manifest as it is signed")), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
     h("p", {}, h("a", { href: `#/audit/${line.digest}` }, "Entries of the audit log about this job")));
 }

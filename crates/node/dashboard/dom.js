@@ -76,8 +76,9 @@ export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
-/** A message that goes by itself. */
+/** A message that goes by itself, one at a time. */
 export function toast(text) {
+  document.querySelector(".toast")?.remove();
   const note = h("div", { class: "toast" }, text);
   document.body.append(note);
   announce(text);

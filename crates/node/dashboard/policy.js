@@ -71,7 +71,7 @@ function take(policy, ctx) {
   dialog({
     title: `Take another policy into use at ${ctx.session.organisation}?`,
     content: [
-      h("p", {}, "From then on it decides on jobs that come in, and says how many persons it takes to approve those that wait. What is decided stays."),
+      h("p", {}, "From then on it decides on jobs that come in, and on what it takes to approve those that wait. What is decided stays."),
       h("p", { class: "muted small" }, "The audit log says that you did it: ", h("strong", {}, ctx.session.person), "."),
     ],
     action: "Take into use",

@@ -313,6 +313,7 @@ await journey("own password, light and dark, signing out", async () => {
   await menu.click();
   await ann.getByRole("button", { name: "Sign out" }).click();
   await ann.getByText("You are signed out.").waitFor();
+  await shot(ann, "signed-out-dark");
   await signIn(ann, "hospital-a", "ann", "eight blue bicycles");
   await heading(ann, "Jobs");
 });

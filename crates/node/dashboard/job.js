@@ -9,6 +9,8 @@ import { columns, difference, kind, range, summary } from "./manifest.js";
 
 let known = null;
 
+const isOver = (line) => ["done", "aborted", "denied", "expired"].includes(line.state);
+
 async function load([name], ctx, poll) {
   const path = `jobs/${encodeURIComponent(name)}`;
   // Plans are made anew for each answer: only a change is worth one.
@@ -98,14 +100,15 @@ function resultCard({ report }) {
   ], rows), report.warning && h("p", { class: "reason" }, report.warning));
 }
 
-function participantsCard({ manifest, approvals }) {
+function participantsCard({ line, manifest, approvals }) {
+  const missing = isOver(line) ? ["expired", "none"] : ["pending", "missing"];
   const table_ = (name) => manifest.datasets.find((d) => d.organisation === name)?.table;
   const decided = (name) => approvals.find((a) => a.organisation === name);
   return card("Participants and decisions", table("Participants and their decisions", [
     { name: "Organisation", cell: (p) => h("div", {}, h("span", { class: "strong" }, p.name), h("div", { class: "small muted" }, "root ", digest(p.fingerprint, 8))) },
     { name: "Brings", cell: (p) => p.rows ? h("div", {}, "table ", h("code", {}, table_(p.name)), h("div", { class: "small muted" }, `${plural(p.rows, "row")}${p.test_rows ? ` and ${number(p.test_rows)} held out` : ""}`)) : "no data, helps" },
     { name: "Decision", cell: (p) => decided(p.name) ? h("span", { class: `badge ${decided(p.name).decision === "approve" ? "done" : "denied"}` }, h("span", { class: "dot", "aria-hidden": "true" }), decided(p.name).decision === "approve" ? "approved" : "denied")
-      : h("span", { class: "badge pending" }, h("span", { class: "dot", "aria-hidden": "true" }), "missing") },
+      : h("span", { class: `badge ${missing[0]}` }, h("span", { class: "dot", "aria-hidden": "true" }), missing[1]) },
     { name: "By", cell: (p) => decided(p.name) ? h("div", {}, decided(p.name).by.join(", "), h("div", { class: "small muted" }, ago(decided(p.name).at))) : "–" },
     { name: "Reason", cell: (p) => decided(p.name)?.reason || "–" },
   ], manifest.job.participants, (p) => p.name));
@@ -136,7 +139,7 @@ function protectionCard({ guarantee, plan, manifest }) {
   return card("What protects it",
     h("p", {}, "Rows leave their owner only as random shares, which no participant can read alone. What the protocol ", h("strong", {}, name), " promises, and what not:"),
     h("ul", {}, parts.map((part) => h("li", {}, part))),
-    facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss], ["Checkpoints", plan.escrow]),
+    facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss?.replace(/^if a party is lost: /, "")], ["Checkpoints", plan.escrow]),
     manifest.job.accept && h("p", { class: "reason" }, "Accepted by whoever approves: ", manifest.job.accept));
 }
 
@@ -168,10 +171,9 @@ function changesCard({ previous, manifest }) {
 function render(data, ctx) {
   const { details } = data;
   const { line, manifest } = details;
-  const over = ["done", "aborted", "denied", "expired"].includes(line.state);
   return h("div", {},
     h("header", { class: "head" }, h("div", {}, h("p", { class: "small" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { class: "muted" }, ` / ${line.project}`)), h("h1", { tabindex: "-1" }, line.name, " ", state(line.state))),
-      ctx.may("admin") && !over && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
+      ctx.may("admin") && !isOver(line) && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
     ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
     decision(details, ctx),
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),

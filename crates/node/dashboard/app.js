@@ -7,9 +7,10 @@ import job from "./job.js";
 import jobs from "./jobs.js";
 import members from "./members.js";
 import people, { ownPassword } from "./people.js";
+import policy from "./policy.js";
 import tables from "./tables.js";
 
-const VIEWS = { jobs, members, tables, audit, people };
+const VIEWS = { jobs, members, tables, policy, audit, people };
 const RANK = { viewer: 0, approver: 1, admin: 2 };
 
 const app = document.getElementById("app");
@@ -44,7 +45,7 @@ function toggleTheme() {
 
 // Signing in.
 
-function login(note) {
+function login(note, kind = "") {
   clearTimeout(timer);
   who = null;
   document.title = "Sign in · Privity";
@@ -52,7 +53,7 @@ function login(note) {
   const button = h("button", { class: "button main wide", type: "submit" }, "Sign in");
   const form = h("form", { class: "card login-card", "aria-labelledby": "login-title" },
     h("div", { class: "brand big" }, h("img", { src: "/assets/icon.svg", alt: "", width: 34, height: 34 }), "Privity"), h("h1", { id: "login-title" }, "Sign in to this node"),
-    note && h("p", { class: "notice warn" }, note),
+    note && h("p", { class: `notice ${kind}` }, note),
     field("Name", { name: "name", required: true, autocomplete: "username", autocapitalize: "none", spellcheck: "false" }),
     field("Password", { name: "password", type: "password", required: true, autocomplete: "current-password" }), error, button,
     h("p", { class: "small muted" }, "Accounts are made on the node's machine: ", h("code", {}, "privity user add NAME --role admin")));
@@ -164,7 +165,7 @@ function start() {
 
 theme(storedTheme());
 addEventListener("hashchange", route);
-addEventListener("signed-out", () => who && login("Your session is over. Sign in again."));
+addEventListener("signed-out", () => who && login("Your session is over. Sign in again.", "warn"));
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
 });

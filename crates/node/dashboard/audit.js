@@ -32,7 +32,7 @@ const WORDS = {
   key: (r) => ["Key", `of ${r.purpose}: ${r.event}`],
   table: (r) => ["Table", r.schema ? `${r.table} with ${plural(r.rows, "row")}` : `${r.table} withdrawn`],
   person: (r) => ["Person", `${r.name}: ${r.event}, by ${r.by}`],
-  policy: (r) => ["Policy", `changed by ${r.by}`],
+  policy: (r) => ["Policy", `${r.digest.slice(0, 12)}, ${{ start: "in use as the node started", "policy.cedar": "changed in its file" }[r.by] ?? `changed by ${r.by}`}`],
   submitted: (r) => ["Job came in", `from ${r.submitter}, project ${r.project}`],
   decided: (r) => [r.decision === "approve" ? "Approved" : "Denied", `by ${r.organisation}: ${r.by.join(", ")}`],
   attempt: (r) => ["Attempt signed", `number ${r.number}`],
@@ -67,12 +67,12 @@ function verification({ standing }) {
   return card("Verification",
     standing.closed && h("div", { class: "notice bad", role: "alert" }, h("p", {}, h("strong", {}, "The log takes nothing more: "), standing.closed), h("p", {}, "Nothing that must be logged is done until the node is started again.")),
     late.length > 0 ? h("div", { class: "notice warn" }, h("p", {}, h("strong", {}, "Overdue: "), `${list(late)} should have cosigned a later head by now (within ${standing.lag} s). Until then, nobody but this node would notice if its last entries were replaced.`))
-      : h("div", { class: "notice good" }, h("p", {}, standing.witnesses.length ? "All members have cosigned in time." : "There are no other members to cosign this log yet.")),
+      : h("div", { class: "notice good" }, h("p", {}, standing.witnesses.length ? "No member is late in cosigning." : "There are no other members to cosign this log yet.")),
     facts(["Entries", number(standing.size)], ["Signed head", head ? `covers ${plural(head.size, "entry", "entries")}` : "none yet"], head && ["Signed", time(head.at, true)], head && ["Merkle root", digest(head.root, 24)]),
     standing.witnesses.length > 0 && table("Members that cosign", [
       { name: "Member", cell: (w) => w.organisation },
       { name: "Has cosigned", cell: (w) => w.size === null ? "nothing yet" : `${number(w.size)} of ${plural(standing.size, "entry", "entries")}` },
-      { name: "State", cell: (w) => h("span", { class: `badge ${w.overdue ? "paused" : "done"}` }, h("span", { class: "dot", "aria-hidden": "true" }), w.overdue ? "overdue" : "in time") },
+      { name: "State", cell: (w) => h("span", { class: `badge ${w.overdue ? "paused" : w.size === null ? "expired" : "done"}` }, h("span", { class: "dot", "aria-hidden": "true" }), w.overdue ? "overdue" : w.size === null ? "not yet" : "in time") },
       { name: "Its log, seen here", number: true, cell: (w) => plural(w.seen, "entry", "entries") },
     ], standing.witnesses, (w) => w.organisation),
     h("p", { class: "small muted" }, "An auditor verifies exports of several organisations together, without this page and without this node."));

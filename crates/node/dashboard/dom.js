@@ -45,6 +45,9 @@ export function morph(from, to) {
 }
 
 function morphChildren(from, to) {
+  const kept = new Set([...to.childNodes].map(keyOf));
+  // What goes, goes first: then what stays need not move, and keeps its focus.
+  for (const node of [...from.childNodes]) if (keyOf(node) && !kept.has(keyOf(node))) node.remove();
   const keyed = new Map([...from.childNodes].filter(keyOf).map((node) => [keyOf(node), node]));
   let at = from.firstChild;
   for (const wanted of [...to.childNodes]) {
@@ -73,8 +76,9 @@ export function announce(text) {
   document.getElementById("announcer").textContent = text;
 }
 
-/** A message that goes by itself. */
+/** A message that goes by itself, one at a time. */
 export function toast(text) {
+  document.querySelector(".toast")?.remove();
   const note = h("div", { class: "toast" }, text);
   document.body.append(note);
   announce(text);
@@ -91,7 +95,7 @@ export function problem(error, again) {
 
 /** A card with a heading. */
 export function card(title, ...content) {
-  return h("section", { class: "card" }, h("h2", {}, title), ...content);
+  return h("section", { class: "card", "data-key": title }, h("h2", {}, title), ...content);
 }
 
 /** Terms and what they are. */
@@ -102,7 +106,7 @@ export function facts(...pairs) {
 
 /** A table. Columns: heading, and how a row becomes a cell; `number` aligns right. On narrow pages rows of many columns become lists, unless it is a grid. */
 export function table(caption, columns, rows, key, grid = false) {
-  const kind = columns.length > 3 && !grid ? "scroll stack" : "scroll";
+  const kind = `scroll${columns.length > 3 && !grid ? " stack" : ""}${rows.length > 16 && columns.length < 4 ? " compact" : ""}`;
   const cell = (row) => (column, i) => h(i ? "td" : "th", { class: column.number ? "number" : undefined, scope: i ? undefined : "row", "data-label": column.name },
     column.cell(row));
   return h("div", { class: kind, role: "region", "aria-label": caption, tabindex: "0" }, h("table", {},

@@ -30,8 +30,10 @@ export const number = (n) => n === undefined || n === null ? "–" : Number(n).t
 
 export const figure = (n) => n === undefined || n === null ? "–" : Number(n).toPrecision(4);
 
-const local = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const local = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+const precise = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 const utc = (date) => `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 
@@ -39,6 +41,12 @@ const utc = (date) => `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`
 export function time(at, exact = false) {
   const date = new Date(at * 1000);
   return h("time", { datetime: date.toISOString(), title: utc(date) }, (exact ? full : local).format(date));
+}
+
+/** A time to the second. */
+export function moment(at) {
+  const date = new Date(at * 1000);
+  return h("time", { datetime: date.toISOString(), title: utc(date) }, precise.format(date));
 }
 
 /** How long ago a time is. */

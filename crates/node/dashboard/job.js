@@ -4,9 +4,12 @@ import { get, post } from "./api.js";
 import { announce, card, dialog, empty, facts, field, h, table, toast } from "./dom.js";
 import { ago, bytes, digest, duration, figure, list, number, plural, state, time } from "./format.js";
 import { curve, follow, share } from "./chart.js";
+import { timeline } from "./timeline.js";
 import { columns, difference, kind, range, summary } from "./manifest.js";
 
 let known = null;
+
+const isOver = (line) => ["done", "aborted", "denied", "expired"].includes(line.state);
 
 async function load([name], ctx, poll) {
   const path = `jobs/${encodeURIComponent(name)}`;
@@ -59,13 +62,17 @@ function giveUp(details, ctx) {
 function decision(details, ctx) {
   const { line, voters, wanted } = details;
   if (!line.ours) return null;
-  const progress = wanted > 1 && h("p", { class: "small" }, `${voters.length} of ${wanted} persons have approved${voters.length ? `: ${list(voters)}` : ""}.`);
+  const progress = wanted > 1 && h("p", { class: "votes" },
+    h("span", { class: "pips", "aria-hidden": "true" }, Array.from({ length: wanted }, (_, i) => h("span", { class: i < voters.length ? "pip full" : "pip" }))),
+    h("strong", {}, `${voters.length} of ${wanted} have approved`), h("span", { class: "muted" }, voters.length ? `: ${list(voters)}` : `. The policy asks for ${plural(wanted, "person", "persons")}.`));
   const mine = voters.includes(ctx.session.person);
-  return h("section", { class: "card decide", "aria-label": "Decision of this organisation" },
-    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress),
+  const note = !wanted ? "Nobody can approve it now: the policy forbids it, or its time is over." : mine ? "You have approved it. Another person has to, too." : null;
+  const approve = note ? null : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve");
+  return h("section", { class: "card decide", "data-key": "decision", "aria-label": "Decision of this organisation" },
+    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress, ctx.may("approver") && note && h("p", { class: "small" }, note)),
     ctx.may("approver") ? h("div", { class: "buttons" },
       h("button", { class: "button danger", type: "button", onclick: () => decide(details, "deny", ctx) }, "Deny"),
-      mine ? h("p", { class: "muted" }, "You have approved it.") : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve"))
+      approve)
       : h("p", { class: "muted" }, "Deciding takes the role approver."));
 }
 
@@ -93,14 +100,15 @@ function resultCard({ report }) {
   ], rows), report.warning && h("p", { class: "reason" }, report.warning));
 }
 
-function participantsCard({ manifest, approvals }) {
+function participantsCard({ line, manifest, approvals }) {
+  const missing = isOver(line) ? ["expired", "none"] : ["pending", "missing"];
   const table_ = (name) => manifest.datasets.find((d) => d.organisation === name)?.table;
   const decided = (name) => approvals.find((a) => a.organisation === name);
   return card("Participants and decisions", table("Participants and their decisions", [
     { name: "Organisation", cell: (p) => h("div", {}, h("span", { class: "strong" }, p.name), h("div", { class: "small muted" }, "root ", digest(p.fingerprint, 8))) },
     { name: "Brings", cell: (p) => p.rows ? h("div", {}, "table ", h("code", {}, table_(p.name)), h("div", { class: "small muted" }, `${plural(p.rows, "row")}${p.test_rows ? ` and ${number(p.test_rows)} held out` : ""}`)) : "no data, helps" },
     { name: "Decision", cell: (p) => decided(p.name) ? h("span", { class: `badge ${decided(p.name).decision === "approve" ? "done" : "denied"}` }, h("span", { class: "dot", "aria-hidden": "true" }), decided(p.name).decision === "approve" ? "approved" : "denied")
-      : h("span", { class: "badge pending" }, h("span", { class: "dot", "aria-hidden": "true" }), "missing") },
+      : h("span", { class: `badge ${missing[0]}` }, h("span", { class: "dot", "aria-hidden": "true" }), missing[1]) },
     { name: "By", cell: (p) => decided(p.name) ? h("div", {}, decided(p.name).by.join(", "), h("div", { class: "small muted" }, ago(decided(p.name).at))) : "–" },
     { name: "Reason", cell: (p) => decided(p.name)?.reason || "–" },
   ], manifest.job.participants, (p) => p.name));
@@ -131,7 +139,7 @@ function protectionCard({ guarantee, plan, manifest }) {
   return card("What protects it",
     h("p", {}, "Rows leave their owner only as random shares, which no participant can read alone. What the protocol ", h("strong", {}, name), " promises, and what not:"),
     h("ul", {}, parts.map((part) => h("li", {}, part))),
-    facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss], ["Checkpoints", plan.escrow]),
+    facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss?.replace(/^if a party is lost: /, "")], ["Checkpoints", plan.escrow]),
     manifest.job.accept && h("p", { class: "reason" }, "Accepted by whoever approves: ", manifest.job.accept));
 }
 
@@ -139,7 +147,7 @@ function priceCard({ plan, report, line }) {
   if (!plan.parties) return null;
   const sum = (bytes_) => bytes_?.reduce((a, b) => a + b, 0);
   const own = plan.parties.findIndex((p) => p.name === report?.party);
-  const actual = (name, planned, measured, show) => [name, h("span", {}, measured === undefined ? `${show(planned)} planned` : `${show(measured)} of ${show(planned)} planned`)];
+  const actual = (name, planned, measured, show) => [name, h("span", {}, measured === undefined ? `${show(planned)} planned` : `${show(measured)}, ${show(planned)} planned`)];
   return card("Price",
     facts(actual("Time", plan.seconds, report?.seconds, duration),
       report && own >= 0 ? actual("Sent from here", sum(plan.parties[own].bytes_sent), sum(report.bytes_sent), bytes) : ["Sent by all", `${bytes(plan.bytes)} planned`],
@@ -163,17 +171,16 @@ function changesCard({ previous, manifest }) {
 function render(data, ctx) {
   const { details } = data;
   const { line, manifest } = details;
-  const over = ["done", "aborted", "denied", "expired"].includes(line.state);
   return h("div", {},
     h("header", { class: "head" }, h("div", {}, h("p", { class: "small" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { class: "muted" }, ` / ${line.project}`)), h("h1", { tabindex: "-1" }, line.name, " ", state(line.state))),
-      ctx.may("admin") && !over && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
-    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
+      ctx.may("admin") && !isOver(line) && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
+    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
     decision(details, ctx),
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],
         ["Attempts", `${line.attempt} of at most ${manifest.attempts}`], ["Protocol", manifest.job.protocol], ["Digest", digest(line.digest, 16)])),
-    progressCard(data), resultCard(details), participantsCard(details), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
-    h("details", { class: "card" }, h("summary", {}, "The manifest as it is signed"), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
+    progressCard(data), resultCard(details), participantsCard(details), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
+    h("details", { class: "card", "data-key": "manifest" }, h("summary", {}, h("h2", {}, "The manifest as it is signed")), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
     h("p", {}, h("a", { href: `#/audit/${line.digest}` }, "Entries of the audit log about this job")));
 }
 

@@ -62,14 +62,14 @@ function cost(line) {
   const known = prices.get(line.digest);
   if (!known) return h("span", { class: "muted" }, "–");
   if (known.sent === undefined) return h("span", { class: "muted" }, `plan ${bytes(known.total)}, ${duration(known.seconds)}`);
-  return h("span", {}, `${bytes(known.sent)} of ${bytes(known.planned)}`, h("br"), h("span", { class: "muted" }, `${duration(known.took)} of ${duration(known.seconds)}`));
+  return h("span", {}, `${bytes(known.sent)}, plan ${bytes(known.planned)}`, h("br"), h("span", { class: "muted" }, `${duration(known.took)}, plan ${duration(known.seconds)}`));
 }
 
 const COLUMNS = [
   { name: "Job", cell: (line) => h("div", {}, h("a", { class: "strong", href: `#/jobs/${line.digest}` }, line.name), h("div", { class: "small muted" }, line.project, " · ", digest(line.digest, 8))) },
   { name: "State", cell: (line) => h("div", {}, state(line.state), line.ours && h("div", { class: "small ours" }, "decide")) },
   { name: "Progress or reason", cell: progress },
-  { name: "Sent and took, of plan", cell: cost },
+  { name: "Sent and took", cell: cost },
   { name: "From", cell: (line) => line.submitter },
   { name: "Changed", cell: (line) => ago(line.updated) },
 ];

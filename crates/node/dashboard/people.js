@@ -86,7 +86,7 @@ function render(people, ctx) {
       { name: "What to do", cell: (p) => self(p) ? h("span", { class: "muted" }, "by another admin") : h("div", { class: "buttons left" }, h("button", { class: "button", type: "button", onclick: () => role(p, ctx) }, "Role"),
         h("button", { class: "button", type: "button", onclick: () => password(p, ctx) }, "Password"), h("button", { class: "button", type: "button", onclick: () => forget(p, ctx) }, "Remove")) },
     ], people, (p) => p.name)) : card("Nobody", empty("Nobody may sign in", "You use the node's token.")),
-    h("p", { class: "small muted" }, "Viewers look. Approvers decide on jobs, too. Admins also change members, tables, jobs and people. Whoever reads the node's directory has its token and may do all of it."));
+    h("p", { class: "small muted" }, "Viewers look. Approvers decide on jobs, too. Admins also change members, tables, jobs, the policy and people. Whoever reads the node's directory has its token and may do all of it."));
 }
 
 export default { title: "People", load, render, every: 10000 };

@@ -5,6 +5,7 @@ mod audit;
 mod limits;
 mod page;
 mod people;
+mod policy;
 
 pub(crate) use limits::Limits;
 pub use people::{Change, Listed, NewPerson, Password, Role};
@@ -288,7 +289,8 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(events))
         .routes(routes!(timeline))
         .routes(routes!(audit::standing))
-        .routes(routes!(audit::entries));
+        .routes(routes!(audit::entries))
+        .routes(routes!(policy::policy));
     let approving = OpenApiRouter::new().routes(routes!(vote));
     let administering = OpenApiRouter::new()
         .routes(routes!(found))
@@ -299,6 +301,8 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(submit))
         .routes(routes!(abort))
         .routes(routes!(revoke))
+        .routes(routes!(policy::check))
+        .routes(routes!(policy::take))
         .routes(routes!(people::people, people::add))
         .routes(routes!(people::change, people::remove));
     let only = |role, routes: OpenApiRouter<Site>| routes.layer(middleware::from_fn_with_state(role, access::permit));

@@ -57,6 +57,9 @@ pub enum NodeError {
     /// A name or password that cannot be one.
     #[error("E1011 {0}")]
     Person(String),
+    /// A text that is no policy.
+    #[error("E1013 {0}")]
+    Policy(#[from] privity_policy::PolicyError),
     /// A fault of the program.
     #[error("E1012 a fault of this program: {0}; please report it")]
     Internal(String),
@@ -181,7 +184,7 @@ impl NodeError {
             NodeError::Unknown(_) => 401,
             NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
             NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,
-            NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) => 422,
+            NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) | NodeError::Policy(_) => 422,
             NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,
             _ => 500,
         }

@@ -70,6 +70,17 @@ pub(crate) fn secret(path: &Path, text: &str) -> Result<(), NodeError> {
     file.write_all(text.as_bytes()).map_err(failed)
 }
 
+/// Puts a text in the place of a file, all of it or nothing. Only its owner may read it. One at a time for a path.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), NodeError> {
+    let fresh = path.with_extension("new");
+    let failed = |e: std::io::Error| NodeError::file(path, "replacing", e);
+    secret(&fresh, text)?;
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    sync(&fresh).map_err(failed)?;
+    std::fs::rename(&fresh, path).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync).map_err(failed)
+}
+
 /// So many random bytes of the system, in hexadecimal.
 pub(crate) fn random_hex(bytes: usize) -> Result<String, NodeError> {
     let mut out = vec![0; bytes];

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
+use crate::policy::Written;
 use crate::prices::Prices;
 use crate::store::{Store, Table};
 use crate::turns::Turns;
@@ -15,7 +16,6 @@ use privity_job::exit;
 use privity_keys::Root;
 use privity_net::identity::Revocations;
 use privity_net::tls::{Cancel, Switch};
-use privity_policy::Policy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +40,9 @@ pub struct Node {
     pub(crate) switch: Switch,
     pub(crate) build: String,
     /// What it says to manifests.
-    pub(crate) policy: RwLock<Arc<Policy>>,
+    pub(crate) policy: RwLock<Arc<Written>>,
+    /// Held while the policy is changed.
+    pub(crate) changing_policy: Mutex<()>,
     /// Held by whoever looks at what is kept in order to change it, so that log and database say the same.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// How often others ask.
@@ -84,13 +86,14 @@ impl Node {
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
         let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
-        let policy = crate::policy::load(&home)?;
-        let digest = policy.digest().to_owned();
+        let policy = crate::policy::read(&home)?;
+        let digest = policy.policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })
             .map_err(|e| NodeError::Audit(e.to_string()))?;
         let policy = RwLock::new(Arc::new(policy));
         Ok(Arc::new(Node {
             policy,
+            changing_policy: Mutex::default(),
             home,
             config,
             store,

@@ -16,7 +16,7 @@ struct Site {
     token: String,
     running: Option<daemon::Running>,
     runtime: tokio::runtime::Runtime,
-    _home: tempfile::TempDir,
+    home: tempfile::TempDir,
 }
 
 /// An answer.
@@ -55,7 +55,7 @@ impl Site {
         let token = std::fs::read_to_string(home::token(home.path())).expect("a token");
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let running = runtime.block_on(daemon::start(home.path())).expect("a node");
-        Site { address: config.admin, token, running: Some(running), runtime, _home: home }
+        Site { address: config.admin, token, running: Some(running), runtime, home }
     }
 
     fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
@@ -189,8 +189,10 @@ const VIEWING: &[(&str, &str)] = &[
     ("GET", "/api/v1/jobs"),
     ("GET", "/api/v1/jobs/{job}"),
     ("GET", "/api/v1/jobs/{job}/events"),
+    ("GET", "/api/v1/jobs/{job}/timeline"),
     ("GET", "/api/v1/audit"),
     ("GET", "/api/v1/audit/entries"),
+    ("GET", "/api/v1/policy"),
 ];
 const APPROVING: &[(&str, &str)] = &[("POST", "/api/v1/jobs/{job}/votes")];
 
@@ -361,8 +363,9 @@ fn every_route_is_described() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let read = |path: &str| std::fs::read_to_string(folder.join(path)).expect("a source file");
     let router = read("admin.rs");
-    let described: BTreeSet<(String, String)> = [router.clone(), read("admin/people.rs"), read("admin/audit.rs")]
-        .iter()
+    let sources = ["admin/people.rs", "admin/audit.rs", "admin/policy.rs"].map(read);
+    let described: BTreeSet<(String, String)> = std::iter::once(&router)
+        .chain(&sources)
         .flat_map(|source| {
             source
                 .split("#[utoipa::path(")
@@ -392,6 +395,69 @@ fn every_route_is_described() {
         let answer = site.ask(method, &filled, &[], None);
         assert!(![404, 405].contains(&answer.status), "{method} {path}: {}", answer.status);
     }
+}
+
+/// A policy of one rule.
+const OWN: &str = r#"@id("ours")
+@approvers("1")
+permit (principal, action == Action::"run", resource);
+"#;
+
+#[test]
+fn the_policy_is_read_tried_and_changed() {
+    let site = Site::start();
+    let file = site.home.path().join("policy.cedar");
+    site.add("ann", "admin");
+    site.add("vic", "viewer");
+    let (ann, vic) = (site.session("ann"), site.session("vic"));
+    let read = || site.person(&vic, "GET", "/api/v1/policy", None).json();
+    let built_in = read();
+    assert_eq!((&built_in["text"], &built_in["built_in"]), (&json!(privity_policy::DEFAULT), &json!(true)));
+    let before = built_in["digest"].as_str().expect("a digest");
+    assert_eq!(before, privity_policy::Policy::people().digest());
+
+    let check = |text: &str| site.person(&ann, "POST", "/api/v1/policy/check", Some(&json!({ "text": text })));
+    let good = check(OWN).json();
+    assert_eq!((&good["rules"][0]["name"], &good["problem"]), (&json!("ours"), &json!(null)));
+    let wrong = format!("{OWN}@id(\"ours\")\nforbid (principal, action == Action::\"run\", resource);\n");
+    let problem = check(&wrong).json()["problem"].clone();
+    assert_eq!(problem["line"], json!(4), "{problem}");
+    assert_eq!(check(&" ".repeat(1 << 20)).status, 413, "longer than any request may be");
+    assert!(!file.exists() && read() == built_in, "trying changes nothing");
+
+    let take = |who: &Session, text: &str, replaces: &str| {
+        site.person(who, "PUT", "/api/v1/policy", Some(&json!({ "text": text, "replaces": replaces })))
+    };
+    assert_eq!(take(&vic, OWN, before).status, 403);
+    let refused = take(&ann, &wrong, before);
+    assert!(refused.status == 422 && refused.body.contains("E1013 policy, line 4"), "{}", refused.body);
+    assert_eq!(take(&ann, OWN, "of-another").status, 409, "not what she has read");
+    assert!(!file.exists() && read() == built_in, "what is refused changes nothing");
+    let taken = take(&ann, OWN, before);
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), OWN);
+    let used = read();
+    assert_eq!((used["text"].as_str(), &used["built_in"]), (Some(OWN), &json!(false)));
+    assert_eq!(take(&ann, privity_policy::DEFAULT, before).status, 409, "what was in use is not any more");
+    let newest = site.tool("GET", "/api/v1/audit/entries?limit=1", None).json()["entries"][0]["record"].clone();
+    assert_eq!(
+        newest,
+        json!({ "kind": "policy", "digest": used["digest"], "by": "ann" }),
+        "who changed it is in the log"
+    );
+    let left: Vec<_> =
+        std::fs::read_dir(site.home.path()).expect("a folder").map(|e| e.expect("a file").path()).collect();
+    assert!(!left.contains(&file.with_extension("new")), "{left:?}");
+
+    std::fs::write(&file, &wrong).expect("a file");
+    let shown = read();
+    assert_eq!(
+        (&shown["text"], &shown["problem"]["line"]),
+        (&json!(OWN), &json!(4)),
+        "what is in use, and what is not"
+    );
+    assert_eq!(take(&ann, privity_policy::DEFAULT, used["digest"].as_str().expect("a digest")).status, 200);
+    assert_eq!((&read()["text"], &read()["problem"]), (&json!(privity_policy::DEFAULT), &json!(null)));
 }
 
 #[test]

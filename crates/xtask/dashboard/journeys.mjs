@@ -30,7 +30,9 @@ function submit(file) {
   return privity("hospital-a", ["job", "submit", file, "--project", "tumours", "--purpose", "A joint model for the tumour board", "--person", "ann", ...tables]).trim();
 }
 
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: process.getuid?.() === 0 ? ["--no-sandbox"] : [] });
+// It asks nothing of the internet by itself.
+const QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const browser = await chromium.launch({ executablePath: CHROMIUM, args: [...QUIET, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });
 const problems = [];
 
 async function open(options = {}) {
@@ -61,6 +63,7 @@ async function go(tab, name) {
 async function shot(tab, name) {
   const wide = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (wide > 0) problems.push(`${name} is ${wide} pixels wider than its window`);
+  await tab.evaluate(() => scrollTo(0, 0));
   await tab.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
 }
 
@@ -70,9 +73,17 @@ async function journey(name, steps) {
   console.log(`${name}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }
 
-async function vote(name, digest, decision, reason) {
+/** A picture in light and one in dark. */
+async function both(tab, name) {
+  await shot(tab, name);
+  await tab.emulateMedia({ colorScheme: "dark" });
+  await shot(tab, `${name}-dark`);
+  await tab.emulateMedia({ colorScheme: "light" });
+}
+
+async function vote(name, person, digest, decision, reason) {
   const tab = await open();
-  await signIn(tab, name, "bea");
+  await signIn(tab, name, person);
   await heading(tab, "Jobs");
   await tab.goto(`${page(name)}/#/jobs/${digest}`);
   await tab.getByRole("button", { name: decision, exact: true }).click();
@@ -85,14 +96,14 @@ async function vote(name, digest, decision, reason) {
 
 mkdirSync(SHOTS, { recursive: true });
 privity("hospital-a", ["user", "add", "ann", "--role", "admin"], PASSWORD);
-for (const name of NAMES) privity(name, ["user", "add", "bea", "--role", "approver"], PASSWORD);
+for (const name of NAMES) for (const person of ["bea", "cal"]) privity(name, ["user", "add", person, "--role", "approver"], PASSWORD);
 privity("hospital-b", ["user", "add", "vic", "--role", "viewer"], PASSWORD);
 const ann = await open();
 
 await journey("sign in, by keyboard", async () => {
   await signIn(ann, "hospital-a", "ann", "seven green bicyclez");
   await ann.getByText("No such name and password.").waitFor();
-  await shot(ann, "sign-in");
+  await both(ann, "sign-in");
   await ann.getByLabel("Password").fill(PASSWORD);
   await ann.keyboard.press("Enter");
   await heading(ann, "Jobs");
@@ -118,21 +129,23 @@ await journey("members, links, an invitation and its words", async () => {
   await ann.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   privity("clinic-d", ["init", "--org", "clinic-d", "--listen", await free(), "--admin", await free()]);
   const joining = spawn(PRIVITY, command.split(" ").slice(1), { env: { ...process.env, PRIVITY_HOME: home("clinic-d") } });
-  const words = await new Promise((resolve) => joining.stdout.on("data", (text) => /^words: (.*)$/m.exec(text) && resolve(/^words: (.*)$/m.exec(text)[1])));
+  const exited = new Promise((resolve) => joining.on("exit", resolve));
+  const said = new Promise((resolve) => joining.stdout.on("data", (text) => /^words: (.*)$/m.exec(text) && resolve(/^words: (.*)$/m.exec(text)[1])));
+  const words = await Promise.race([said, exited.then((code) => assert.fail(`clinic-d ended with ${code} and without words`))]);
   await ann.getByRole("button", { name: "Confirm words" }).click();
-  await shot(ann, "words");
+  await both(ann, "words");
   await ann.getByRole("dialog").getByLabel("Six words").fill(words);
   await ann.getByRole("dialog").getByRole("button", { name: "Confirm" }).click();
   await ann.getByRole("region", { name: "Members of tumours" }).getByText("clinic-d").first().waitFor();
-  assert.equal(await new Promise((resolve) => joining.on("exit", resolve)), 0, "clinic-d has joined");
-  await shot(ann, "members");
+  assert.equal(await exited, 0, "clinic-d has joined");
+  await both(ann, "members");
 });
 
 await journey("tables", async () => {
   await go(ann, "Tables");
   await ann.getByText("Contract of its columns").click();
   await ann.getByText("[[columns]]").waitFor();
-  await shot(ann, "tables");
+  await both(ann, "tables");
 });
 
 const digest = submit(join(SITE, "job.toml"));
@@ -146,26 +159,56 @@ await journey("a viewer reads", async () => {
   assert.equal(await vic.getByRole("button", { name: "Approve" }).count(), 0);
   assert.equal(await vic.getByRole("link", { name: "People" }).count(), 0);
   await vic.getByRole("region", { name: "What is opened, and to whom" }).getByText("hospital-a").first().waitFor();
-  await shot(vic, "job-dark");
+  await both(vic, "job");
+  await go(vic, "Policy");
+  await vic.getByLabel("Text of the policy").getByText("others-learn").waitFor();
+  assert.equal(await vic.getByRole("button", { name: "Take into use" }).count(), 0);
+  await shot(vic, "policy-viewer");
 });
 
 await journey("approvers decide, and it runs", async () => {
-  const tab = await vote("hospital-b", digest, "Approve", "read, agreed");
+  const first = await vote("hospital-b", "bea", digest, "Approve", "read");
+  await first.getByText("1 of 2 have approved").waitFor();
+  await first.getByText("You have approved it. Another person has to, too.").waitFor();
+  assert.equal(await first.getByRole("button", { name: "Approve" }).count(), 0);
+  await both(first, "one-of-two");
+  const tab = await vote("hospital-b", "cal", digest, "Approve", "read, agreed");
   await tab.getByRole("region", { name: "Participants and their decisions" }).getByText("read, agreed").waitFor();
-  await vote("hospital-c", digest, "Approve", "read");
+  await tab.getByText("bea, cal").waitFor();
+  // Whoever submits it is one of the two.
   await ann.goto(`${page("hospital-a")}/#/jobs/${digest}`);
   await heading(ann, /breast-cancer/);
-  await vote("helper", digest, "Approve", "helps");
+  await ann.getByText("1 of 2 have approved").waitFor();
+  await vote("hospital-a", "bea", digest, "Approve", "read");
+  for (const name of ["hospital-c", "helper"]) for (const person of ["bea", "cal"]) await vote(name, person, digest, "Approve", "read");
   await heading(ann, /running|done/);
   await shot(ann, "running");
+  await go(ann, "Jobs");
+  await both(ann, "jobs-running");
+  await ann.goto(`${page("hospital-a")}/#/jobs/${digest}`);
   await ann.getByRole("heading", { level: 1, name: /done/ }).waitFor({ timeout: 300_000 });
   const epochs = JSON.parse(privity("hospital-a", ["job", "show", digest, "--json"])).manifest.job.training.epochs;
   await ann.locator(".curve .point").nth(epochs - 1).waitFor();
   await ann.getByText(/100 %, complete/).waitFor();
-  await ann.getByText(/ of .* planned/).first().waitFor();
-  await shot(ann, "done");
+  await ann.getByText(/, .* planned/).first().waitFor();
+  await both(ann, "done");
   const approvals = JSON.parse(privity("hospital-b", ["job", "show", digest, "--json"])).approvals;
-  assert.deepEqual(approvals.find((a) => a.organisation === "hospital-b").by, ["bea"], "who signed in is who is recorded");
+  assert.deepEqual(approvals.find((a) => a.organisation === "hospital-b").by, ["bea", "cal"], "who signed in is who is recorded");
+});
+
+await journey("the timeline, from all participants", async () => {
+  await ann.goto(`${page("hospital-a")}/#/jobs/${digest}`);
+  await ann.locator("summary", { hasText: "Timeline" }).focus();
+  await ann.keyboard.press("Enter");
+  const told = ann.getByRole("list", { name: "What happened" });
+  await told.getByText("attempt 1 is done").first().waitFor();
+  for (const name of NAMES) await told.getByText(name, { exact: true }).first().waitFor();
+  assert.equal(await ann.getByText("does not tell").count(), 0, "everybody tells");
+  const lines = await told.getByRole("listitem").allTextContents();
+  assert.ok(lines.some((line) => / · \d+ times, until /.test(line)), "what is said again and again is one line");
+  await ann.getByRole("button", { name: "Ask again" }).click();
+  await ann.getByText("read just now").waitFor();
+  await both(ann, "timeline");
 });
 
 await journey("a changed job is compared and denied", async () => {
@@ -175,15 +218,53 @@ await journey("a changed job is compared and denied", async () => {
   const tab = await open();
   await signIn(tab, "hospital-b", "bea");
   await heading(tab, "Jobs");
+  await both(tab, "jobs-to-decide");
   await tab.goto(`${page("hospital-b")}/#/jobs/${changed}`);
   await tab.getByRole("region", { name: "Differences from the last approved job" }).getByText("training: epochs").waitFor();
   await shot(tab, "changes");
-  await vote("hospital-b", changed, "Deny", "too few passes");
+  await tab.getByRole("button", { name: "Deny", exact: true }).click();
+  await shot(tab, "deny");
+  await tab.keyboard.press("Escape");
+  await vote("hospital-b", "bea", changed, "Deny", "too few passes");
   await ann.goto(`${page("hospital-a")}/#/jobs/${changed}`);
   await ann.getByText("hospital-b denies it: too few passes").waitFor();
   await go(ann, "Jobs");
   await ann.getByRole("button", { name: /Over 2/ }).click();
-  await shot(ann, "jobs");
+  await both(ann, "jobs");
+  await ann.getByRole("link", { name: "breast-cancer" }).first().click();
+  await heading(ann, /denied/);
+  await shot(ann, "denied");
+});
+
+await journey("the policy is read, tried and changed", async () => {
+  await go(ann, "Policy");
+  const text = ann.getByLabel("Text, in Cedar");
+  const before = await text.inputValue();
+  await both(ann, "policy");
+  const wrong = before.replace("context.model_to", "context.modle_to");
+  await text.fill(wrong);
+  await ann.getByRole("button", { name: "Check" }).click();
+  await ann.getByText("This is no policy.").waitFor();
+  await both(ann, "policy-wrong");
+  await ann.getByRole("button", { name: /Go to line/ }).click();
+  assert.match(await text.evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd)), /modle_to|permit/);
+  await ann.getByRole("button", { name: "Undo changes" }).click();
+  assert.equal(await text.inputValue(), before);
+  const forbids = `${before}\n@id("no-trials")\n@reason("jobs of project trials do not run here")\nforbid (principal, action == Action::"run", resource)\nwhen { context.project == "trials" };\n`;
+  await text.fill(forbids);
+  await ann.getByRole("button", { name: "Check" }).click();
+  await ann.getByText("3 rules: people-decide, others-learn and no-trials.").waitFor();
+  await ann.getByRole("button", { name: "Take into use" }).click();
+  const dialog = ann.getByRole("dialog");
+  await dialog.getByText("ann").waitFor();
+  await shot(ann, "policy-take");
+  await dialog.getByRole("button", { name: "Take into use" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await ann.getByRole("region", { name: "Rules of the policy" }).getByText("no-trials").waitFor();
+  assert.equal(readFileSync(join(home("hospital-a"), "policy.cedar"), "utf8"), forbids);
+  await shot(ann, "policy-changed");
+  await go(ann, "Audit log");
+  await ann.getByText(/changed by ann/).first().waitFor();
 });
 
 await journey("the audit log", async () => {
@@ -191,26 +272,26 @@ await journey("the audit log", async () => {
   await ann.getByRole("combobox", { name: "Job" }).selectOption(digest);
   await ann.getByText("Attempt done").waitFor();
   assert.equal(await ann.getByText("Log begun").count(), 0, "only what is about the job");
-  await shot(ann, "audit");
+  await both(ann, "audit");
 });
 
 await journey("people", async () => {
   await go(ann, "People");
   await ann.getByRole("button", { name: "Add a person" }).click();
   const dialog = ann.getByRole("dialog");
-  await dialog.getByLabel("Name").fill("eve");
+  await dialog.getByLabel("Name").fill("dan");
   await dialog.getByLabel("Role").selectOption("approver");
-  await dialog.getByLabel("First password").fill("a long one with eve in it");
+  await dialog.getByLabel("First password").fill("a long one with dan in it");
   await dialog.getByRole("button", { name: "Add" }).click();
   await dialog.getByText("the password has the name in it").waitFor();
   await dialog.getByLabel("First password").fill(PASSWORD);
   await dialog.getByRole("button", { name: "Add" }).click();
-  const row = ann.getByRole("row", { name: /eve/ });
+  const row = ann.getByRole("row", { name: /dan/ });
   await row.getByRole("button", { name: "Role" }).click();
   await dialog.getByLabel("Role").selectOption("viewer");
   await dialog.getByRole("button", { name: "Change" }).click();
   await row.getByText("viewer").waitFor();
-  await shot(ann, "people");
+  await both(ann, "people");
   await row.getByRole("button", { name: "Remove" }).click();
   await dialog.getByRole("button", { name: "Remove" }).click();
   await row.waitFor({ state: "detached" });
@@ -232,6 +313,7 @@ await journey("own password, light and dark, signing out", async () => {
   await menu.click();
   await ann.getByRole("button", { name: "Sign out" }).click();
   await ann.getByText("You are signed out.").waitFor();
+  await shot(ann, "signed-out-dark");
   await signIn(ann, "hospital-a", "ann", "eight blue bicycles");
   await heading(ann, "Jobs");
 });
@@ -241,12 +323,14 @@ await journey("a phone", async () => {
   await signIn(phone, "hospital-b", "bea");
   await heading(phone, "Jobs");
   await shot(phone, "phone-jobs");
-  for (const view of ["Members", "Tables", "Audit log"]) {
+  for (const view of ["Members", "Tables", "Policy", "Audit log"]) {
     await go(phone, view);
     await shot(phone, `phone-${view.toLowerCase().replace(" ", "-")}`);
   }
   await phone.goto(`${page("hospital-b")}/#/jobs/${digest}`);
   await heading(phone, /breast-cancer/);
+  await phone.getByText("Timeline").click();
+  await phone.getByRole("list", { name: "What happened" }).waitFor();
   await shot(phone, "phone-job");
 });
 

@@ -16,10 +16,12 @@ impl Drop for Site {
     }
 }
 
-/// Builds the program, starts four nodes and clicks through their dashboards. Needs `node`, `npm` and Chromium.
-pub fn journeys(root: &Path, chromium: &Path) -> Result<(), String> {
+/// Builds the program unless there is one, starts four nodes and clicks through their dashboards. Needs `node`, `npm` and Chromium.
+pub fn journeys(root: &Path, chromium: &Path, program: Option<PathBuf>) -> Result<(), String> {
     let said = |action: &'static str| move |e: std::io::Error| format!("{action}: {e}");
-    cargo::build(root, "privity")?;
+    if program.is_none() {
+        cargo::build(root, "privity")?;
+    }
     let own = std::env::current_exe().map_err(said("finding this program"))?;
     let built = own.parent().ok_or("this program lies nowhere")?;
     let work: PathBuf = built.join("dashboard");
@@ -32,7 +34,11 @@ pub fn journeys(root: &Path, chromium: &Path) -> Result<(), String> {
             .map_err(said("copying a file"))?;
     }
     cargo::run(Command::new("npm").args(["install", "--no-audit", "--no-fund", "--silent"]).current_dir(&work))?;
-    let program = built.join("privity");
+    let program = match program {
+        // The journeys run in another directory.
+        Some(program) => program.canonicalize().map_err(said("finding the program"))?,
+        None => built.join("privity"),
+    };
     let site = work.join("site");
     let _nodes = start(&program, &site)?;
     let mut node = Command::new("node");

@@ -35,6 +35,9 @@ enum Chore {
         /// The browser.
         #[arg(long, env = "CHROMIUM", default_value = "/usr/bin/chromium")]
         chromium: PathBuf,
+        /// A `privity` that is built; left out, it is built now.
+        #[arg(long)]
+        program: Option<PathBuf>,
     },
 }
 
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
         Chore::Tidy => run_tidy(),
         Chore::Heavy => cargo::heavy(&root()),
         Chore::Fuzz { seconds } => cargo::fuzz(&root(), seconds),
-        Chore::Dashboard { chromium } => dashboard::journeys(&root(), &chromium),
+        Chore::Dashboard { chromium, program } => dashboard::journeys(&root(), &chromium, program),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

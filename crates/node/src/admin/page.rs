@@ -18,7 +18,9 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("manifest.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/manifest.js")),
     ("members.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/members.js")),
     ("people.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/people.js")),
+    ("policy.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/policy.js")),
     ("tables.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/tables.js")),
+    ("timeline.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/timeline.js")),
     ("icon.svg", "image/svg+xml", include_bytes!("../../dashboard/icon.svg")),
 ];
 

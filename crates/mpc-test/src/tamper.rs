@@ -91,3 +91,13 @@ pub fn alter(place: Place, alteration: Alteration, seed: u64) -> Tamper {
         vec![frame]
     })
 }
+
+/// What comes of so many cases, in any order. Most wait for what does not come: several run at a time.
+pub fn side_by_side<T: Send>(cases: usize, case: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let (case, workers) = (&case, 6);
+    std::thread::scope(|scope| {
+        let start = |first: usize| scope.spawn(move || (first..cases).step_by(workers).map(case).collect::<Vec<T>>());
+        let running: Vec<_> = (0..workers).map(start).collect();
+        running.into_iter().flat_map(|worker| worker.join().expect("no case failed")).collect()
+    })
+}

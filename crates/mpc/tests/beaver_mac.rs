@@ -7,7 +7,7 @@ use privity_mpc::plain::Plain;
 use privity_mpc::{Config, Error, Origin, Product, Protocol, Recipients, Result, Share};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
-use privity_mpc_test::tamper::{ALTERATIONS, Alteration, alter, word};
+use privity_mpc_test::tamper::{ALTERATIONS, Alteration, alter, side_by_side, word};
 use privity_net::sim::{Frame, Tamper};
 use privity_ring::{M61, Ring, Shape, Tensor};
 use std::sync::Arc;
@@ -139,16 +139,6 @@ fn world(others: usize) -> World<BeaverMac> {
 /// Alterations that leave a frame's length, order and number: only what is verified can tell.
 fn content(alteration: Alteration) -> bool {
     matches!(alteration, Alteration::Random | Alteration::PlusOne | Alteration::TopBit | Alteration::LastWord)
-}
-
-/// Most cases wait for what does not come: several at a time.
-fn side_by_side<T: Send>(cases: usize, case: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let (case, workers) = (&case, 6);
-    std::thread::scope(|scope| {
-        let start = |first: usize| scope.spawn(move || (first..cases).step_by(workers).map(case).collect::<Vec<T>>());
-        let running: Vec<_> = (0..workers).map(start).collect();
-        running.into_iter().flat_map(|worker| worker.join().expect("no case failed")).collect()
-    })
 }
 
 #[test]

@@ -8,7 +8,7 @@ use privity_mpc::{
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
 use privity_mpc_test::statistics::chi_square;
-use privity_mpc_test::tamper::{ALTERATIONS, Alteration, Place, alter, word};
+use privity_mpc_test::tamper::{ALTERATIONS, Alteration, Place, alter, side_by_side, word};
 use privity_net::sim::{Frame, Tamper};
 use privity_ring::{Shape, Tensor};
 use std::collections::HashSet;
@@ -137,16 +137,6 @@ fn altered(
     let used = content(alteration) && operation.name != "two windows" && data.contains(&place) && !free;
     assert!(!used || !went_on, "{case}: data was altered unnoticed");
     [true, used, went_on]
-}
-
-/// Most cases wait for what does not come: several at a time.
-fn side_by_side<T: Send>(cases: usize, case: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let (case, workers) = (&case, 6);
-    std::thread::scope(|scope| {
-        let start = |first: usize| scope.spawn(move || (first..cases).step_by(workers).map(case).collect::<Vec<T>>());
-        let running: Vec<_> = (0..workers).map(start).collect();
-        running.into_iter().flat_map(|worker| worker.join().expect("no case failed")).collect()
-    })
 }
 
 #[test]

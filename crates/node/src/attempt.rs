@@ -176,7 +176,7 @@ impl Node {
             Err(error) => Err(error),
         };
         if let Err(error) = &began {
-            let end = End::again(&stored.digest, number, exit::NETWORK, &error.to_string());
+            let end = End::again(&stored.digest, number, exit::NETWORK, &error.for_others());
             self.ended(self.organisation(), end.clone());
             self.tell_participants(manifest, "end", &end).await?;
         }
@@ -419,7 +419,7 @@ impl Node {
 }
 
 /// The participant with this root.
-fn participant_of(manifest: &Manifest, root: &str) -> Option<String> {
+pub(crate) fn participant_of(manifest: &Manifest, root: &str) -> Option<String> {
     let found = manifest.job.participants.iter().find(|p| p.fingerprint.as_deref() == Some(root));
     found.map(|p| p.name.clone())
 }

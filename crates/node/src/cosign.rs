@@ -5,7 +5,6 @@ use crate::node::{Node, now};
 use privity_api::{Member, Record, Statement, Time};
 use privity_audit::{Cosignature, Head, merkle::Proof};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Members cosign a head within so many seconds, or an alarm is raised.
@@ -72,11 +71,7 @@ impl Node {
 
     /// Shows the head of this node's log to all members who have not seen what is new in it.
     pub(crate) async fn cosign_all(self: &Arc<Self>) -> Result<(), NodeError> {
-        let mut members: BTreeMap<String, Member> = BTreeMap::new();
-        for (_, project) in self.store.projects().await? {
-            members.extend(project.body.members.into_iter().map(|m| (m.organisation.clone(), m)));
-        }
-        members.remove(self.organisation());
+        let members = self.others().await?;
         let size = self.log.size();
         let mut asked = tokio::task::JoinSet::new();
         for member in members.values().cloned() {

@@ -85,12 +85,8 @@ impl Node {
             project: manifest.project.clone(),
             submitter: manifest.submitter.clone(),
         })?;
-        match self.store.add_job(&digest, statement, now()).await? {
-            true => Ok(digest),
-            false => {
-                Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", manifest.id)))
-            }
-        }
+        self.store.add_job(&digest, statement, now()).await?;
+        Ok(digest)
     }
 
     /// What this organisation's policy says to a manifest that nobody has decided on.
@@ -193,14 +189,7 @@ impl Node {
             if let Some(own) = decided.iter().find(|a| a.body.organisation == self.organisation()) {
                 self.tell_participants(manifest, "approval", own).await?;
             }
-            let denial = decided.iter().find(|a| a.body.decision == Decision::Deny);
-            if let Some(denial) = denial {
-                let reason = format!("{} denies it: {}", denial.body.organisation, words(&denial.body.reason));
-                self.store.set_state(&stored.digest, &State::WAITS, State::Denied, (0, &reason), now()).await?;
-            } else if self.approved(manifest, &stored.digest).await?.is_none() {
-                let reason = "all participants have approved it";
-                self.store.set_state(&stored.digest, &[State::Pending], State::Ready, (0, reason), now()).await?;
-            }
+            self.count_decisions(&stored).await?;
         }
         Ok(())
     }
@@ -217,12 +206,17 @@ impl Node {
             return Ok(());
         }
         self.record(&Record::decided(&statement.body, sha256(text.as_bytes())))?;
-        if !self.store.put_approval(statement).await? {
-            return Ok(());
-        }
-        if statement.body.decision == Decision::Deny {
-            let reason = format!("{} denies it: {}", statement.body.organisation, words(&statement.body.reason));
-            // The denial is kept by now: whatever begins from here on does not find all approvals.
+        self.store.put_approval(statement).await?;
+        self.count_decisions(stored).await
+    }
+
+    /// A job stands where the decisions that are kept say. A denial was kept before it stops anything: whatever begins from here on does not find all approvals.
+    async fn count_decisions(&self, stored: &Stored) -> Result<(), NodeError> {
+        let decided = self.store.approvals(&stored.digest).await?;
+        if let Some(Approval { organisation, reason, .. }) =
+            decided.iter().map(|a| &a.body).find(|a| a.decision == Decision::Deny)
+        {
+            let reason = format!("{organisation} denies it: {}", words(reason));
             self.cancel(&stored.digest, &reason);
             self.store.set_state(&stored.digest, &State::OPEN, State::Denied, (0, &reason), now()).await?;
             self.forget(&stored.digest, State::Denied);

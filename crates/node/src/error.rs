@@ -172,6 +172,13 @@ impl NodeError {
         let early = |problem: &str| ["E1006", "E2103", "E1010"].iter().any(|code| problem.starts_with(code));
         matches!(self, NodeError::Refused { problem, status, .. } if *status >= 500 || early(problem))
     }
+    /// In words for other organisations: of this node's files, keys and database they learn that something is wrong, not what or where.
+    pub(crate) fn for_others(&self) -> String {
+        match self.status() {
+            500 => format!("{} a fault at this node; its messages say what", self.code()),
+            _ => self.to_string(),
+        }
+    }
     /// The code at the beginning of its words.
     pub fn code(&self) -> String {
         self.to_string().split(' ').next().unwrap_or_default().to_owned()

@@ -34,3 +34,8 @@ mod watch;
 pub use config::Config;
 pub use error::NodeError;
 pub use node::{Node, now};
+
+/// What a mutex holds, also after a panic elsewhere: everything under one is whole at any time.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

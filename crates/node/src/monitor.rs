@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -86,16 +86,12 @@ async fn measured(node: &Node) -> Result<Registry, NodeError> {
     one(&mut registry, "certificate_expiry_seconds", "When the node's certificate ends, seconds since 1970", until);
     one(&mut registry, "ready", "1 if the node takes work", i64::from(hindrances(node).await.is_empty()));
 
-    let mut members = BTreeSet::new();
-    for (_, project) in node.store.projects().await? {
-        members.extend(project.body.members.into_iter().map(|m| m.organisation));
-    }
-    members.remove(node.organisation());
-    let late = node.log.overdue(now(), LAG, members.iter().map(String::as_str));
+    let members = node.others().await?;
+    let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));
     let seen: BTreeMap<_, _> = node.peers.seen();
     let (overdue, answered) = (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
     let took = Family::<Labels, Gauge<f64, AtomicU64>>::default();
-    for member in members {
+    for member in members.into_keys() {
         let labels = vec![("member", member.clone())];
         overdue.get_or_create(&labels).set(i64::from(late.contains(&member)));
         if let Some((ago, last, _)) = seen.get(&member) {

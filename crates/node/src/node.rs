@@ -1,6 +1,7 @@
 //! A node: what it decides, signs and runs. Whoever asks (another node, a person, a tool) is known to the caller; what is asked is checked here.
 
 use crate::asked::Asked;
+use crate::attempt::participant_of;
 use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
@@ -158,7 +159,7 @@ impl Node {
         }
     }
     pub(crate) fn silent(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.silent.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::lock(&self.silent)
     }
     /// Who does not answer: whom one beat at least has missed.
     pub(crate) fn is_silent(&self, organisation: &str) -> bool {
@@ -200,7 +201,7 @@ impl Node {
     }
 
     pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
-        self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::lock(&self.running)
     }
 
     /// A project whose members are stated by its founder.
@@ -210,6 +211,12 @@ impl Node {
     pub async fn project(&self, name: &str) -> Result<Project, NodeError> {
         let (root, statement) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", name))?;
         Ok(statement.verify(&statement.body.founder, &root)?.clone())
+    }
+
+    /// All other organisations of its projects, by name.
+    pub(crate) async fn others(&self) -> Result<BTreeMap<String, Member>, NodeError> {
+        let members = self.store.projects().await?.into_iter().flat_map(|(_, project)| project.body.members);
+        Ok(members.filter(|m| m.organisation != self.organisation()).map(|m| (m.organisation.clone(), m)).collect())
     }
 
     /// This organisation as others know it.
@@ -342,7 +349,7 @@ impl Node {
         let mut running = Vec::new();
         for (digest, number) in self.numbers_running() {
             let stored = self.store.job(&digest).await?;
-            if stored.manifest.body.job.participants.iter().any(|p| p.fingerprint.as_deref() == Some(root)) {
+            if participant_of(&stored.manifest.body, root).is_some() {
                 running.push((digest, number));
             }
         }

@@ -144,7 +144,7 @@ impl Peers {
 
     /// Whether messages to an organisation may go out now; how long they waited last. Nobody else writes to it until [`Peers::done`].
     fn turn(&self, organisation: &str) -> Option<Duration> {
-        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut turns = crate::lock(&self.turns);
         let waited = match turns.get(organisation) {
             None => Duration::ZERO,
             Some((Some(at), waited)) if *at <= Instant::now() => *waited,
@@ -157,7 +157,7 @@ impl Peers {
     fn done(&self, organisation: String, waited: Duration, all: bool) {
         let wait =
             if all { Duration::ZERO } else { (2 * waited).clamp(Duration::from_secs(1), Duration::from_secs(4)) };
-        let mut turns = self.turns.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut turns = crate::lock(&self.turns);
         turns.insert(organisation, (Some(Instant::now() + wait), wait));
         drop(turns);
         if all {
@@ -191,13 +191,13 @@ impl Peers {
     pub(crate) async fn ping(&self, member: &Member) -> Result<Pong, NodeError> {
         let started = Instant::now();
         let pong: Pong = self.ask_text(member, "ping", "{}".into()).await?;
-        let mut seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut seen = crate::lock(&self.seen);
         seen.insert(member.organisation.clone(), (Instant::now(), started.elapsed(), pong.clone()));
         Ok(pong)
     }
     /// How long ago each organisation answered, how long it took, and what it said.
     pub fn seen(&self) -> BTreeMap<String, (Duration, Duration, Pong)> {
-        let seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let seen = crate::lock(&self.seen);
         seen.iter().map(|(name, (at, took, pong))| (name.clone(), (at.elapsed(), *took, pong.clone()))).collect()
     }
 }

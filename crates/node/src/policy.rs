@@ -51,7 +51,7 @@ impl Node {
 
     /// Takes a changed policy into use; it is in the log before.
     pub(crate) fn reload_policy(&self) -> Result<(), NodeError> {
-        let _changing = self.changing_policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = crate::lock(&self.changing_policy);
         self.reload(FILE)
     }
 
@@ -62,7 +62,7 @@ impl Node {
     /// the file and not in use.
     pub(crate) fn replace_policy(&self, text: &str, replaces: &str, by: &str) -> Result<(), NodeError> {
         Policy::parse(text)?;
-        let _changing = self.changing_policy.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = crate::lock(&self.changing_policy);
         // A change of the file a moment ago counts. A file that is no policy is what may be mended here.
         if let Err(e) = self.reload(FILE) {
             tracing::warn!(error = %e, "the file of the policy is replaced");

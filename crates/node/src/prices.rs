@@ -28,7 +28,7 @@ impl Default for Prices {
 
 impl Prices {
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Option<Value>>> {
-        self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::lock(&self.known)
     }
 }
 

@@ -39,7 +39,8 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): 
             let tell = to.clone();
             let outcome = privity_job::run::run(&job, &options, &mut |event| {
                 if let Err(problem) = log(&node, &digest, number, &event) {
-                    cancel.cancel(problem.to_string());
+                    tracing::error!(job = digest, error = %problem, "a session could not be recorded");
+                    cancel.cancel(problem.for_others());
                 }
                 drop(tell.send(Ok(event)));
             });
@@ -125,11 +126,20 @@ async fn note(node: &Node, digest: &str, event: Event) {
     }
 }
 
-/// An error in words for members, who start nothing by hand.
+/// An error in words for all participants, who start nothing by hand. Of this organisation's files and rows they learn that something is wrong with them, not
+/// what or where: that stands in its node's messages.
 fn told(error: &JobError) -> String {
     match error {
-        JobError::Paused { source, epochs, .. } => format!("{source}; {epochs} epochs are kept"),
-        other => other.to_string(),
+        JobError::Paused { source, epochs, .. } => format!("{}; {epochs} epochs are kept", told(source)),
+        JobError::Continued { lost, source, .. } => {
+            format!("{lost} was lost and the others went on without it; then: {}", told(source))
+        }
+        other => match other.exit_code() {
+            exit::NETWORK | exit::RANGE | exit::CHEATING | exit::STOPPED => other.to_string(),
+            exit::DATA => "its rows cannot be used; its node's messages say why".into(),
+            exit::OUTPUT => "it cannot write what it must; its node's messages say why".into(),
+            _ => "it cannot run its part; its node's messages say why".into(),
+        },
     }
 }
 
@@ -141,6 +151,9 @@ fn may_help(error: &JobError) -> bool {
 /// The end of an attempt at this node: told, logged, kept.
 async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<Report, JobError>, job: Option<&Job>) {
     let (own, digest) = (node.organisation().to_owned(), stored.digest.clone());
+    if let Err(error) = &outcome {
+        tracing::warn!(job = digest, number, error = %error, "an attempt ended before it was done");
+    }
     let ours = match &outcome {
         Ok(_) => End { done: true, again: false, ..End::again(&digest, number, exit::OK, "done") },
         Err(error) => End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &told(error)) },

@@ -30,10 +30,16 @@ const OF_ONE: usize = 32;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(30);
 
+impl NodeError {
+    fn http(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// In all its words, for people and tools of this organisation.
 impl IntoResponse for NodeError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, self.to_string()).into_response()
+        (self.http(), self.to_string()).into_response()
     }
 }
 
@@ -74,7 +80,7 @@ struct Seat(Arc<Crowd>, String);
 
 impl Crowd {
     fn seat(crowd: &Arc<Crowd>, root: &str) -> Option<Seat> {
-        let mut counts = crowd.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut counts = crate::lock(&crowd.0);
         let count = counts.entry(root.to_owned()).or_default();
         (*count < OF_ONE).then(|| {
             *count += 1;
@@ -85,7 +91,7 @@ impl Crowd {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut counts = self.0.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut counts = crate::lock(&self.0.0);
         if let Some(count) = counts.get_mut(&self.1) {
             *count -= 1;
             if *count == 0 {
@@ -126,15 +132,22 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, NodeError> {
     serde_json::from_slice(body).map_err(|e| NodeError::State(format!("not understood: {e}")))
 }
 
-/// Whoever asks may hang up: what it asked for is done to its end all the same.
+/// Whoever asks may hang up: what it asked for is done to its end all the same. Faults of this node are told to its own people.
 async fn ask(
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Caller>,
     Path(what): Path<String>,
     body: axum::body::Bytes,
-) -> Result<Response, NodeError> {
+) -> Response {
     let doing = tokio::spawn(async move { answer(node, caller, what, body).await });
-    doing.await.map_err(|e| NodeError::Internal(e.to_string()))?
+    let answer = doing.await.map_err(|e| NodeError::Internal(e.to_string())).and_then(|answer| answer);
+    answer.unwrap_or_else(|error| {
+        let status = error.http();
+        if status.is_server_error() {
+            tracing::error!(error = %error, "what another organisation asked for was not done");
+        }
+        (status, error.for_others()).into_response()
+    })
 }
 
 async fn answer(

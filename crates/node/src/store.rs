@@ -320,13 +320,14 @@ impl Store {
         let query = sqlx::query("SELECT 1 FROM jobs WHERE id = $1").bind(id.to_owned());
         Ok(query.fetch_optional(&self.0).await?.is_some())
     }
-    /// Keeps a manifest that came in. Whether it is new: of the same digest there is one only, and of the same id.
-    pub async fn add_job(&self, digest: &str, manifest: &Statement<Manifest>, now: Time) -> Result<bool, NodeError> {
+    /// Keeps a manifest that came in. Of each digest and each id there is one only.
+    pub async fn add_job(&self, digest: &str, manifest: &Statement<Manifest>, now: Time) -> Result<(), NodeError> {
         let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated) \
-                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6) ON CONFLICT DO NOTHING";
+                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6)";
         let query = sqlx::query(query).bind(digest.to_owned()).bind(&manifest.body.id).bind(&manifest.body.project);
         let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now);
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        query.execute(&self.0).await?;
+        Ok(())
     }
     /// A job stands somewhere else from now on, if it stands in one of these states; whether it did.
     pub async fn set_state(
@@ -424,7 +425,7 @@ impl Store {
         Ok(known.is_none_or(|known| known == APPROVE && approval.decision == Decision::Deny))
     }
     /// Keeps an organisation's decision, if it is news.
-    pub async fn put_approval(&self, approval: &Statement<Approval>) -> Result<bool, NodeError> {
+    pub async fn put_approval(&self, approval: &Statement<Approval>) -> Result<(), NodeError> {
         let body = &approval.body;
         let query = "INSERT INTO approvals (manifest, organisation, decision, statement) VALUES ($1, $2, $3, $4) \
                      ON CONFLICT (manifest, organisation) DO UPDATE SET statement = excluded.statement, decision = excluded.decision \
@@ -432,7 +433,8 @@ impl Store {
         let decision = if body.decision == Decision::Approve { APPROVE } else { "deny" };
         let query =
             sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(decision).bind(text(approval)?);
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        query.execute(&self.0).await?;
+        Ok(())
     }
     /// All decisions on a manifest.
     pub async fn approvals(&self, manifest: &str) -> Result<Vec<Statement<Approval>>, NodeError> {

@@ -1,6 +1,7 @@
 //! What happened to a job, from the logs of all its participants: each tells of its own what concerns the job, which has no place for data.
 
 use crate::NodeError;
+use crate::attempt::participant_of;
 use crate::message::words;
 use crate::node::Node;
 use privity_api::{Decision, Manifest, Record, Time};
@@ -82,9 +83,9 @@ impl Node {
     pub(crate) async fn receive_timeline(&self, root: &str, digest: &str) -> Result<Vec<Moment>, NodeError> {
         let stored = self.store.job(digest).await?;
         let manifest = &stored.manifest.body;
-        match manifest.job.participants.iter().any(|p| p.fingerprint.as_deref() == Some(root)) {
-            true => self.moments(stored.digest).await,
-            false => Err(NodeError::Stranger { who: root.into(), project: manifest.project.clone() }),
+        match participant_of(manifest, root) {
+            Some(_) => self.moments(stored.digest).await,
+            None => Err(NodeError::Stranger { who: root.into(), project: manifest.project.clone() }),
         }
     }
 

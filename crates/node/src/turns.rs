@@ -30,7 +30,7 @@ impl Turns {
         Turns { most, state: Mutex::default() }
     }
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::lock(&self.state)
     }
 
     /// A place for an attempt at a job, while so many run. If there is none, its submitter waits, and `false` is returned.

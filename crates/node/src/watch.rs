@@ -5,7 +5,6 @@ use crate::job::State;
 use crate::message::{End, words};
 use crate::node::{Node, now, short};
 use crate::store::Stored;
-use privity_api::Member;
 use privity_job::exit;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,7 +43,7 @@ struct Tries(Mutex<BTreeMap<String, (Option<Instant>, Duration)>>);
 
 impl Tries {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Option<Instant>, Duration)>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        crate::lock(&self.0)
     }
     /// How many are on their way.
     fn beginning(&self) -> usize {
@@ -134,29 +133,27 @@ async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), N
         return Ok(());
     }
     let used_up = standing.attempt >= stored.manifest.body.attempts;
-    let reason = words(&error.to_string());
     if error.is_final() || used_up {
+        let reason = words(&error.for_others());
         node.move_on(&stored.digest, &State::STARTS, State::Aborted, (exit::NETWORK, &reason)).await?;
         let end = End { again: false, ..End::again(&stored.digest, standing.attempt, exit::NETWORK, &reason) };
         return node.tell_participants(&stored.manifest.body, "end", &end).await;
     }
     // Why it stands where it does remains said.
-    node.store.set_hindered(&stored.digest, &reason).await
+    node.store.set_hindered(&stored.digest, &words(&error.to_string())).await
 }
 
 /// Asks all members whether they live; what runs with one that does not is stopped.
 pub(crate) async fn beat(node: Arc<Node>) {
     loop {
         tokio::time::sleep(BEAT).await;
-        let members = match node.store.projects().await {
-            Ok(projects) => projects.into_iter().flat_map(|(_, p)| p.body.members),
+        let others = match node.others().await {
+            Ok(others) => others,
             Err(e) => {
                 tracing::error!(error = %e, "members could not be read");
                 continue;
             }
         };
-        let others: BTreeMap<String, Member> =
-            members.filter(|m| m.organisation != node.organisation()).map(|m| (m.organisation.clone(), m)).collect();
         let now = Instant::now();
         let asked = others.into_iter().map(|(name, member)| {
             let node = node.clone();

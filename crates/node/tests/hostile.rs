@@ -504,12 +504,28 @@ fn a_privacy_budget_is_kept() {
         }
         site.until(digest, "paused");
     }
+    // What is wrong with a file here is nobody else's business.
+    std::fs::write(budgets.join("fraud.toml"), "epsilon_milli_total = many\n").expect("a file");
+    let text = site.refuses(&site.a, "start", &site.signed(&none.0, 1), "E1001");
+    assert!(!text.contains("fraud.toml") && !text.contains("many"), "{text}");
+    std::fs::write(budgets.join("fraud.toml"), "epsilon_milli_total = 1000\nperiod_days = 0\n").expect("a budget");
     // A second attempt takes nothing more.
     site.takes(&site.a, "start", &site.signed(&first.0, 2));
     for liar in [&site.a, &site.c] {
         site.takes(liar, "end", &End::again(&first.1, 2, 4, "a fault that passes"));
     }
     site.until(&first.1, "paused");
+}
+
+#[test]
+fn what_is_wrong_with_rows_is_told_to_their_own_people() {
+    let site = Site::new();
+    let (manifest, digest) = site.approved();
+    std::fs::write(site.folder.path().join("rows.csv"), "x,y\n7,no\n").expect("rows");
+    site.takes(&site.a, "start", &site.signed(&manifest, 1));
+    site.until(&digest, "aborted");
+    let reason = site.line(&digest)["reason"].as_str().expect("text").to_owned();
+    assert!(reason.contains("messages say why") && !reason.contains("rows.csv") && !reason.contains('7'), "{reason}");
 }
 
 #[test]

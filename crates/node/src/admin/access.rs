@@ -89,7 +89,7 @@ impl Access {
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Session>> {
-        let mut sessions = self.sessions.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut sessions = crate::lock(&self.sessions);
         let now = Instant::now();
         sessions.retain(|_, s| now < s.ends && now < s.idle);
         sessions

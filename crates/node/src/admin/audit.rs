@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Query, State};
 use privity_api::{Record, Time};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Entries that are looked through for one answer.
@@ -130,14 +129,10 @@ fn read(log: &privity_audit::Log, which: &Which) -> Result<Entries, NodeError> {
 /// How this node's log stands: its head, who has cosigned it, who is late.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", responses((status = 200, body = Standing)))]
 pub(super) async fn standing(State(node): State<Arc<Node>>) -> Result<Json<Standing>, NodeError> {
-    let mut members = BTreeSet::new();
-    for (_, project) in node.store.projects().await? {
-        members.extend(project.body.members.into_iter().map(|m| m.organisation));
-    }
-    members.remove(node.organisation());
-    let late = node.log.overdue(now(), LAG, members.iter().map(String::as_str));
+    let members = node.others().await?;
+    let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));
     let cosigned = node.log.cosigners();
-    let witnesses = members.into_iter().map(|organisation| Witness {
+    let witnesses = members.into_keys().map(|organisation| Witness {
         size: cosigned.get(&organisation).copied(),
         overdue: late.contains(&organisation),
         seen: node.seen_of(&organisation),

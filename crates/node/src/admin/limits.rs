@@ -32,7 +32,7 @@ impl Limits {
     }
 
     fn take_at(&self, name: &str, now: Instant) -> Result<(), NodeError> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut buckets = crate::lock(&self.buckets);
         let filled = |(left, at): (f64, Instant)| {
             (left + self.rate * now.saturating_duration_since(at).as_secs_f64()).min(self.burst)
         };
@@ -54,7 +54,7 @@ impl Limits {
 
     /// A bucket is full again.
     pub fn forget(&self, name: &str) {
-        self.buckets.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
+        crate::lock(&self.buckets).remove(name);
     }
 }
 

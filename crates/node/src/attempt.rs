@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, Start, words};
-use crate::node::{Node, Running, now};
+use crate::node::{Node, Running, instant, now};
 use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
 use privity_job::{Job, exit};
@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// Where the engine keeps checkpoints, in a job's directory.
@@ -30,7 +29,7 @@ impl Node {
         self.may_start(stored, stored.attempt + 1)?;
         let submitter = &stored.manifest.body.submitter;
         let running = self.running().len();
-        if !self.turns.take(&stored.digest, submitter, running, Instant::now()) {
+        if !self.turns.take(&stored.digest, submitter, running, instant()) {
             return Err(NodeError::Busy { organisation: self.organisation().into() });
         }
         let able = self.able(stored).await;
@@ -230,7 +229,7 @@ impl Node {
         if number > manifest.attempts {
             return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
         }
-        if self.draining() || !self.turns.has(&stored.digest, Instant::now()) {
+        if self.draining() || !self.turns.has(&stored.digest, instant()) {
             return Err(NodeError::Busy { organisation: self.organisation().into() });
         }
         self.able(stored).await?;
@@ -315,7 +314,7 @@ impl Node {
         if running.contains_key(digest) {
             return None;
         }
-        let (since, cancel) = (Instant::now(), privity_net::tls::Cancel::default());
+        let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
         let attempt = Running { number, since, cancel, ends: BTreeMap::new(), lost: BTreeSet::new() };
         let cancel = attempt.cancel.clone();
         running.insert(digest.to_owned(), attempt);

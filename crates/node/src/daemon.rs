@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::message::{Answer, Joining, Knock, Reveal};
-use crate::node::{Node, now};
+use crate::node::{Engine, Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, watch};
@@ -43,7 +43,7 @@ pub(crate) fn certify(root: &dyn Root, config: &Config, before: Option<&Identity
     Ok(identity)
 }
 
-fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeError> {
+pub(crate) fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeError> {
     let keys = |e: &dyn std::fmt::Display| NodeError::Keys(e.to_string());
     let root = privity_keys::open(&config.keys, home).map_err(|e| keys(&e))?;
     let mut identity = root.load(&home::identity(home)).map_err(|e| keys(&e))?;
@@ -56,7 +56,7 @@ fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeE
     Ok((root, identity))
 }
 
-fn log(home: &Path, config: &Config, root: Arc<dyn Root>) -> Result<(Arc<Log>, Witness), NodeError> {
+pub(crate) fn log(home: &Path, config: &Config, root: Arc<dyn Root>) -> Result<(Arc<Log>, Witness), NodeError> {
     let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
     let fingerprint = root.fingerprint();
     let log = Arc::new(Log::open(&home::audit(home), &config.organisation, &fingerprint, root, now()).map_err(failed)?);
@@ -93,19 +93,25 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
     let switch = switch.map_err(|e| NodeError::Config { problem: e.to_string() })?;
     let keys = (peers, shown.clone(), revocations.clone());
-    let node = Node::new((home.into(), config), (store, log, witness), root, keys, switch)?;
+    let engine: Engine = Arc::new(privity_job::run::run);
+    let node = Node::new((home.into(), config), (store, log, witness), root, keys, (switch, engine))?;
     node.recover().await?;
     tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
-    tokio::spawn(watch::work(node.clone()));
-    tokio::spawn(watch::beat(node.clone()));
-    tokio::spawn(watch::cosign(node.clone()));
-    tokio::spawn(watch::renew(node.clone()));
+    live(&node);
     let (stop, stopped) = signal::channel(false);
     pages(admin_listener, admin::router(node.clone())?, stopped.clone())?;
     if let Some(listener) = monitor {
         pages(listener, crate::monitor::router(node.clone()), stopped)?;
     }
     Ok(Running { node, stop })
+}
+
+/// Has a node do what it does by itself.
+pub(crate) fn live(node: &Arc<Node>) {
+    tokio::spawn(watch::work(node.clone()));
+    tokio::spawn(watch::beat(node.clone()));
+    tokio::spawn(watch::cosign(node.clone()));
+    tokio::spawn(watch::renew(node.clone()));
 }
 
 /// Serves pages until the node stops.

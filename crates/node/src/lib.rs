@@ -25,6 +25,8 @@ pub mod policy;
 mod prices;
 mod run;
 mod serve;
+#[cfg(test)]
+mod sim;
 pub mod store;
 mod table;
 pub mod timeline;

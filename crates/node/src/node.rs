@@ -13,7 +13,7 @@ use crate::turns::Turns;
 use crate::{NodeError, home};
 use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
-use privity_job::exit;
+use privity_job::{Event, Job, JobError, Report, RunOptions, exit};
 use privity_keys::Root;
 use privity_net::identity::Revocations;
 use privity_net::tls::{Cancel, Switch};
@@ -39,6 +39,7 @@ pub struct Node {
     pub(crate) shown: Shown,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) switch: Switch,
+    pub(crate) engine: Engine,
     pub(crate) build: String,
     /// What it says to manifests.
     pub(crate) policy: RwLock<Arc<Written>>,
@@ -73,8 +74,21 @@ pub(crate) struct Running {
 
 /// Now.
 pub fn now() -> Time {
+    #[cfg(test)]
+    if let Some(time) = crate::sim::now() {
+        return time;
+    }
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as Time)
 }
+
+/// A moment of the runtime's clock, by which everything here waits.
+pub(crate) fn instant() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// What runs a party's part of a job: `privity_job::run::run`, or a model of it in tests.
+pub(crate) type Engine =
+    Arc<dyn Fn(&Job, &RunOptions, &mut dyn FnMut(Event)) -> Result<Report, JobError> + Send + Sync>;
 
 impl Node {
     /// A node of these parts.
@@ -83,7 +97,7 @@ impl Node {
         (store, log, witness): (Store, Arc<Log>, Witness),
         root: Arc<dyn Root>,
         (peers, shown, revocations): (Peers, Shown, Arc<Revocations>),
-        switch: Switch,
+        (switch, engine): (Switch, Engine),
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
         let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
@@ -105,6 +119,7 @@ impl Node {
             shown,
             revocations,
             switch,
+            engine,
             build,
             changing,
             asked: Asked::default(),
@@ -163,7 +178,7 @@ impl Node {
     }
     /// Who does not answer: whom one beat at least has missed.
     pub(crate) fn is_silent(&self, organisation: &str) -> bool {
-        self.silent().get(organisation).is_some_and(|since| since.elapsed() >= Duration::from_secs(1))
+        self.silent().get(organisation).is_some_and(|since| instant() - *since >= Duration::from_secs(1))
     }
     /// What runs, with the attempt.
     pub(crate) fn numbers_running(&self) -> Vec<(String, u32)> {
@@ -370,6 +385,10 @@ pub(crate) fn short(digest: &str) -> &str {
 
 /// SHA-256 of this program's file.
 fn build() -> Result<String, NodeError> {
+    #[cfg(test)]
+    if crate::sim::now().is_some() {
+        return Ok("simulation".into());
+    }
     let path = std::env::current_exe().map_err(|e| NodeError::State(format!("finding this program: {e}")))?;
     let bytes = std::fs::read(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
     Ok(sha256(&bytes))

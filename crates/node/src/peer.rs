@@ -2,7 +2,7 @@
 
 use crate::NodeError;
 use crate::message::{Pong, words};
-use crate::node::Node;
+use crate::node::{Node, instant};
 use crate::store::Store;
 use privity_api::{MAX_TEXT, Member};
 use privity_net::identity::{Identity, Revocations};
@@ -40,6 +40,9 @@ pub struct Peers {
     store: Store,
     shown: Shown,
     revocations: Arc<Revocations>,
+    /// What takes messages in a simulation.
+    #[cfg(test)]
+    pub(crate) network: Option<crate::sim::Line>,
     /// Woken when there is something to deliver, or a job to look at.
     pub(crate) awake: Notify,
     /// When each organisation answered last, and how long it took.
@@ -51,7 +54,16 @@ pub struct Peers {
 impl Peers {
     /// The other nodes, as the store knows them.
     pub(crate) fn new(store: Store, shown: Shown, revocations: Arc<Revocations>) -> Peers {
-        Peers { store, shown, revocations, awake: Notify::new(), seen: Mutex::default(), turns: Mutex::default() }
+        Peers {
+            store,
+            shown,
+            revocations,
+            #[cfg(test)]
+            network: None,
+            awake: Notify::new(),
+            seen: Mutex::default(),
+            turns: Mutex::default(),
+        }
     }
     /// Has the node look at what waits.
     pub(crate) fn wake(&self) {
@@ -117,6 +129,10 @@ impl Peers {
 
     /// One request, to the node with this member's root and no other.
     pub(crate) async fn send(&self, member: &Member, path: &str, body: String) -> Result<String, NodeError> {
+        #[cfg(test)]
+        if let Some(network) = &self.network {
+            return network.send(member, path, body).await;
+        }
         let unreachable = |e: String| NodeError::Unreachable {
             organisation: member.organisation.clone(),
             address: member.address.clone(),
@@ -147,7 +163,7 @@ impl Peers {
         let mut turns = crate::lock(&self.turns);
         let waited = match turns.get(organisation) {
             None => Duration::ZERO,
-            Some((Some(at), waited)) if *at <= Instant::now() => *waited,
+            Some((Some(at), waited)) if *at <= instant() => *waited,
             Some(_) => return None,
         };
         turns.insert(organisation.to_owned(), (None, waited));
@@ -158,7 +174,7 @@ impl Peers {
         let wait =
             if all { Duration::ZERO } else { (2 * waited).clamp(Duration::from_secs(1), Duration::from_secs(4)) };
         let mut turns = crate::lock(&self.turns);
-        turns.insert(organisation, (Some(Instant::now() + wait), wait));
+        turns.insert(organisation, (Some(instant() + wait), wait));
         drop(turns);
         if all {
             self.wake();
@@ -189,16 +205,16 @@ impl Peers {
 
     /// Asks a member whether it lives, and remembers the answer.
     pub(crate) async fn ping(&self, member: &Member) -> Result<Pong, NodeError> {
-        let started = Instant::now();
+        let started = instant();
         let pong: Pong = self.ask_text(member, "ping", "{}".into()).await?;
         let mut seen = crate::lock(&self.seen);
-        seen.insert(member.organisation.clone(), (Instant::now(), started.elapsed(), pong.clone()));
+        seen.insert(member.organisation.clone(), (instant(), instant() - started, pong.clone()));
         Ok(pong)
     }
     /// How long ago each organisation answered, how long it took, and what it said.
     pub fn seen(&self) -> BTreeMap<String, (Duration, Duration, Pong)> {
         let seen = crate::lock(&self.seen);
-        seen.iter().map(|(name, (at, took, pong))| (name.clone(), (at.elapsed(), *took, pong.clone()))).collect()
+        seen.iter().map(|(name, (at, took, pong))| (name.clone(), (instant() - *at, *took, pong.clone()))).collect()
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): 
             let resume = number > 1 && job.file().on_loss != OnLoss::Abort;
             let options = options(&node, &digest, (number, resume), table, (until, cancel.clone()));
             let tell = to.clone();
-            let outcome = privity_job::run::run(&job, &options, &mut |event| {
+            let outcome = (node.engine)(&job, &options, &mut |event| {
                 if let Err(problem) = log(&node, &digest, number, &event) {
                     tracing::error!(job = digest, error = %problem, "a session could not be recorded");
                     cancel.cancel(problem.for_others());

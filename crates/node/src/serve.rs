@@ -150,6 +150,16 @@ async fn ask(
     })
 }
 
+/// What a simulated node hears from another.
+#[cfg(test)]
+pub(crate) async fn heard(node: Arc<Node>, root: String, what: String, body: String) -> (u16, String) {
+    let seat = Crowd::seat(&Arc::default(), &root).expect("a place");
+    let answer = ask(State(node), Extension(Caller(root, Arc::new(seat))), Path(what), body.into()).await;
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), MAX_TEXT).await.unwrap_or_default();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
 async fn answer(
     node: Arc<Node>,
     Caller(root, _seat): Caller,

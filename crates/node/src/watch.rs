@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, words};
-use crate::node::{Node, now, short};
+use crate::node::{Node, instant, now, short};
 use crate::store::Stored;
 use privity_job::exit;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ impl Tries {
     }
     /// Whether a job may be tried now.
     fn may(&self, digest: &str) -> bool {
-        self.all().get(digest).is_none_or(|(at, _)| at.is_some_and(|at| at <= Instant::now()))
+        self.all().get(digest).is_none_or(|(at, _)| at.is_some_and(|at| at <= instant()))
     }
     fn begin(&self, digest: &str) {
         self.all().entry(digest.to_owned()).or_default().0 = None;
@@ -64,7 +64,7 @@ impl Tries {
         let mut all = self.all();
         let (at, wait) = all.entry(digest.to_owned()).or_default();
         *wait = if busy { AGAIN } else { (2 * *wait).clamp(AGAIN, SELDOM) };
-        *at = Some(Instant::now() + *wait);
+        *at = Some(instant() + *wait);
     }
 }
 
@@ -106,7 +106,7 @@ impl Node {
     async fn end_what_lasts_too_long(&self) -> Result<(), NodeError> {
         let most = Duration::from_secs(3600 * u64::from(self.config.attempt_hours));
         let all: Vec<_> =
-            self.running().iter().map(|(digest, r)| (digest.clone(), r.number, r.since.elapsed())).collect();
+            self.running().iter().map(|(digest, r)| (digest.clone(), r.number, instant() - r.since)).collect();
         for (digest, number, lasts) in all {
             let stored = self.store.job(&digest).await?;
             if stored.manifest.body.release.until <= now() {
@@ -154,7 +154,7 @@ pub(crate) async fn beat(node: Arc<Node>) {
                 continue;
             }
         };
-        let now = Instant::now();
+        let now = instant();
         let asked = others.into_iter().map(|(name, member)| {
             let node = node.clone();
             tokio::spawn(async move {
@@ -171,7 +171,7 @@ pub(crate) async fn beat(node: Arc<Node>) {
                 Ok(_) => drop(node.silent().remove(&name)),
                 Err(why) => {
                     let since = *node.silent().entry(name.clone()).or_insert(now);
-                    if since.elapsed() + BEAT >= LOST {
+                    if instant() - since + BEAT >= LOST {
                         lose(&node, &name, &why).await;
                     }
                 }

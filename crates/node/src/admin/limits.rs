@@ -28,7 +28,7 @@ impl Limits {
     /// # Errors
     /// It is empty; for how long.
     pub fn take(&self, name: &str) -> Result<(), NodeError> {
-        self.take_at(name, Instant::now())
+        self.take_at(name, crate::node::instant())
     }
 
     fn take_at(&self, name: &str, now: Instant) -> Result<(), NodeError> {

@@ -170,6 +170,9 @@ pub enum JobCommand {
         /// Epsilon that the job takes from its project's privacy budget
         #[arg(long, default_value_t = 0.0)]
         epsilon: f64,
+        /// Among this organisation's jobs of the project, those of higher priority are attempted first: 0 to 9
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=9))]
+        priority: u8,
         /// Who submits it; default the user of this machine
         #[arg(long)]
         person: Option<String>,
@@ -486,6 +489,7 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
             attempts,
             min_cohort,
             epsilon,
+            priority,
             person: who,
         } => {
             let tables: Option<BTreeMap<String, String>> =
@@ -500,6 +504,7 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
                 tables,
                 min_cohort: *min_cohort,
                 epsilon_milli: (epsilon * 1000.0).ceil().max(0.0) as u64,
+                priority: *priority,
                 job: job_file(file)?,
             };
             let digest: String = Client::new(home)?.post("jobs", &draft)?;

@@ -106,9 +106,16 @@ pub struct Draft {
     /// Thousandths of epsilon that it takes.
     #[serde(default)]
     pub epsilon_milli: u64,
+    /// From 0, the least, to 9: which of this organisation's jobs of the project is attempted first. Nobody else learns of it.
+    #[serde(default = "ordinary")]
+    pub priority: u8,
     /// What runs. Addresses and fingerprints of participants are filled in from the project.
     #[schema(value_type = Object)]
     pub job: JobFile,
+}
+
+fn ordinary() -> u8 {
+    crate::decide::ORDINARY
 }
 
 /// A person's decision.
@@ -496,7 +503,7 @@ async fn submit(
         },
         job: job.file().clone(),
     };
-    Ok(Json(node.submit(manifest).await?))
+    Ok(Json(node.submit(manifest, draft.priority).await?))
 }
 
 /// Everything about a job.

@@ -8,6 +8,7 @@
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
+//! project_running = 4            # those of one project among them that this organisation submits; default max_running
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
@@ -50,6 +51,9 @@ pub struct Config {
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
+    /// Attempts of one project that this organisation has run at one time. Default [`Config::max_running`].
+    #[serde(default)]
+    pub project_running: u32,
     /// Hours that an attempt may last. Default 48.
     #[serde(default = "default_attempt")]
     pub attempt_hours: u32,
@@ -109,6 +113,7 @@ impl Config {
             "helper",
             "keys",
             "max_running",
+            "project_running",
             "attempt_hours",
             "certificate_hours",
         ] {
@@ -116,7 +121,7 @@ impl Config {
             if let Some(value) = variable(&name) {
                 let parsed = match key {
                     "helper" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
-                    "certificate_hours" | "max_running" | "attempt_hours" => {
+                    "certificate_hours" | "max_running" | "project_running" | "attempt_hours" => {
                         value.parse().map(toml::Value::Integer).map_err(|_| "no number")
                     }
                     _ => Ok(toml::Value::String(value.clone())),
@@ -131,6 +136,9 @@ impl Config {
         }
         if config.operator.is_empty() {
             config.operator = config.organisation.clone();
+        }
+        if config.project_running == 0 {
+            config.project_running = config.max_running;
         }
         config.check()?;
         Ok(config)
@@ -168,6 +176,9 @@ impl Config {
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
+        if self.project_running > self.max_running {
+            return bad(format!("project_running is {}, more than max_running", self.project_running));
+        }
         if !(1..=24 * 30).contains(&self.attempt_hours) {
             return bad(format!("attempt_hours is {}: write 1 to 720", self.attempt_hours));
         }
@@ -195,11 +206,12 @@ mod tests {
             "PRIVITY_HELPER" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
+            "PRIVITY_PROJECT_RUNNING" => Some("6".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 11);
+        assert_eq!(changed.len(), 12);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -212,6 +224,7 @@ mod tests {
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),
+            ("project_running = 5", "project_running"),
             ("attempt_hours = 0", "attempt_hours"),
             ("color = 1", "color"),
         ] {

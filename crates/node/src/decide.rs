@@ -11,15 +11,17 @@ use privity_job::Job;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Jobs of one submitter that wait at one time.
-const OPEN_JOBS: usize = 200;
+/// Jobs of one submitter in one project that wait at one time.
+const OPEN_JOBS: i64 = 200;
+/// Of jobs whose submitter says nothing else.
+pub(crate) const ORDINARY: u8 = 5;
 
 impl Node {
-    /// Signs a manifest of this organisation and sends it to all participants.
+    /// Signs a manifest of this organisation and sends it to all participants. Among its jobs of a project, those of higher priority (0 to 9) are attempted first.
     ///
     /// # Errors
     /// It makes no sense, or does not fit the project.
-    pub async fn submit(self: &Arc<Self>, manifest: Manifest) -> Result<String, NodeError> {
+    pub async fn submit(self: &Arc<Self>, manifest: Manifest, priority: u8) -> Result<String, NodeError> {
         if manifest.submitter != self.organisation() {
             return Err(NodeError::State(format!(
                 "the submitter is {}, and this is the node of {}",
@@ -27,8 +29,11 @@ impl Node {
                 self.organisation()
             )));
         }
+        if priority > 9 {
+            return Err(NodeError::State(format!("priority {priority}: write 0, the least, to 9")));
+        }
         let statement = Statement::new(manifest, &*self.root)?;
-        let digest = self.take(&statement).await?;
+        let digest = self.take(&statement, priority).await?;
         self.tell_participants(&statement.body, "manifest", &statement).await?;
         self.consider(&digest).await?;
         // Whoever submits a job wants it approved.
@@ -46,12 +51,12 @@ impl Node {
     /// # Errors
     /// As [`Node::submit`]; also a signature that does not hold.
     pub async fn receive(self: &Arc<Self>, statement: Statement<Manifest>) -> Result<(), NodeError> {
-        let digest = self.take(&statement).await?;
+        let digest = self.take(&statement, ORDINARY).await?;
         self.consider(&digest).await
     }
 
     /// Checks and keeps a manifest.
-    async fn take(&self, statement: &Statement<Manifest>) -> Result<String, NodeError> {
+    async fn take(&self, statement: &Statement<Manifest>, priority: u8) -> Result<String, NodeError> {
         let manifest = &statement.body;
         let project = self.project(&manifest.project).await?;
         let submitter = project
@@ -71,11 +76,10 @@ impl Node {
         if self.store.has_id(&manifest.id).await? {
             return Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", manifest.id)));
         }
-        let open = self.store.jobs_in(&State::OPEN).await?;
-        if open.iter().filter(|known| known.manifest.body.submitter == manifest.submitter).count() >= OPEN_JOBS {
+        if self.store.count_open(&manifest.submitter, &manifest.project).await? >= OPEN_JOBS {
             return Err(NodeError::State(format!(
-                "{OPEN_JOBS} jobs of {} wait already; let some end",
-                manifest.submitter
+                "{OPEN_JOBS} jobs of {} in project {} wait already; let some end",
+                manifest.submitter, manifest.project
             )));
         }
         self.log.keep(manifest).map_err(|e| NodeError::Audit(e.to_string()))?;
@@ -85,7 +89,7 @@ impl Node {
             project: manifest.project.clone(),
             submitter: manifest.submitter.clone(),
         })?;
-        self.store.add_job(&digest, statement, now()).await?;
+        self.store.add_job(&digest, statement, priority, now()).await?;
         Ok(digest)
     }
 

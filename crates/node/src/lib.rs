@@ -23,6 +23,7 @@ mod node;
 pub mod peer;
 pub mod policy;
 mod prices;
+mod queue;
 mod run;
 mod serve;
 #[cfg(test)]

@@ -90,16 +90,7 @@ impl Node {
         let manifest = &stored.manifest.body;
         let job = manifest.check(now())?;
         let work = privity_policy::work(manifest)?;
-        let mut first_time = true;
-        for other in self.store.jobs().await?.iter().filter(|other| other.digest != stored.digest) {
-            let approved = self
-                .store
-                .approvals(&other.digest)
-                .await?
-                .iter()
-                .any(|a| a.body.organisation == self.organisation() && a.body.decision == Decision::Approve);
-            first_time &= !(approved && privity_policy::work(&other.manifest.body)? == work);
-        }
+        let first_time = !self.store.approved_before(self.organisation(), &work, &stored.digest).await?;
         let project = self.project(&manifest.project).await?;
         let facts = Facts::new(manifest, &job, self.organisation(), now(), first_time).among(&project);
         Ok(self.policy().policy.decide(&facts))

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The database of a node.
 #[derive(Clone)]
-pub struct Store(AnyPool);
+pub struct Store(pub(crate) AnyPool);
 
 /// An invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,8 +113,11 @@ pub struct Letter {
 }
 
 /// What makes the database of each version from that of the one before.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/sqlite/0001_begin.sql"), include_str!("../migrations/sqlite/0002_people.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/sqlite/0001_begin.sql"),
+    include_str!("../migrations/sqlite/0002_people.sql"),
+    include_str!("../migrations/sqlite/0003_queue.sql"),
+];
 
 /// Brings a database to this version. One that is newer belongs to a newer program.
 async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
@@ -154,7 +157,7 @@ fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
 }
 
 /// Names of states as SQL has them in a list.
-fn names(states: &[State]) -> String {
+pub(crate) fn names(states: &[State]) -> String {
     states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
 }
 
@@ -320,12 +323,20 @@ impl Store {
         let query = sqlx::query("SELECT 1 FROM jobs WHERE id = $1").bind(id.to_owned());
         Ok(query.fetch_optional(&self.0).await?.is_some())
     }
-    /// Keeps a manifest that came in. Of each digest and each id there is one only.
-    pub async fn add_job(&self, digest: &str, manifest: &Statement<Manifest>, now: Time) -> Result<(), NodeError> {
-        let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated) \
-                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6)";
-        let query = sqlx::query(query).bind(digest.to_owned()).bind(&manifest.body.id).bind(&manifest.body.project);
-        let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now);
+    /// Keeps a manifest that came in, with a priority that is this node's own affair. Of each digest and each id there is one only.
+    pub async fn add_job(
+        &self,
+        digest: &str,
+        manifest: &Statement<Manifest>,
+        priority: u8,
+        now: Time,
+    ) -> Result<(), NodeError> {
+        let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated, \
+                     submitter, work, priority, expires) VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10)";
+        let body = &manifest.body;
+        let query = sqlx::query(query).bind(digest.to_owned()).bind(&body.id).bind(&body.project);
+        let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now).bind(&body.submitter);
+        let query = query.bind(privity_policy::work(body)?).bind(i64::from(priority)).bind(body.expires);
         query.execute(&self.0).await?;
         Ok(())
     }

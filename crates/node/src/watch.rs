@@ -4,6 +4,7 @@ use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, words};
 use crate::node::{Node, instant, now, short};
+use crate::queue::{Tenants, Waiting};
 use crate::store::Stored;
 use privity_job::exit;
 use std::collections::BTreeMap;
@@ -37,17 +38,17 @@ pub(crate) async fn work(node: Arc<Node>) {
     }
 }
 
-/// Jobs whose attempt is on its way to begin (no time), or did not begin: when it is tried again, and how long that waits.
+/// Jobs whose attempt is on its way to begin (no time), or did not begin: when it is tried again, and how long that waits. And whose turn it is.
 #[derive(Default)]
-struct Tries(Mutex<BTreeMap<String, (Option<Instant>, Duration)>>);
+struct Tries(Mutex<BTreeMap<String, (Option<Instant>, Duration)>>, Mutex<Tenants>);
 
 impl Tries {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Option<Instant>, Duration)>> {
         crate::lock(&self.0)
     }
-    /// How many are on their way.
-    fn beginning(&self) -> usize {
-        self.all().values().filter(|(at, _)| at.is_none()).count()
+    /// Which are on their way.
+    fn beginning(&self) -> Vec<String> {
+        self.all().iter().filter(|(_, (at, _))| at.is_none()).map(|(digest, _)| digest.clone()).collect()
     }
     /// Whether a job may be tried now.
     fn may(&self, digest: &str) -> bool {
@@ -72,22 +73,16 @@ impl Tries {
 async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     node.recover_attempts("its engine is gone").await?;
     node.end_what_lasts_too_long().await?;
-    let taken = node.running().len() + tries.beginning();
-    // One more than there are places: it joins the queue, and those behind it wait without asking.
-    let mut places = 1 + (node.config.max_running as usize).saturating_sub(taken);
-    for stored in node.store.jobs_in(&State::WAITS).await? {
-        let manifest = &stored.manifest.body;
-        if manifest.expires <= now() {
-            let over = (stored.code, "its time is over");
-            node.move_on(&stored.digest, &State::WAITS, State::Expired, over).await?;
-            continue;
-        }
-        let due = State::STARTS.contains(&stored.state) && manifest.submitter == node.organisation();
-        if !due || !tries.may(&stored.digest) || places == 0 || node.draining() {
-            continue;
-        }
-        places -= 1;
-        tries.begin(&stored.digest);
+    let queue = node.store.queue().await?;
+    for job in queue.iter().filter(|job| job.expires <= now() && State::WAITS.contains(&job.state)) {
+        node.move_on(&job.digest, &State::WAITS, State::Expired, (job.code, "its time is over")).await?;
+    }
+    if node.draining() {
+        return Ok(());
+    }
+    for digest in next(node, tries, &queue) {
+        let stored = node.store.job(&digest).await?;
+        tries.begin(&digest);
         // One that does not answer keeps no other job from being attempted.
         let (node, tries) = (node.clone(), tries.clone());
         tokio::spawn(async move {
@@ -99,6 +94,24 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
         });
     }
     Ok(())
+}
+
+/// The jobs that this node asks for now.
+fn next(node: &Node, tries: &Tries, queue: &[Waiting]) -> Vec<String> {
+    let beginning = tries.beginning();
+    let running = node.numbers_running();
+    let on =
+        |job: &&Waiting| beginning.contains(&job.digest) || running.iter().any(|(digest, _)| *digest == job.digest);
+    let mut active = BTreeMap::<String, usize>::new();
+    for job in queue.iter().filter(|job| job.submitter == node.organisation()).filter(on) {
+        *active.entry(job.project.clone()).or_default() += 1;
+    }
+    // One more than there are places: it joins the queue, and those behind it wait without asking.
+    let places = 1 + (node.config.max_running as usize).saturating_sub(running.len() + beginning.len());
+    let most = node.config.project_running as usize;
+    let due = (queue.iter()).filter(|job| State::STARTS.contains(&job.state) && job.expires > now());
+    let due = due.filter(|job| job.submitter == node.organisation() && tries.may(&job.digest));
+    crate::lock(&tries.1).next(due, active, (most, places))
 }
 
 impl Node {

@@ -170,7 +170,8 @@ fn ended_well(sim: &Sim, jobs: &Jobs) {
     for digest in &jobs.digests {
         let known: Vec<(&str, &Stored)> = NAMES.iter().filter_map(|n| at(n, digest).map(|job| (*n, job))).collect();
         let participants = known.first().expect("an accepted job is known").1.manifest.body.job.participants.len();
-        let told = |(name, job): &(&str, &Stored)| format!("{name}: {} ({}) {}", job.state.name(), job.code, job.reason);
+        let told =
+            |(name, job): &(&str, &Stored)| format!("{name}: {} ({}) {}", job.state.name(), job.code, job.reason);
         let words: Vec<String> = known.iter().map(told).collect();
         assert!(known.iter().all(|(_, job)| job.state.is_end()), "{digest} goes on: {words:#?}");
         assert!(known.iter().all(|(_, job)| !job.reason.is_empty()), "{digest}: without a reason: {words:#?}");
@@ -181,7 +182,8 @@ fn ended_well(sim: &Sim, jobs: &Jobs) {
     }
     for (name, digest) in &jobs.approved {
         let wanted = digest.clone();
-        let approvals = sim.site(name).now(|node| async move { node.store.approvals(&wanted).await.expect("approvals") });
+        let approvals =
+            sim.site(name).now(|node| async move { node.store.approvals(&wanted).await.expect("approvals") });
         let own = approvals.iter().any(|a| a.body.organisation == *name && a.body.decision == Decision::Approve);
         assert!(own, "the approval of {digest} by {name} was lost");
     }

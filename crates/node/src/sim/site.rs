@@ -23,7 +23,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 const SCHEMA: &str = "[[columns]]\nname = \"x\"\nkind = \"number\"\nmin = 0.0\nmax = 1.0\n\n[[columns]]\nname = \"y\"\nkind = \"label\"\nvalues = [\"no\", \"yes\"]\n";
-const POLICY: &str = "@id(\"all\")\n@reason(\"a simulation\")\npermit (principal, action == Action::\"run\", resource);\n";
+const POLICY: &str =
+    "@id(\"all\")\n@reason(\"a simulation\")\npermit (principal, action == Action::\"run\", resource);\n";
 /// How long a node waits for another's answer, as in `peer`.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -46,11 +47,12 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) async fn send(&self, member: &Member, path: &str, body: String) -> Result<String, NodeError> {
         let exchanged = tokio::time::timeout(PATIENCE, self.exchange(&member.organisation, path, body)).await;
-        let (status, text) = exchanged.unwrap_or(Err("no answer in time")).map_err(|problem| NodeError::Unreachable {
-            organisation: member.organisation.clone(),
-            address: member.address.clone(),
-            problem: problem.into(),
-        })?;
+        let (status, text) =
+            exchanged.unwrap_or(Err("no answer in time")).map_err(|problem| NodeError::Unreachable {
+                organisation: member.organisation.clone(),
+                address: member.address.clone(),
+                problem: problem.into(),
+            })?;
         match status {
             200 => Ok(text),
             status => Err(NodeError::Refused { organisation: member.organisation.clone(), problem: text, status }),
@@ -145,7 +147,9 @@ pub(super) fn manifest(project: &Project, names: &[&str], attempts: u32) -> Mani
     let participants: String = (names.iter())
         .map(|name| {
             let Member { address, root, .. } = project.member(name).expect("a member");
-            format!("[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{root}\"\nrows = 40\n\n")
+            format!(
+                "[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{root}\"\nrows = 40\n\n"
+            )
         })
         .collect();
     let schema = SCHEMA.replace("[[columns]]", "[[data.schema.columns]]");
@@ -262,7 +266,7 @@ impl Site {
         self.ask(move |node| async move {
             let project = node.project(&project).await.map_err(|e| e.to_string())?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            node.submit(manifest(&project, &names, attempts)).await.map_err(|e| e.to_string())
+            node.submit(manifest(&project, &names, attempts), 5).await.map_err(|e| e.to_string())
         })
     }
 
@@ -284,13 +288,7 @@ impl Drop for Site {
     }
 }
 
-fn process(
-    clock: &Clock,
-    name: &str,
-    home: &Path,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-    ready: &Sender<()>,
-) {
+fn process(clock: &Clock, name: &str, home: &Path, mut orders: mpsc::UnboundedReceiver<Order>, ready: &Sender<()>) {
     clock.enter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.expect("a runtime");

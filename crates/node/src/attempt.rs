@@ -109,7 +109,10 @@ impl Node {
                 manifest: stored.digest.clone(),
                 state: stored.state.name(),
                 organisation: self.organisation().into(),
-                reason: stored.reason.clone(),
+                reason: match stored.state {
+                    State::Done => format!("{} has its results already", self.organisation()),
+                    _ => stored.reason.clone(),
+                },
             });
         }
         match State::STARTS.contains(&stored.state) {

@@ -159,12 +159,12 @@ impl NodeError {
             _ => false,
         }
     }
-    /// Whether only somebody else's turn is in the way: here, or in another node's words.
-    pub(crate) fn is_busy(&self) -> bool {
+    /// At whom only somebody else's turn is in the way: here, or in another node's words.
+    pub(crate) fn busy_at(&self) -> Option<&str> {
         match self {
-            NodeError::Busy { .. } => true,
-            NodeError::Refused { problem, .. } => problem.starts_with("E3005"),
-            _ => false,
+            NodeError::Busy { organisation } => Some(organisation),
+            NodeError::Refused { organisation, problem, .. } if problem.starts_with("E3005") => Some(organisation),
+            _ => None,
         }
     }
     /// Whether a message that was refused may be taken later: what it is about is not known there yet, or that node is in trouble.

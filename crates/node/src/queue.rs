@@ -7,7 +7,7 @@ use crate::store::{Store, names};
 use privity_api::Time;
 use sqlx::Row;
 use sqlx::any::AnyRow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of a job that has not ended, what its turn depends on.
 #[derive(Clone, Debug)]
@@ -20,43 +20,59 @@ pub(crate) struct Waiting {
     pub expires: Time,
     /// From 0, the least, to 9.
     pub priority: u8,
+    /// Names, with blanks between them.
+    pub participants: String,
 }
 
-/// How often each project had its turn: who had it less is next. A project that comes anew begins where the others are.
+/// How many attempts each project has had: who had fewer is next. A project that comes anew begins where the others are.
 #[derive(Default)]
 pub(crate) struct Tenants(BTreeMap<String, u64>);
 
+/// Attempts of each project.
+pub(crate) type Counts = BTreeMap<String, usize>;
+
 impl Tenants {
-    /// The next jobs to ask for. `due`: by age, the oldest first; `active`: attempts of each project that run or are about to.
+    /// The next jobs to ask for, of those that are due. `jobs`: all that have not ended, by age, the oldest first; `running` and `asking`: attempts of each
+    /// project that run, or are about to.
     pub fn next<'a>(
         &mut self,
-        due: impl Iterator<Item = &'a Waiting>,
-        mut active: BTreeMap<String, usize>,
+        jobs: &[&'a Waiting],
+        due: impl Fn(&Waiting) -> bool,
+        running: &Counts,
+        mut asking: Counts,
         (most, places): (usize, usize),
-    ) -> Vec<String> {
+    ) -> Vec<&'a Waiting> {
         let mut queues: BTreeMap<&str, Vec<&Waiting>> = BTreeMap::new();
-        due.for_each(|job| queues.entry(&job.project).or_default().push(job));
+        jobs.iter().filter(|job| due(job)).for_each(|job| queues.entry(&job.project).or_default().push(job));
         // The last is taken first: the sort keeps the order of age among equals, which is turned round.
         for queue in queues.values_mut() {
             queue.reverse();
             queue.sort_by_key(|job| job.priority);
         }
-        self.0.retain(|project, _| queues.contains_key(project.as_str()) || active.contains_key(project));
+        let open: BTreeSet<&str> = jobs.iter().map(|job| job.project.as_str()).collect();
+        self.0.retain(|project, _| open.contains(project.as_str()));
         let least = self.0.values().min().copied().unwrap_or(0);
+        for project in open {
+            self.0.entry(project.to_owned()).or_insert(least);
+        }
+        let of = |counts: &Counts, project: &str| counts.get(project).copied().unwrap_or(0);
         let mut next = Vec::new();
         while next.len() < places {
-            let open = |project: &str| active.get(project).copied().unwrap_or(0) < most;
-            let turn = |project: &&str| self.0.get(*project).copied().unwrap_or(least);
-            let Some(project) = queues.keys().copied().filter(|project| open(project)).min_by_key(turn) else { break };
+            let open = |project: &&str| of(running, project) + of(&asking, project) < most;
+            let turn = |project: &&str| self.0[*project] + of(&asking, project) as u64;
+            let Some(project) = queues.keys().copied().filter(open).min_by_key(turn) else { break };
             let queue = queues.get_mut(project).expect("one of them");
-            next.extend(queue.pop().map(|job| job.digest.clone()));
+            next.extend(queue.pop());
             if queue.is_empty() {
                 queues.remove(project);
             }
-            *self.0.entry(project.to_owned()).or_insert(least) += 1;
-            *active.entry(project.to_owned()).or_default() += 1;
+            *asking.entry(project.to_owned()).or_default() += 1;
         }
         next
+    }
+    /// An attempt of a project began.
+    pub fn began(&mut self, project: &str) {
+        *self.0.entry(project.to_owned()).or_default() += 1;
     }
 }
 
@@ -64,7 +80,7 @@ impl Store {
     /// Jobs that have not ended, the oldest first.
     pub(crate) async fn queue(&self) -> Result<Vec<Waiting>, NodeError> {
         let query = format!(
-            "SELECT digest, project, submitter, state, code, expires, priority FROM jobs WHERE state IN ({}) ORDER BY created, digest",
+            "SELECT digest, project, submitter, state, code, expires, priority, participants FROM jobs WHERE state IN ({}) ORDER BY created, digest",
             names(&State::OPEN)
         );
         let of = |row: &AnyRow| -> Result<Waiting, NodeError> {
@@ -76,6 +92,7 @@ impl Store {
                 code: row.try_get::<i64, _>(4)? as u8,
                 expires: row.try_get(5)?,
                 priority: row.try_get::<i64, _>(6)? as u8,
+                participants: row.try_get(7)?,
             })
         };
         sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.0).await?.iter().map(of).collect()
@@ -102,31 +119,54 @@ mod tests {
 
     fn job(digest: &str, project: &str, priority: u8) -> Waiting {
         let (digest, project, submitter) = (digest.to_owned(), project.to_owned(), "bank-a".to_owned());
-        Waiting { digest, project, submitter, state: State::Ready, code: 0, expires: 0, priority }
+        let participants = "bank-a bank-b".to_owned();
+        Waiting { digest, project, submitter, state: State::Ready, code: 0, expires: 0, priority, participants }
+    }
+    fn next(tenants: &mut Tenants, jobs: &[Waiting], (most, places): (usize, usize)) -> Vec<String> {
+        let jobs: Vec<&Waiting> = jobs.iter().collect();
+        let next = tenants.next(&jobs, |_| true, &Counts::new(), Counts::new(), (most, places));
+        next.into_iter().map(|job| job.digest.clone()).collect()
     }
 
     #[test]
     fn projects_take_turns_and_priorities_count_within_one() {
-        let jobs = [
-            job("a1", "a", 9),
-            job("a2", "a", 9),
-            job("a3", "a", 9),
-            job("b1", "b", 1),
-            job("b2", "b", 5),
-            job("c1", "c", 0),
-        ];
+        let mut jobs = vec![job("a1", "a", 9), job("a2", "a", 9), job("a3", "a", 9), job("a4", "a", 9)];
+        jobs.extend([job("b1", "b", 1), job("b2", "b", 5), job("c1", "c", 0)]);
         let mut tenants = Tenants::default();
-        let none = BTreeMap::new();
-        assert_eq!(tenants.next(jobs.iter(), none.clone(), (9, 4)), ["a1", "b2", "c1", "a2"]);
-        // `a` had two turns, and one that comes anew has no more of them than the others.
+        assert_eq!(next(&mut tenants, &jobs, (9, 5)), ["a1", "b2", "c1", "a2", "b1"]);
+        // What was asked for and did not begin is next again.
+        assert_eq!(next(&mut tenants, &jobs, (9, 1)), ["a1"]);
+        for project in ["a", "a", "b", "c"] {
+            tenants.began(project);
+        }
+        // `a` had two turns, `c` has gone, and what comes anew has had as many as who had fewest.
         let rest = [job("a3", "a", 9), job("b1", "b", 1), job("d1", "d", 0), job("d2", "d", 0), job("d3", "d", 0)];
-        assert_eq!(tenants.next(rest.iter(), none, (9, 4)), ["b1", "d1", "a3", "d2"]);
+        assert_eq!(next(&mut tenants, &rest, (9, 4)), ["b1", "d1", "a3", "d2"]);
     }
 
     #[test]
     fn a_project_has_no_more_attempts_than_it_may() {
         let jobs = [job("a1", "a", 5), job("a2", "a", 5), job("a3", "a", 5), job("b1", "b", 5)];
-        let active = BTreeMap::from([("a".to_owned(), 1)]);
-        assert_eq!(Tenants::default().next(jobs.iter(), active, (2, 9)), ["a1", "b1"]);
+        let running = Counts::from([("a".to_owned(), 1)]);
+        let jobs: Vec<&Waiting> = jobs.iter().collect();
+        let mut tenants = Tenants::default();
+        let next = tenants.next(&jobs, |_| true, &running, Counts::new(), (2, 9));
+        assert_eq!(next.iter().map(|job| job.digest.as_str()).collect::<Vec<_>>(), ["a1", "b1"]);
+    }
+
+    #[test]
+    fn who_had_turns_has_had_them_also_if_nothing_of_it_was_due_meanwhile() {
+        let (a, b) = (job("a1", "a", 5), job("b1", "b", 5));
+        let mut tenants = Tenants::default();
+        let jobs = [&a, &b];
+        tenants.next(&jobs, |_| true, &Counts::new(), Counts::new(), (9, 1));
+        tenants.began("a");
+        let mut next = |due: &dyn Fn(&Waiting) -> bool| -> Vec<String> {
+            let next = tenants.next(&jobs, due, &Counts::new(), Counts::new(), (9, 1));
+            next.into_iter().map(|job| job.digest.clone()).collect()
+        };
+        assert_eq!(next(&|job| job.project == "b"), ["b1"]);
+        assert!(next(&|_| false).is_empty());
+        assert_eq!(next(&|_| true), ["b1"]);
     }
 }

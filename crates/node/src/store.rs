@@ -332,11 +332,14 @@ impl Store {
         now: Time,
     ) -> Result<(), NodeError> {
         let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated, \
-                     submitter, work, priority, expires) VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10)";
+                     submitter, work, priority, expires, participants) \
+                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10, $11)";
         let body = &manifest.body;
         let query = sqlx::query(query).bind(digest.to_owned()).bind(&body.id).bind(&body.project);
         let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now).bind(&body.submitter);
         let query = query.bind(privity_policy::work(body)?).bind(i64::from(priority)).bind(body.expires);
+        let names: Vec<&str> = body.job.participants.iter().map(|p| p.name.as_str()).collect();
+        let query = query.bind(names.join(" "));
         query.execute(&self.0).await?;
         Ok(())
     }

@@ -4,10 +4,10 @@ use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, words};
 use crate::node::{Node, instant, now, short};
-use crate::queue::{Tenants, Waiting};
+use crate::queue::{Counts, Tenants, Waiting};
 use crate::store::Stored;
 use privity_job::exit;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -38,34 +38,73 @@ pub(crate) async fn work(node: Arc<Node>) {
     }
 }
 
-/// Jobs whose attempt is on its way to begin (no time), or did not begin: when it is tried again, and how long that waits. And whose turn it is.
+/// Jobs that were asked for, and whose turn it is.
 #[derive(Default)]
-struct Tries(Mutex<BTreeMap<String, (Option<Instant>, Duration)>>, Mutex<Tenants>);
+struct Tries {
+    asked: Mutex<BTreeMap<String, Asked>>,
+    tenants: Mutex<Tenants>,
+}
+
+/// A job whose attempt is on its way to begin, or did not begin.
+#[derive(Default)]
+struct Asked {
+    /// When it is tried again; none while it is on its way.
+    at: Option<Instant>,
+    /// How long it waited last.
+    wait: Duration,
+    /// At whom it waits for a place: those behind it in the queue do not pass it there.
+    waits_at: Option<String>,
+}
 
 impl Tries {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Option<Instant>, Duration)>> {
-        crate::lock(&self.0)
-    }
-    /// Which are on their way.
-    fn beginning(&self) -> Vec<String> {
-        self.all().iter().filter(|(_, (at, _))| at.is_none()).map(|(digest, _)| digest.clone()).collect()
-    }
-    /// Whether a job may be tried now.
-    fn may(&self, digest: &str) -> bool {
-        self.all().get(digest).is_none_or(|(at, _)| at.is_some_and(|at| at <= instant()))
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Asked>> {
+        crate::lock(&self.asked)
     }
     fn begin(&self, digest: &str) {
-        self.all().entry(digest.to_owned()).or_default().0 = None;
+        self.all().entry(digest.to_owned()).or_default().at = None;
     }
-    fn began(&self, digest: &str) {
+    fn began(&self, digest: &str, project: &str) {
         self.all().remove(digest);
+        crate::lock(&self.tenants).began(project);
     }
     /// Whoever only waits for a place asks again soon, so as to stay in the queue; what is hindered asks less and less often.
-    fn hindered(&self, digest: &str, busy: bool) {
+    fn hindered(&self, digest: &str, busy_at: Option<&str>) {
         let mut all = self.all();
-        let (at, wait) = all.entry(digest.to_owned()).or_default();
-        *wait = if busy { AGAIN } else { (2 * *wait).clamp(AGAIN, SELDOM) };
-        *at = Some(instant() + *wait);
+        let asked = all.entry(digest.to_owned()).or_default();
+        asked.wait = if busy_at.is_some() { AGAIN } else { (2 * asked.wait).clamp(AGAIN, SELDOM) };
+        asked.at = Some(instant() + asked.wait);
+        asked.waits_at = busy_at.map(str::to_owned);
+    }
+
+    /// The jobs that a node asks for now.
+    fn next<'a>(&self, node: &Node, queue: &'a [Waiting]) -> Vec<&'a Waiting> {
+        let ours: Vec<&Waiting> = queue.iter().filter(|job| job.submitter == node.organisation()).collect();
+        let running = node.numbers_running();
+        let mut all = self.all();
+        all.retain(|digest, asked| {
+            asked.at.is_none() || ours.iter().any(|job| job.digest == *digest && job.state != State::Running)
+        });
+        let asking = |job: &&&Waiting| all.get(&job.digest).is_some_and(|asked| asked.at.is_none());
+        let count = |jobs: Vec<&&Waiting>| {
+            let mut counts = Counts::new();
+            jobs.into_iter().for_each(|job| *counts.entry(job.project.clone()).or_default() += 1);
+            counts
+        };
+        let runs = |job: &&&Waiting| running.iter().any(|(digest, _)| *digest == job.digest);
+        let counts = (count(ours.iter().filter(runs).collect()), count(ours.iter().filter(asking).collect()));
+        // One more than there are places: it joins the queue, and those behind it wait without asking.
+        let taken = running.len() + all.values().filter(|asked| asked.at.is_none()).count();
+        let places = 1 + (node.config.max_running as usize).saturating_sub(taken);
+        let heads: BTreeSet<&str> = all.values().filter_map(|asked| asked.waits_at.as_deref()).collect();
+        let due = |job: &Waiting| {
+            let may = match all.get(&job.digest) {
+                Some(asked) => asked.at.is_some_and(|at| at <= instant()),
+                None => !job.participants.split(' ').any(|name| heads.contains(name)),
+            };
+            may && State::STARTS.contains(&job.state) && job.expires > now()
+        };
+        let most = node.config.project_running as usize;
+        crate::lock(&self.tenants).next(&ours, due, &counts.0, counts.1, (most, places))
     }
 }
 
@@ -80,38 +119,22 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     if node.draining() {
         return Ok(());
     }
-    for digest in next(node, tries, &queue) {
-        let stored = node.store.job(&digest).await?;
-        tries.begin(&digest);
+    for job in tries.next(node, &queue) {
+        let stored = node.store.job(&job.digest).await?;
+        tries.begin(&job.digest);
         // One that does not answer keeps no other job from being attempted.
         let (node, tries) = (node.clone(), tries.clone());
         tokio::spawn(async move {
-            let Err(error) = node.attempt(&stored).await else { return tries.began(&stored.digest) };
-            tries.hindered(&stored.digest, error.is_busy());
+            let Err(error) = node.attempt(&stored).await else {
+                return tries.began(&stored.digest, &stored.manifest.body.project);
+            };
+            tries.hindered(&stored.digest, error.busy_at());
             if let Err(e) = hinder(&node, &stored, &error).await {
                 tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
             }
         });
     }
     Ok(())
-}
-
-/// The jobs that this node asks for now.
-fn next(node: &Node, tries: &Tries, queue: &[Waiting]) -> Vec<String> {
-    let beginning = tries.beginning();
-    let running = node.numbers_running();
-    let on =
-        |job: &&Waiting| beginning.contains(&job.digest) || running.iter().any(|(digest, _)| *digest == job.digest);
-    let mut active = BTreeMap::<String, usize>::new();
-    for job in queue.iter().filter(|job| job.submitter == node.organisation()).filter(on) {
-        *active.entry(job.project.clone()).or_default() += 1;
-    }
-    // One more than there are places: it joins the queue, and those behind it wait without asking.
-    let places = 1 + (node.config.max_running as usize).saturating_sub(running.len() + beginning.len());
-    let most = node.config.project_running as usize;
-    let due = (queue.iter()).filter(|job| State::STARTS.contains(&job.state) && job.expires > now());
-    let due = due.filter(|job| job.submitter == node.organisation() && tries.may(&job.digest));
-    crate::lock(&tries.1).next(due, active, (most, places))
 }
 
 impl Node {
@@ -138,7 +161,7 @@ impl Node {
 
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
 async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
-    if !error.is_busy() {
+    if error.busy_at().is_none() {
         tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
     }
     let standing = node.store.job(&stored.digest).await?;

@@ -16,6 +16,14 @@ pub fn fuzz(root: &Path, seconds: u64) -> Result<(), String> {
     run(cargo(root).args(["run", "--release", "--package", "privity-fuzz", "--", "--seconds", &seconds.to_string()]))
 }
 
+/// The simulation of nodes, with so many faults of a seed, and so many jobs.
+pub fn faults(root: &Path, [faults, seed, jobs]: [u64; 3]) -> Result<(), String> {
+    let mut command = cargo(root);
+    command.args(["test", "--workspace", "--lib", "--", "--nocapture", "--test-threads=1", "sim::"]);
+    let set = [("PRIVITY_FAULTS", faults), ("PRIVITY_SEED", seed), ("PRIVITY_JOBS", jobs)];
+    run(command.envs(set.map(|(key, value)| (key, value.to_string()))))
+}
+
 /// A program of the workspace.
 pub fn build(root: &Path, package: &str) -> Result<(), String> {
     run(cargo(root).args(["build", "--package", package]))

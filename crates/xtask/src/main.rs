@@ -30,6 +30,18 @@ enum Chore {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Nodes under a simulated clock and network: random faults, and many jobs of many tenants while nodes are killed.
+    Faults {
+        /// How many faults.
+        #[arg(long, default_value_t = 200)]
+        faults: u64,
+        /// Which: the same seed draws the same.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many jobs.
+        #[arg(long, default_value_t = 1000)]
+        jobs: u64,
+    },
     /// Clicks through the dashboard in a browser, at four nodes on this machine. Needs node, npm and Chromium.
     Dashboard {
         /// The browser.
@@ -46,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Tidy => run_tidy(),
         Chore::Heavy => cargo::heavy(&root()),
         Chore::Fuzz { seconds } => cargo::fuzz(&root(), seconds),
+        Chore::Faults { faults, seed, jobs } => cargo::faults(&root(), [faults, seed, jobs]),
         Chore::Dashboard { chromium, program } => dashboard::journeys(&root(), &chromium, program),
     };
     match done {

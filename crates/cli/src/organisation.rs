@@ -350,6 +350,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         helper: args.helper,
         keys: args.keys.clone(),
         max_running: 4,
+        project_running: 0,
         attempt_hours: 48,
         certificate_hours: 24,
     };

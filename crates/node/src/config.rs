@@ -8,7 +8,7 @@
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
-//! project_running = 4            # those of one project among them that this organisation submits; default max_running
+//! project_running = 4            # those of one project among them that this organisation submits; default as many as may
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
@@ -51,7 +51,7 @@ pub struct Config {
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
-    /// Attempts of one project that this organisation has run at one time. Default [`Config::max_running`].
+    /// Attempts of one project that this organisation has run at one time; 0, the default: as many as may.
     #[serde(default)]
     pub project_running: u32,
     /// Hours that an attempt may last. Default 48.
@@ -137,9 +137,6 @@ impl Config {
         if config.operator.is_empty() {
             config.operator = config.organisation.clone();
         }
-        if config.project_running == 0 {
-            config.project_running = config.max_running;
-        }
         config.check()?;
         Ok(config)
     }
@@ -175,9 +172,6 @@ impl Config {
         }
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
-        }
-        if self.project_running > self.max_running {
-            return bad(format!("project_running is {}, more than max_running", self.project_running));
         }
         if !(1..=24 * 30).contains(&self.attempt_hours) {
             return bad(format!("attempt_hours is {}: write 1 to 720", self.attempt_hours));
@@ -224,7 +218,7 @@ mod tests {
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),
-            ("project_running = 5", "project_running"),
+            ("project_running = -1", "u32"),
             ("attempt_hours = 0", "attempt_hours"),
             ("color = 1", "color"),
         ] {

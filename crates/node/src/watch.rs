@@ -103,7 +103,10 @@ impl Tries {
             };
             may && State::STARTS.contains(&job.state) && job.expires > now()
         };
-        let most = node.config.project_running as usize;
+        let most = match node.config.project_running {
+            0 => usize::MAX,
+            most => most as usize,
+        };
         crate::lock(&self.tenants).next(&ours, due, &counts.0, counts.1, (most, places))
     }
 }

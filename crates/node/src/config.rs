@@ -8,7 +8,7 @@
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
-//! project_running = 4            # those of one project among them that this organisation submits; default as many as may
+//! project_running = 2            # those of one project among them that this organisation submits; default as many as may
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
 //! keys = "file:root"             # where the root key is: docs/KEYS.md

@@ -5,7 +5,7 @@ use crate::message::{Answer, Joining, Knock, Reveal};
 use crate::node::{Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
-use crate::{NodeError, admin, home, join, serve, watch};
+use crate::{NodeError, admin, home, join, serve, waiting, watch};
 use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
 use privity_keys::Root;
@@ -82,7 +82,7 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let shown = Shown::new(identity);
     let revocations = Arc::new(Revocations::default());
     let (log, witness) = log(home, &config, root.clone())?;
-    let peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
+    let mut peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
     let bind = |address: &str| {
         TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
     };
@@ -90,12 +90,18 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
-    let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
+    let others = move |stream| drop(to.try_send(stream));
+    let switch = match config.listen.as_str() {
+        "" => Switch::new(Bounds::default(), others),
+        address => Switch::listen(address, Bounds::default(), others),
+    };
     let switch = switch.map_err(|e| NodeError::Config { problem: e.to_string() })?;
+    peers.know_own(&config.address, switch.address());
     let keys = (peers, shown.clone(), revocations.clone());
     let node = Node::new((home.into(), config), (store, log, witness), root, keys, switch)?;
     node.recover().await?;
     tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
+    waiting::begin(&node);
     tokio::spawn(watch::work(node.clone()));
     tokio::spawn(watch::beat(node.clone()));
     tokio::spawn(watch::cosign(node.clone()));

@@ -8,6 +8,7 @@ use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
 use crate::policy::Written;
 use crate::prices::Prices;
+use crate::relay::Relay;
 use crate::store::{Store, Table};
 use crate::turns::Turns;
 use crate::{NodeError, home};
@@ -48,6 +49,8 @@ pub struct Node {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// How often others ask.
     pub(crate) asked: Asked,
+    /// What it carries for members that only dial out.
+    pub(crate) relay: Relay,
     /// What jobs cost.
     pub(crate) prices: Prices,
     /// Who has not answered for a while, and since when.
@@ -108,6 +111,7 @@ impl Node {
             build,
             changing,
             asked: Asked::default(),
+            relay: Relay::default(),
             prices: Prices::default(),
             silent: Mutex::default(),
             turns,

@@ -38,11 +38,6 @@ impl Node {
                 known.founder
             )));
         }
-        if privity_net::relay::behind(&self.config.address).is_some() {
-            return Err(NodeError::State(
-                "whoever is invited cannot find a node that only dials out: have an organisation found the project whose node has a port".into(),
-            ));
-        }
         if !privity_api::is_name(organisation) || known.member(organisation).is_some() {
             return Err(NodeError::State(format!("{organisation:?} is no name, or that of a member")));
         }

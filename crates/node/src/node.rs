@@ -242,6 +242,11 @@ impl Node {
         if !privity_api::is_name(name) {
             return Err(NodeError::State(format!("{name:?} is no name of a project: use letters, digits, -, _ and .")));
         }
+        if privity_net::relay::behind(&self.config.address).is_some() {
+            return Err(NodeError::State(
+                "this node only dials out, and whoever is invited could not find it: have an organisation found the project whose node has a port".into(),
+            ));
+        }
         if self.store.project(name).await?.is_some() {
             return Err(NodeError::State(format!("there is a project `{name}` already")));
         }

@@ -75,6 +75,13 @@ pub(super) fn read(bytes: &[u8]) -> Reading {
     request.map_or(Reading::No, Reading::Whole)
 }
 
+/// Fuzz entry: any bytes are a line, a part of one or neither, and what is a line is written as it was read.
+pub fn fuzz(bytes: &[u8]) {
+    if let Reading::Whole(request) = read(bytes) {
+        assert!(request.line().is_some_and(|line| bytes.starts_with(line.as_bytes())));
+    }
+}
+
 /// Host and port of the relay in an address `relay:host:port`; none if the address is one to be dialled itself.
 pub fn behind(address: &str) -> Option<&str> {
     let relay = address.strip_prefix(SCHEME)?;

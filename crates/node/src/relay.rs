@@ -108,24 +108,14 @@ impl Relay {
         Ok(fresh)
     }
 
-    /// Whose ticket this was; it is none any more.
-    fn redeem(&self, ticket: &str, now: Instant) -> Option<String> {
-        self.lanes(now).iter_mut().find_map(|(root, lane)| {
-            let at = lane.tickets.iter().position(|(known, _)| known == ticket)?;
-            lane.tickets.remove(at).map(|_| root.clone())
-        })
-    }
-
-    /// Has a connection wait for dialers of the member with this root. Beyond the bound of all it is closed.
-    fn wait(&self, root: &str, stream: TcpStream, now: Instant) {
+    /// Has a connection wait for dialers of the member whose ticket it shows. Without a ticket, and beyond the bound of all, it is closed.
+    fn wait(&self, ticket: &str, stream: TcpStream, now: Instant) {
         let mut lanes = self.lanes(now);
         let full = lanes.values().map(|lane| lane.waiting.len()).sum::<usize>() >= ALL_WAITING;
-        let Some(lane) = lanes.get_mut(root) else { return };
-        if lane.waiting.len() >= WAITING || full {
-            // Only a member's own connections make room for it.
-            if lane.waiting.pop_front().is_none() {
-                return;
-            }
+        let Some((_, lane)) = redeem(&mut lanes, ticket) else { return };
+        // Only a member's own connections make room for it.
+        if (full || lane.waiting.len() >= WAITING) && lane.waiting.pop_front().is_none() {
+            return;
         }
         lane.waiting.push_back((stream, now));
         drop(lanes);
@@ -164,10 +154,7 @@ impl Relay {
         stream.set_nodelay(true)?;
         match request {
             Request::Wait(ticket) => {
-                let now = Instant::now();
-                if let Some(root) = self.redeem(&ticket, now) {
-                    self.wait(&root, stream, now);
-                }
+                self.wait(&ticket, stream, Instant::now());
                 Ok(())
             }
             Request::To(root) => {
@@ -213,6 +200,15 @@ impl Relay {
     }
 }
 
+/// Whose ticket this was; it is none any more.
+fn redeem<'a>(lanes: &'a mut BTreeMap<String, Lane>, ticket: &str) -> Option<(&'a str, &'a mut Lane)> {
+    lanes.iter_mut().find_map(|(root, lane)| {
+        let at = lane.tickets.iter().position(|(known, _)| known == ticket)?;
+        lane.tickets.remove(at);
+        Some((root.as_str(), lane))
+    })
+}
+
 /// Has a connection that waited say that it is still there: the system may not know yet that it is not.
 async fn is_there(mut stream: TcpStream) -> Option<TcpStream> {
     let asked = async {
@@ -256,6 +252,10 @@ mod tests {
         Duration::from_secs(n)
     }
 
+    fn owner(relay: &Relay, ticket: &str, now: Instant) -> Option<String> {
+        redeem(&mut relay.lanes(now), ticket).map(|(root, _)| root.to_owned())
+    }
+
     #[test]
     fn a_ticket_is_good_once_for_its_root_and_for_a_while() {
         let (relay, now) = (Relay::default(), Instant::now());
@@ -263,12 +263,12 @@ mod tests {
         assert!(tickets.len() == BATCH && tickets.iter().all(|t| Request::Wait(t.clone()).line().is_some()));
         let others = relay.issue("bb", now).unwrap();
         assert!(tickets.iter().all(|ticket| !others.contains(ticket)));
-        assert_eq!(relay.redeem(&tickets[0], now), Some(A.into()));
-        assert_eq!(relay.redeem(&tickets[0], now), None);
-        assert_eq!(relay.redeem(&others[0], now), Some("bb".into()));
-        assert_eq!(relay.redeem(&"0".repeat(64), now), None);
-        assert_eq!(relay.redeem(&tickets[1], now + VALID - secs(1)), Some(A.into()));
-        assert_eq!(relay.redeem(&tickets[2], now + VALID), None);
+        assert_eq!(owner(&relay, &tickets[0], now), Some(A.into()));
+        assert_eq!(owner(&relay, &tickets[0], now), None);
+        assert_eq!(owner(&relay, &others[0], now), Some("bb".into()));
+        assert_eq!(owner(&relay, &"0".repeat(64), now), None);
+        assert_eq!(owner(&relay, &tickets[1], now + VALID - secs(1)), Some(A.into()));
+        assert_eq!(owner(&relay, &tickets[2], now + VALID), None);
         assert!(relay.lanes(now + VALID).is_empty(), "nothing is left of members that are gone");
     }
 
@@ -278,8 +278,8 @@ mod tests {
         let first = relay.issue(A, now).unwrap();
         let last: Vec<_> = (0..20).map(|_| relay.issue(A, now).unwrap()).collect();
         assert_eq!(relay.lanes(now)[A].tickets.len(), TICKETS);
-        assert_eq!(relay.redeem(&first[0], now), None);
-        assert_eq!(relay.redeem(&last[19][0], now), Some(A.into()));
+        assert_eq!(owner(&relay, &first[0], now), None);
+        assert_eq!(owner(&relay, &last[19][0], now), Some(A.into()));
         (1..MEMBERS).for_each(|i| drop(relay.issue(&i.to_string(), now).unwrap()));
         assert!(matches!(relay.issue("one more", now), Err(NodeError::TooMany { .. })));
         assert!(relay.issue(A, now).is_ok() && relay.issue("one more", now + VALID).is_ok());
@@ -295,11 +295,11 @@ mod tests {
     #[tokio::test]
     async fn connections_that_wait_stay_within_bounds_and_are_let_go() {
         let (relay, now) = (Relay::default(), Instant::now());
-        drop(relay.issue(A, now).unwrap());
         let mut ends = Vec::new();
-        for _ in 0..WAITING + 3 {
+        let tickets = [relay.issue(A, now).unwrap(), relay.issue(A, now).unwrap()].concat();
+        for ticket in &tickets[..WAITING + 3] {
             let (end, waits) = pair().await;
-            relay.wait(A, waits, now);
+            relay.wait(ticket, waits, now);
             ends.push(end);
         }
         assert_eq!(relay.figures().waiting, WAITING);
@@ -308,10 +308,9 @@ mod tests {
             assert_eq!(end.read(&mut [0; 1]).await.unwrap(), 0);
         }
         for member in 0..ALL_WAITING / WAITING {
-            drop(relay.issue(&member.to_string(), now).unwrap());
-            for _ in 0..WAITING {
+            for ticket in relay.issue(&member.to_string(), now).unwrap() {
                 let (end, waits) = pair().await;
-                relay.wait(&member.to_string(), waits, now);
+                relay.wait(&ticket, waits, now);
                 ends.push(end);
             }
         }
@@ -323,13 +322,13 @@ mod tests {
     #[tokio::test]
     async fn whoever_is_gone_or_says_something_else_is_passed_over() {
         let (relay, now) = (Relay::default(), Instant::now());
-        drop(relay.issue(A, now).unwrap());
+        let tickets = relay.issue(A, now).unwrap();
         let (good, waits) = pair().await;
-        relay.wait(A, waits, now);
+        relay.wait(&tickets[0], waits, now);
         let (mut wrong, waits) = pair().await;
-        relay.wait(A, waits, now);
+        relay.wait(&tickets[1], waits, now);
         let (gone, waits) = pair().await;
-        relay.wait(A, waits, now);
+        relay.wait(&tickets[2], waits, now);
         drop(gone);
         wrong.write_all(b"x").await.unwrap();
         let answers = tokio::spawn(async move {

@@ -13,7 +13,7 @@ pub struct Member {
     pub operator: String,
     /// BLAKE3 of its root certificate in DER, hexadecimal.
     pub root: String,
-    /// Where its node is reached, `host:port`; empty if it only dials out.
+    /// Where its node is reached, `host:port`; `relay:host:port` of another member's node if it only dials out.
     pub address: String,
     /// Whether it has data; a helper or dealer has none.
     pub helper: bool,

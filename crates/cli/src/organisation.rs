@@ -34,10 +34,10 @@ pub struct InitArgs {
     /// Name of the organisation
     #[arg(long)]
     org: String,
-    /// Where the node listens for other organisations
-    #[arg(long, default_value = "0.0.0.0:7443")]
-    listen: String,
-    /// How other organisations reach it; default where it listens
+    /// Where the node listens for other organisations; default 0.0.0.0:7443, or nowhere if it is reached through a relay
+    #[arg(long)]
+    listen: Option<String>,
+    /// How other organisations reach it, host:port; default where it listens. relay:host:port of another member's node if this one only dials out
     #[arg(long, default_value = "")]
     address: String,
     /// Where people and tools of this organisation find it, a loopback address
@@ -52,6 +52,9 @@ pub struct InitArgs {
     /// Take part without data
     #[arg(long)]
     helper: bool,
+    /// Carry connections of members that only dial out
+    #[arg(long)]
+    relay: bool,
     /// Where the root key is: file:DIR, file:DIR with a passphrase, or a PKCS#11 token; docs/KEYS.md
     #[arg(long, default_value = "file:root")]
     keys: String,
@@ -340,14 +343,16 @@ impl Client {
 
 /// `privity init`.
 pub fn init(args: &InitArgs) -> Result<(), CliError> {
+    let listen = if privity_net::relay::behind(&args.address).is_some() { "" } else { "0.0.0.0:7443" };
     let mut config = Config {
         organisation: args.org.clone(),
         operator: args.operator.clone(),
-        listen: args.listen.clone(),
+        listen: args.listen.clone().unwrap_or_else(|| listen.into()),
         address: args.address.clone(),
         admin: args.admin.clone(),
         monitor: args.monitor.clone(),
         helper: args.helper,
+        relay: args.relay,
         keys: args.keys.clone(),
         max_running: 4,
         project_running: 0,
@@ -670,7 +675,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), CliError> {
             let sees = finding.sees.iter().map(|(other, ms)| format!("{other} {ms} ms")).collect::<Vec<_>>().join(", ");
             table.add_row([
                 name.clone(),
-                finding.addresses.join(", "),
+                match &finding.relay {
+                    Some(relay) => format!("through the relay {relay} ({})", finding.addresses.join(", ")),
+                    None => finding.addresses.join(", "),
+                },
                 or_none(finding.round_trip_ms.map(|ms| format!("{ms:.1} ms"))),
                 or_none(finding.megabits.map(|m| format!("{m:.0} Mbit/s"))),
                 or_none(finding.clock.map(|s| format!("{s:+} s"))),

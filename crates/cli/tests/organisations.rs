@@ -31,17 +31,32 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn init(site: &Path, name: &str, number: usize) -> Node {
+    /// At a port of its own, where it is a relay; or through the relay at an address.
+    fn init(site: &Path, name: &str, number: usize, through: Option<&str>) -> Node {
         let (home, own) = (site.join("nodes").join(name), format!("127.0.0.{}", number + 1));
         std::fs::create_dir_all(site.join("nodes")).expect("a directory");
         let node = Node { home, process: None };
         let (listen, admin) = (format!("{own}:{}", port(&own)), format!("127.0.0.1:{}", port("127.0.0.1")));
-        let mut args = vec!["init", "--org", name, "--listen", &listen, "--admin", &admin];
+        let mut args = vec!["init", "--org", name, "--admin", &admin];
+        let address = through.map(|relay| format!("relay:{relay}"));
+        match &address {
+            Some(address) => args.extend(["--address", address]),
+            None => args.extend(["--listen", &listen, "--relay"]),
+        }
         if name == "helper" {
             args.push("--helper");
         }
         node.run(&args);
         node
+    }
+    /// As its configuration has it.
+    fn configured(&self, key: &str) -> String {
+        let text = std::fs::read_to_string(self.home.join("node.toml")).expect("a configuration");
+        let table: toml::Table = text.parse().expect("TOML");
+        table[key].as_str().expect("text").to_owned()
+    }
+    fn address(&self) -> String {
+        self.configured("address")
     }
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(cargo_bin("privity"));
@@ -108,14 +123,22 @@ struct Site {
 
 impl Site {
     fn new() -> Site {
+        Site::with(None)
+    }
+    /// The same, one of them without a port, behind the first.
+    fn with(outbound: Option<&str>) -> Site {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let keep = folder.path().join("demo");
         let args =
             ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
         let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut nodes: BTreeMap<&str, Node> =
-            NAMES.iter().enumerate().map(|(i, name)| (*name, Node::init(folder.path(), name, i))).collect();
+        let mut nodes = BTreeMap::from([(NAMES[0], Node::init(folder.path(), NAMES[0], 0, None))]);
+        let relay = nodes[NAMES[0]].address();
+        for (i, name) in NAMES.iter().enumerate().skip(1) {
+            let through = outbound.filter(|outbound| outbound == name).map(|_| relay.as_str());
+            nodes.insert(name, Node::init(folder.path(), name, i, through));
+        }
         nodes.get_mut(NAMES[0]).expect("the first").start();
         let mut site = Site { folder, nodes };
         for name in &NAMES[1..] {
@@ -259,6 +282,52 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     assert!(reasons.iter().all(|reason| reason.contains("hospital-c")), "{reasons:?}");
     assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2);
 
+    site.logs_hold();
+}
+
+#[test]
+fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
+    let outbound = "hospital-b";
+    let mut site = Site::with(Some(outbound));
+    let relay = site.nodes[NAMES[0]].address();
+    assert_eq!(site.nodes[outbound].configured("listen"), "");
+    // All reach it, the relay itself, too, and see how, as soon as all know all members.
+    for name in NAMES {
+        let doctor = || {
+            let said = site.nodes[name].command(&["doctor", "--project", "tumours-2026"]).output().expect("it starts");
+            (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned())
+        };
+        until("all reach all", || doctor().0);
+        let (_, said) = doctor();
+        assert_eq!(said.contains(&format!("through the relay {relay}")), name != outbound, "{said}");
+    }
+    let refused = site.nodes[outbound].fails(&["invite", "hospital-d", "--project", "another"]);
+    assert!(refused.contains("only dials out"), "{refused}");
+
+    let digest = site.submit(epochs(20), &[]);
+    site.approve(&digest);
+    site.ends(&digest, "done");
+    let report = &site.nodes[outbound].job(&digest)["report"];
+    assert!(report["joint"]["auc"].as_f64().expect("an AUC") > 0.98, "{report}");
+
+    // The relay dies: the others say whom they do not reach; when it is back, all go on.
+    let digest = site.submit(epochs(400), &[]);
+    site.approve(&digest);
+    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
+    std::thread::sleep(Duration::from_secs(2));
+    site.nodes.get_mut(NAMES[0]).expect("a node").kill();
+    for name in [outbound, "hospital-c", "helper"] {
+        until("the loss is noticed", || site.nodes[name].state(&digest) == "paused");
+        let reason = site.nodes[name].job(&digest)["line"]["reason"].to_string();
+        assert!(reason.contains(NAMES[0]) || reason.contains(outbound), "{name}: {reason}");
+    }
+    let said = site.nodes["helper"].command(&["doctor", "--project", "tumours-2026"]).output().expect("it starts");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains(&format!("{outbound} does not answer at relay:{relay}")), "{said}");
+    assert!(said.contains(&format!("{} does not answer at {relay}", NAMES[0])), "{said}");
+    site.nodes.get_mut(NAMES[0]).expect("a node").start();
+    site.ends(&digest, "done");
+    assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2);
     site.logs_hold();
 }
 

@@ -16,6 +16,7 @@ pub struct Target {
 /// Every entry point of the workspace.
 pub const ALL: &[Target] = &[
     Target { name: "header", entry: privity_net::frame::fuzz_header },
+    Target { name: "relay", entry: privity_net::relay::fuzz },
     Target { name: "csv", entry: csv },
     Target { name: "parquet", entry: parquet },
     Target { name: "contract", entry: contract },

@@ -253,7 +253,7 @@ fn default_protocol() -> String {
 pub struct Participant {
     /// Its name: letters, digits, `-`, `_` and `.`, at most 64.
     pub name: String,
-    /// Where it listens, `host:port`.
+    /// Where it listens, `host:port`, or `relay:host:port` of the node through which it is reached.
     pub address: String,
     /// BLAKE3 of its certificate in DER, 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]

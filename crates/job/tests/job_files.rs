@@ -38,6 +38,12 @@ fn every_error_names_the_key_and_a_remedy() {
     }
 }
 
+#[test]
+fn several_are_reached_through_one_relay() {
+    let behind = |job: &str, port: &str| job.replacen(&format!("127.0.0.1:{port}"), "relay:a.example:7443", 1);
+    common::parse(&behind(&behind(common::JOB, "7701"), "7702")).expect("addresses through a relay");
+}
+
 /// Standardised features must stay within what limiting them reads: 1025 + 8 below 2^(27 - 16).
 #[test]
 fn widths_that_hold_standardised_features_are_taken() {

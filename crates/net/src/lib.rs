@@ -11,7 +11,7 @@ pub mod sim;
 pub mod tls;
 
 pub use error::{AbortCause, NetError};
-pub use tls::control;
+pub use tls::{control, relay};
 
 /// Where in the program a frame belongs. Sender and receiver count alike; anything else is a typed error.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]

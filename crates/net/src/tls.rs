@@ -10,6 +10,7 @@ mod connection;
 pub mod control;
 mod council;
 mod pin;
+pub mod relay;
 mod switch;
 
 use crate::identity::{Identity, Revocations, Untrusted};
@@ -25,7 +26,7 @@ pub use switch::{Bounds, ENGINE, Switch};
 /// A party of the session, as everybody knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Host and port it listens on.
+    /// Host and port it listens on, or `relay:` and those of the node through which it is reached.
     pub address: String,
     /// Fingerprint of its certificate, see [`Identity::fingerprint`].
     pub fingerprint: String,

@@ -1,12 +1,14 @@
 //! Sessions that share a port, and strangers at it.
 
 use privity_net::identity::Identity;
+use privity_net::relay::{GO, Request};
 use privity_net::tls::{Bounds, Host, Limits, Peer, Presence, Switch, TlsConfig, TlsLink, council, loopback_listener};
 use privity_net::{Link, NetError, Tag};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// A switch on a free loopback port, and what its fallback gets.
@@ -192,6 +194,11 @@ fn what_is_no_sessions_goes_to_the_fallback_untouched_and_garbage_to_nobody() {
         client.write_all(garbage).unwrap();
         assert!(closes(&client, Duration::from_secs(8)), "{:?}", &garbage[..4]);
     }
+    for garbage in ["privity-relay/1 to nobody\n", "privity-relay/9 ", "privity-relay/1 wait 00"] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(garbage.as_bytes()).unwrap();
+        assert!(closes(&client, Duration::from_secs(8)), "{garbage:?}");
+    }
     assert!(got.try_recv().is_err());
     // Accepted elsewhere.
     let (others, got) = channel();
@@ -249,4 +256,104 @@ fn crowds_that_say_nothing_or_little_keep_nobody_out_and_are_closed() {
         .collect();
     let errors: Vec<NetError> = dialers.into_iter().map(|dialer| dialer.join().unwrap()).collect();
     assert!(errors.iter().filter(|error| **error == NetError::NoSession { peer: 0 }).count() >= 8, "{errors:?}");
+}
+
+/// A relay in its simplest form at a switch: connections that wait, whatever their ticket, are for the same party. What it carried, each way of each connection.
+fn carry(got: Receiver<TcpStream>, carried: Sender<Vec<u8>>) {
+    let mut waiting = VecDeque::new();
+    let mut dialers = VecDeque::new();
+    for stream in got {
+        match Request::take(&stream).expect("lines only") {
+            Request::Wait(_) => waiting.push_back(stream),
+            Request::To(_) => dialers.push_back(stream),
+        }
+        while !waiting.is_empty() && !dialers.is_empty() {
+            let (mut member, dialer) = (waiting.pop_front().unwrap(), dialers.pop_front().unwrap());
+            member.write_all(&[GO]).unwrap();
+            member.read_exact(&mut [0]).unwrap();
+            for (mut from, mut to) in [(member.try_clone().unwrap(), dialer.try_clone().unwrap()), (dialer, member)] {
+                let carried = carried.clone();
+                std::thread::spawn(move || {
+                    let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+                    while let Ok(n @ 1..) = from.read(&mut piece) {
+                        all.extend_from_slice(&piece[..n]);
+                        if to.write_all(&piece[..n]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                    let _ = carried.send(all);
+                });
+            }
+        }
+    }
+}
+
+/// Whether all of it is records of TLS.
+fn is_tls(mut bytes: &[u8]) -> bool {
+    while let [20..=23, 3, 1 | 3, high, low, rest @ ..] = bytes {
+        let length = usize::from(*high) << 8 | usize::from(*low);
+        let Some(rest) = rest.get(length..) else { return false };
+        bytes = rest;
+    }
+    bytes.is_empty()
+}
+
+#[test]
+fn a_party_without_a_port_is_reached_through_anothers_and_only_tls_is_seen_there() {
+    let (relay, got) = switch(Bounds::default());
+    let (b, _) = switch(Bounds::default());
+    let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
+    let (carried, seen) = channel();
+    std::thread::spawn(move || carry(got, carried));
+    let address = relay.address().unwrap();
+    // Two dial it: one of them is the relay, which reaches itself by its own port, whatever it is called outside.
+    let mut configs = session(1, &[&relay, &relay, &b]);
+    for config in &mut configs {
+        config.peers[0].address = "relay:outside.invalid:7443".into();
+        config.peers[1].address = "outside.invalid:7443".into();
+    }
+    // The other finds it by its address.
+    configs[2].peers[0].address = format!("relay:{address}");
+    configs[2].peers[1].address = address.to_string();
+    configs[0].host.switch = Some(outbound.clone());
+    for _ in 0..2 {
+        let offered = outbound.clone();
+        std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(Request::Wait("0".repeat(64)).line().unwrap().as_bytes()).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(&[GO]).unwrap();
+            offered.offer(stream);
+        });
+    }
+    let played = all(vec![configs]).concat();
+    let first = played[0].as_ref().unwrap();
+    assert!(played.iter().all(|party| party.as_ref() == Ok(first)), "{played:?}");
+    for _ in 0..4 {
+        let bytes = seen.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(bytes.len() > 1000 && is_tls(&bytes), "{} bytes", bytes.len());
+        // What the parties sent each other was a hundred equal bytes.
+        assert!(!bytes.windows(20).any(|piece| piece.iter().all(|byte| *byte == piece[0])));
+    }
+}
+
+#[test]
+fn whoever_is_not_behind_the_relay_is_named_with_it() {
+    let (relay, got) = switch(Bounds::default());
+    let mut dialer = session(1, &[&relay, &relay]).remove(1);
+    let address = format!("relay:{}", relay.address().unwrap());
+    dialer.peers[0].address.clone_from(&address);
+    dialer.limits.connect = Duration::from_secs(1);
+    // A relay that carries nothing hangs up.
+    let root = dialer.peers[0].fingerprint.clone();
+    let dialling = std::thread::spawn(move || TlsLink::connect(dialer).err());
+    let first = got.recv_timeout(Duration::from_secs(3)).unwrap();
+    assert_eq!(Request::take(&first), Some(Request::To(root)));
+    drop(first);
+    std::thread::spawn(move || got.into_iter().for_each(drop));
+    match dialling.join().unwrap() {
+        Some(NetError::Unreachable { peer: 0, address: named, .. }) => assert_eq!(named, address),
+        other => panic!("{other:?}"),
+    }
 }

@@ -4,7 +4,8 @@
 //! organisation = "bank-a"
 //! operator = "bank-a"            # who runs the machine; default the organisation
 //! listen = "0.0.0.0:7443"        # the one port for other organisations: control and data
-//! address = "a.example:7443"     # how they reach it; default `listen`
+//! address = "a.example:7443"     # how they reach it; default `listen`. "relay:b.example:7443": through that member's node; `listen` is "" then
+//! relay = false                  # carries connections of members that only dial out
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! helper = false                 # takes part without data
@@ -31,11 +32,14 @@ pub struct Config {
     /// Who runs the machine. Default the organisation.
     #[serde(default)]
     pub operator: String,
-    /// Where it listens for other organisations.
+    /// Where it listens for other organisations; empty if it only dials out.
     pub listen: String,
-    /// How they reach it. Default [`Config::listen`].
+    /// How they reach it: `host:port`, or `relay:host:port` of the member's node that carries its connections if it only dials out. Default [`Config::listen`].
     #[serde(default)]
     pub address: String,
+    /// Whether it carries connections of members that only dial out.
+    #[serde(default)]
+    pub relay: bool,
     /// Where people and tools of this organisation find it: a loopback address.
     #[serde(default = "default_admin")]
     pub admin: String,
@@ -111,6 +115,7 @@ impl Config {
             "admin",
             "monitor",
             "helper",
+            "relay",
             "keys",
             "max_running",
             "project_running",
@@ -120,7 +125,7 @@ impl Config {
             let name = format!("PRIVITY_{}", key.to_uppercase());
             if let Some(value) = variable(&name) {
                 let parsed = match key {
-                    "helper" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
+                    "helper" | "relay" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
                     "certificate_hours" | "max_running" | "project_running" | "attempt_hours" => {
                         value.parse().map(toml::Value::Integer).map_err(|_| "no number")
                     }
@@ -148,9 +153,7 @@ impl Config {
                 return bad(format!("{key} is {name:?}: use letters, digits, -, _ and ., at most 64"));
             }
         }
-        if self.listen.parse::<SocketAddr>().is_err() {
-            return bad(format!("listen is {:?}: write an IP address and a port, such as 0.0.0.0:7443", self.listen));
-        }
+        self.check_reached()?;
         match self.admin.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => {}
             _ => {
@@ -166,10 +169,6 @@ impl Config {
                 self.monitor
             ));
         }
-        let port = self.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
-        if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
-            return bad(format!("address is {:?}: write host:port, as other organisations reach it", self.address));
-        }
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
@@ -178,6 +177,34 @@ impl Config {
         }
         if !(1..=24 * 90).contains(&self.certificate_hours) {
             return bad(format!("certificate_hours is {}: write 1 to 2160", self.certificate_hours));
+        }
+        Ok(())
+    }
+
+    /// Others reach it at a port of its own or through a relay, not both.
+    fn check_reached(&self) -> Result<(), NodeError> {
+        let bad = |problem: String| Err(NodeError::Config { problem });
+        let (listen, address) = (&self.listen, &self.address);
+        match privity_net::relay::behind(address) {
+            Some(_) if !listen.is_empty() => {
+                return bad(format!(
+                    "listen is {listen:?} and address {address:?}: a node that is reached through a relay only dials out, with listen = \"\""
+                ));
+            }
+            Some(_) if self.relay => {
+                return bad(format!("relay is true and address {address:?}: a relay is reached at a port of its own"));
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if listen.parse::<SocketAddr>().is_err() {
+            return bad(format!(
+                "listen is {listen:?}: write an IP address and a port, such as 0.0.0.0:7443, or \"\" with an address relay:host:port"
+            ));
+        }
+        let port = address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
+        if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
+            return bad(format!("address is {address:?}: write host:port, as other organisations reach it"));
         }
         Ok(())
     }
@@ -197,7 +224,7 @@ mod tests {
             "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
             "PRIVITY_LISTEN" | "PRIVITY_ADMIN" | "PRIVITY_MONITOR" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
-            "PRIVITY_HELPER" => Some("true".into()),
+            "PRIVITY_HELPER" | "PRIVITY_RELAY" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
             "PRIVITY_PROJECT_RUNNING" => Some("6".into()),
@@ -221,10 +248,22 @@ mod tests {
             ("project_running = -1", "u32"),
             ("attempt_hours = 0", "attempt_hours"),
             ("color = 1", "color"),
+            ("relay = 1", "relay"),
+            ("address = \"relay:a.example:7443\"", "only dials out"),
         ] {
             let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();
             assert!(error.contains(word), "{error}");
         }
+        let outbound = |more: &str| {
+            let text = format!("organisation = \"bank-c\"\nlisten = \"\"\n{more}");
+            Config::parse(&text, |_| None).map_err(|e| e.to_string())
+        };
+        assert!(outbound("address = \"relay:a.example:7443\"\n").is_ok());
+        for more in ["", "address = \"a.example:7443\"\n", "address = \"relay:7443\"\n"] {
+            assert!(outbound(more).expect_err(more).contains("listen"), "{more}");
+        }
+        let both = outbound("address = \"relay:a.example:7443\"\nrelay = true\n");
+        assert!(both.expect_err("a relay behind another").contains("port of its own"));
         let error = Config::parse(LEAST, |key| (key == "PRIVITY_HELPER").then(|| "maybe".into()));
         assert!(error.expect_err("no boolean").to_string().contains("PRIVITY_HELPER"));
     }

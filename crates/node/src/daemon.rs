@@ -5,7 +5,7 @@ use crate::message::{Answer, Joining, Knock, Reveal};
 use crate::node::{Engine, Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
-use crate::{NodeError, admin, home, join, serve, watch};
+use crate::{NodeError, admin, home, join, serve, waiting, watch};
 use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
 use privity_keys::Root;
@@ -82,7 +82,7 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let shown = Shown::new(identity);
     let revocations = Arc::new(Revocations::default());
     let (log, witness) = log(home, &config, root.clone())?;
-    let peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
+    let mut peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
     let bind = |address: &str| {
         TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
     };
@@ -90,13 +90,19 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
-    let switch = Switch::listen(&config.listen, Bounds::default(), move |stream| drop(to.try_send(stream)));
+    let others = move |stream| drop(to.try_send(stream));
+    let switch = match config.listen.as_str() {
+        "" => Switch::new(Bounds::default(), others),
+        address => Switch::listen(address, Bounds::default(), others),
+    };
     let switch = switch.map_err(|e| NodeError::Config { problem: e.to_string() })?;
+    peers.know_own(&config.address, switch.address());
     let keys = (peers, shown.clone(), revocations.clone());
     let engine: Engine = Arc::new(privity_job::run::run);
     let node = Node::new((home.into(), config), (store, log, witness), root, keys, (switch, engine))?;
     node.recover().await?;
     tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
+    waiting::begin(&node);
     live(&node);
     let (stop, stopped) = signal::channel(false);
     pages(admin_listener, admin::router(node.clone())?, stopped.clone())?;

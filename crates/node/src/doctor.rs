@@ -17,8 +17,11 @@ pub(crate) const PROBE: usize = 512 << 10;
 /// What is found of one member.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Finding {
-    /// Addresses that its name stands for; empty if it stands for none.
+    /// Addresses that its name stands for; empty if it stands for none. Of its relay, if it is reached through one.
     pub addresses: Vec<String>,
+    /// Host and port of the relay through which it is reached.
+    #[serde(default)]
+    pub relay: Option<String>,
     /// Milliseconds of the fastest of some round trips, connection and handshake included.
     pub round_trip_ms: Option<f64>,
     /// Megabits a second that a message to it reached, connection included.
@@ -56,8 +59,9 @@ impl Node {
     }
 
     async fn examine_one(&self, member: &Member) -> Finding {
-        let mut finding = Finding::default();
-        match tokio::net::lookup_host(&member.address).await {
+        let relay = privity_net::relay::behind(&member.address);
+        let mut finding = Finding { relay: relay.map(str::to_owned), ..Finding::default() };
+        match tokio::net::lookup_host(relay.unwrap_or(&member.address)).await {
             Ok(addresses) => finding.addresses = addresses.map(|a| a.to_string()).collect(),
             Err(e) => {
                 finding.problems.push(format!("{} stands for no address: {e}", member.address));

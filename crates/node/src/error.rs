@@ -85,6 +85,14 @@ pub enum NodeError {
         /// Its HTTP status; 200 where the answer was not understood.
         status: u16,
     },
+    /// This node carries no connections of others.
+    #[error(
+        "E2104 {organisation} is no relay: write relay = true in its node.toml, or have another member's node as relay"
+    )]
+    NoRelay {
+        /// Whose node.
+        organisation: String,
+    },
     /// Two nodes would not run the same.
     #[error(
         "E2107 {organisation}: {field} is {theirs} there and {ours} here; use the same release, and submit the job anew"
@@ -189,7 +197,7 @@ impl NodeError {
             NodeError::Missing { .. } => 404,
             NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } | NodeError::Over { .. } => 409,
             NodeError::Unknown(_) => 401,
-            NodeError::Stranger { .. } | NodeError::Forbidden(_) => 403,
+            NodeError::Stranger { .. } | NodeError::Forbidden(_) | NodeError::NoRelay { .. } => 403,
             NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,
             NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) | NodeError::Policy(_) => 422,
             NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,

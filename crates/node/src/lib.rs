@@ -11,6 +11,7 @@ pub mod config;
 mod cosign;
 pub mod daemon;
 mod decide;
+mod dial;
 pub mod doctor;
 mod error;
 pub mod home;
@@ -24,6 +25,7 @@ pub mod peer;
 pub mod policy;
 mod prices;
 mod queue;
+mod relay;
 mod run;
 mod serve;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub mod store;
 mod table;
 pub mod timeline;
 mod turns;
+mod waiting;
 mod watch;
 
 pub use config::Config;

@@ -49,6 +49,14 @@ pub struct Joining {
     pub project: Option<Statement<Project>>,
 }
 
+/// Each lets one connection wait at a relay, for dialers of the member that was given it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tickets {
+    /// 32 random bytes each, in hexadecimal.
+    pub tickets: Vec<String>,
+}
+
 /// All participants have signed an attempt: it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,9 +11,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -85,6 +86,17 @@ async fn measured(node: &Node) -> Result<Registry, NodeError> {
     let until = node.shown.get().validity().map_or(0, |(_, until)| until);
     one(&mut registry, "certificate_expiry_seconds", "When the node's certificate ends, seconds since 1970", until);
     one(&mut registry, "ready", "1 if the node takes work", i64::from(hindrances(node).await.is_empty()));
+    let relay = node.relay.figures();
+    one(
+        &mut registry,
+        "relay_waiting",
+        "Connections of members that only dial out, waiting here",
+        relay.waiting as i64,
+    );
+    one(&mut registry, "relay_carried", "Connections that this node carries for such members", relay.carried as i64);
+    let carried: Counter = Counter::default();
+    carried.inc_by(relay.bytes);
+    registry.register_with_unit("relay_carried", "What this node carried for such members", Unit::Bytes, carried);
 
     let members = node.others().await?;
     let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));

@@ -8,6 +8,7 @@ use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
 use crate::policy::Written;
 use crate::prices::Prices;
+use crate::relay::Relay;
 use crate::store::{Store, Table};
 use crate::turns::Turns;
 use crate::{NodeError, home};
@@ -49,6 +50,8 @@ pub struct Node {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// How often others ask.
     pub(crate) asked: Asked,
+    /// What it carries for members that only dial out.
+    pub(crate) relay: Relay,
     /// What jobs cost.
     pub(crate) prices: Prices,
     /// Who has not answered for a while, and since when.
@@ -123,6 +126,7 @@ impl Node {
             build,
             changing,
             asked: Asked::default(),
+            relay: Relay::default(),
             prices: Prices::default(),
             silent: Mutex::default(),
             turns,
@@ -252,6 +256,11 @@ impl Node {
     pub async fn found(&self, name: &str) -> Result<Project, NodeError> {
         if !privity_api::is_name(name) {
             return Err(NodeError::State(format!("{name:?} is no name of a project: use letters, digits, -, _ and .")));
+        }
+        if privity_net::relay::behind(&self.config.address).is_some() {
+            return Err(NodeError::State(
+                "this node only dials out, and whoever is invited could not find it: have an organisation found the project whose node has a port".into(),
+            ));
         }
         if self.store.project(name).await?.is_some() {
             return Err(NodeError::State(format!("there is a project `{name}` already")));

@@ -1,14 +1,16 @@
 //! Talking to other organisations' nodes.
 
 use crate::NodeError;
+use crate::dial::{Place, connect, post};
 use crate::message::{Pong, words};
 use crate::node::{Node, instant};
 use crate::store::Store;
-use privity_api::{MAX_TEXT, Member};
+use privity_api::Member;
 use privity_net::identity::{Identity, Revocations};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -43,12 +45,19 @@ pub struct Peers {
     /// What takes messages in a simulation.
     #[cfg(test)]
     pub(crate) network: Option<crate::sim::Line>,
+    /// Address of this node for others and where it listens, if it does.
+    own: Option<(String, SocketAddr)>,
     /// Woken when there is something to deliver, or a job to look at.
     pub(crate) awake: Notify,
     /// When each organisation answered last, and how long it took.
     seen: Mutex<BTreeMap<String, (Instant, Duration, Pong)>>,
     /// To whom messages are on their way (no time), or not before when, and how long they waited last.
     turns: Mutex<BTreeMap<String, (Option<Instant>, Duration)>>,
+}
+
+/// What is said of whoever took too long.
+fn late() -> String {
+    format!("no answer within {} s", PATIENCE.as_secs())
 }
 
 impl Peers {
@@ -60,10 +69,18 @@ impl Peers {
             revocations,
             #[cfg(test)]
             network: None,
+            own: None,
             awake: Notify::new(),
             seen: Mutex::default(),
             turns: Mutex::default(),
         }
+    }
+    /// Tells how this node itself is reached, which members may have as their relay.
+    pub(crate) fn know_own(&mut self, address: &str, listens: Option<SocketAddr>) {
+        self.own = listens.map(|listens| (address.to_owned(), listens));
+    }
+    fn place<'a>(&'a self, address: &'a str, root: Option<&'a str>) -> Place<'a> {
+        Place { address, root, own: self.own.as_ref() }
     }
     /// Has the node look at what waits.
     pub(crate) fn wake(&self) {
@@ -111,13 +128,9 @@ impl Peers {
         };
         let tls = privity_net::control::client(&self.shown.get(), None, &self.revocations);
         let tls = tls.map_err(|e| NodeError::Keys(e.to_string()))?;
-        let connecting = async {
-            let stream = tokio::net::TcpStream::connect(address).await?;
-            let name = rustls::pki_types::ServerName::try_from("privity").expect("a name");
-            tokio_rustls::TlsConnector::from(Arc::new(tls)).connect(name, stream).await
-        };
-        let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(|e| unreachable(e.to_string()))?;
-        let stream = stream.map_err(|e| unreachable(e.to_string()))?;
+        let connecting = connect(self.place(address, None), tls);
+        let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| unreachable(late()))?;
+        let stream = stream.map_err(unreachable)?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         privity_net::control::root(chain).ok_or_else(|| unreachable("it shows no root".into()))
     }
@@ -140,14 +153,13 @@ impl Peers {
         };
         let tls = privity_net::control::client(&self.shown.get(), Some(&member.root), &self.revocations);
         let tls = tls.map_err(|e| NodeError::Keys(e.to_string()))?;
-        // A client of its own for each request: nothing is resumed, and a certificate that became void is noticed.
-        let client =
-            reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().timeout(PATIENCE).no_proxy().build();
-        let client = client.map_err(|e| NodeError::Keys(e.to_string()))?;
-        let url = format!("https://{}/peer/v1/{path}", member.address);
-        let sent = client.post(url).header("content-type", "application/json").body(body).send().await;
-        let answer = sent.map_err(|e| unreachable(because(&e)))?;
-        let (status, text) = (answer.status(), body_of(answer).await.map_err(unreachable)?);
+        // A connection of its own for each request: nothing is resumed, and a certificate that became void is noticed.
+        let asking = async {
+            let stream = connect(self.place(&member.address, Some(&member.root)), tls).await?;
+            post(stream, &format!("/peer/v1/{path}"), body).await
+        };
+        let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()));
+        let (status, text) = answer.map_err(unreachable)?;
         match status.is_success() {
             true => Ok(text),
             false => Err(NodeError::Refused {
@@ -218,18 +230,6 @@ impl Peers {
     }
 }
 
-/// The body of an answer, of no more bytes than a request may have.
-async fn body_of(mut answer: reqwest::Response) -> Result<String, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|e| because(&e))? {
-        if body.len() + chunk.len() > MAX_TEXT {
-            return Err(format!("its answer is longer than {MAX_TEXT} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    String::from_utf8(body).map_err(|_| "its answer is no text".into())
-}
-
 /// Delivers what waits, to all organisations at once and in order to each. What a node refuses for good is given up.
 pub(crate) async fn deliver(node: &Arc<Node>) -> Result<(), NodeError> {
     for organisation in node.store.recipients().await? {
@@ -245,13 +245,4 @@ pub(crate) async fn deliver(node: &Arc<Node>) -> Result<(), NodeError> {
         });
     }
     Ok(())
-}
-
-/// The last of an error's causes, which says most.
-fn because(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

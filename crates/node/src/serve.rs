@@ -11,6 +11,7 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use privity_api::{Approval, Attempt, MAX_TEXT, Manifest, Project, Revocation, Statement};
 use privity_net::identity::Revocations;
+use privity_net::relay::Request;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::net::TcpStream;
@@ -57,6 +58,11 @@ pub(crate) async fn serve(
     let (places, handshakes) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(HANDSHAKES)));
     let crowd = Arc::new(Crowd::default());
     while let Some(stream) = connections.recv().await {
+        if let Some(request) = Request::take(&stream) {
+            let node = node.clone();
+            tokio::spawn(async move { node.relay.serve(request, stream).await });
+            continue;
+        }
         // Whoever comes when all places are taken is turned away; it will come again.
         let Ok(handshake) = handshakes.clone().try_acquire_owned() else { continue };
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
@@ -190,6 +196,7 @@ async fn answer(
         "timeline" => {
             return Ok(Json(node.receive_timeline(&root, &read::<String>(&body)?).await?).into_response());
         }
+        "relay" => return Ok(Json(node.receive_relay(&root).await?).into_response()),
         "seen" => return Ok(Json(node.seen_of(&organisation)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),
         other => return Err(NodeError::missing("request", &words(other))),

@@ -11,6 +11,8 @@ use privity_node::store::Store;
 use privity_node::{Config, daemon, home, now};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,18 +84,25 @@ impl Drop for Site {
 
 impl Site {
     fn new() -> Site {
+        Site::made(false)
+    }
+    /// Its node is a relay or not; if it is, `bank-c` is reached through it.
+    fn made(relay: bool) -> Site {
         control::provide();
         let folder = tempfile::tempdir().expect("a directory");
         let home = folder.path().join("bank-b");
         let text = format!(
-            "organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\nmonitor = \"127.0.0.1:{}\"\n",
+            "organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\nmonitor = \"127.0.0.1:{}\"\nrelay = {relay}\n",
             port(),
             port(),
             port()
         );
         let config = Config::parse(&text, |_| None).expect("a configuration");
         let root = daemon::init(&home, &config).expect("a node's directory");
-        let (a, c) = (Liar::new(folder.path(), "bank-a"), Liar::new(folder.path(), "bank-c"));
+        let (a, mut c) = (Liar::new(folder.path(), "bank-a"), Liar::new(folder.path(), "bank-c"));
+        if relay {
+            c.address = format!("relay:{}", config.address);
+        }
         let own = Member {
             organisation: "bank-b".into(),
             operator: "bank-b".into(),
@@ -165,6 +174,16 @@ impl Site {
         let (status, text) = self.says(who, path, body);
         assert!(status >= 400 && text.starts_with(code), "{path}: {status} {text}");
         text
+    }
+
+    /// An operator's tool looks.
+    fn look(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}/{path}", self.config.monitor);
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let answer = client.get(url).send().await.expect("the node answers");
+            (answer.status().as_u16(), answer.text().await.expect("text"))
+        })
     }
 
     fn manifest(&self) -> Manifest {
@@ -532,14 +551,7 @@ fn what_is_wrong_with_rows_is_told_to_their_own_people() {
 fn operators_see_health_and_measures_and_no_names_of_jobs() {
     let site = Site::new();
     let (_, digest) = site.approved();
-    let look = |path: &str| {
-        let url = format!("http://{}/{path}", site.config.monitor);
-        site.runtime.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            let answer = client.get(url).send().await.expect("the node answers");
-            (answer.status().as_u16(), answer.text().await.expect("text"))
-        })
-    };
+    let look = |path: &str| site.look(path);
     assert_eq!(look("health"), (200, "ok\n".into()));
     assert_eq!(look("ready"), (200, "ready\n".into()));
     let (status, text) = look("metrics");
@@ -555,4 +567,203 @@ fn operators_see_health_and_measures_and_no_names_of_jobs() {
     }
     assert!(text.contains("member=\"bank-a\"") && text.ends_with("# EOF\n"), "{text}");
     assert!(!text.contains("fraud") && !text.contains(&digest[..12]) && !text.contains("payments"), "{text}");
+}
+
+impl Site {
+    fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.look("metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(&format!("privity_{name} ")));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+    }
+    fn tickets(&self, who: &Liar) -> Vec<String> {
+        let told: Value = serde_json::from_str(&self.takes(who, "relay", &json!({}))).expect("JSON");
+        let tickets = told["tickets"].as_array().expect("tickets");
+        tickets.iter().map(|ticket| ticket.as_str().expect("text").to_owned()).collect()
+    }
+    /// A connection to the node that says a line.
+    fn line_to_relay(&self, line: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.config.address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+        stream.write_all(line.as_bytes()).expect("a line is taken");
+        stream
+    }
+    fn waits(&self, ticket: &str) -> TcpStream {
+        self.line_to_relay(&format!("privity-relay/1 wait {ticket}\n"))
+    }
+    fn dials(&self, root: &str) -> TcpStream {
+        self.line_to_relay(&format!("privity-relay/1 to {root}\n"))
+    }
+}
+
+/// Whether the node hangs up, without a word.
+fn is_closed(mut stream: &TcpStream) -> bool {
+    match stream.read(&mut [0]) {
+        Ok(n) => n == 0,
+        Err(e) => !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
+#[test]
+fn only_a_member_whose_relay_this_node_is_gets_tickets() {
+    let site = Site::new();
+    let text = site.refuses(&site.c, "relay", &json!({}), "E2104");
+    assert!(text.contains("relay = true"), "{text}");
+    assert!(is_closed(&site.waits(&"0".repeat(64))) && is_closed(&site.dials(&site.c.root.fingerprint())));
+    drop(site);
+    let site = Site::made(true);
+    let mallory = Liar::new(&site.folder.path().join("more"), "mallory");
+    site.refuses(&mallory, "relay", &json!({}), "E2103");
+    site.refuses(&site.a, "relay", &json!({}), "E1009");
+    assert_eq!(site.tickets(&site.c).len(), 16);
+    // Nobody waits without a ticket, nor is anybody carried to whoever is not behind this relay.
+    for line in [
+        format!("privity-relay/1 wait {}\n", "0".repeat(64)),
+        format!("privity-relay/1 to {}\n", site.a.root.fingerprint()),
+        format!("privity-relay/1 at {}\n", "0".repeat(64)),
+        "privity-relay/2 ".into(),
+        "privity-relay/1 wait\n".into(),
+    ] {
+        assert!(is_closed(&site.line_to_relay(&line)), "{line}");
+    }
+    assert_eq!((site.metric("relay_waiting"), site.metric("relay_carried")), (0, 0));
+}
+
+/// Waits with a ticket until somebody is put through, and says so; then it gives what was said first. Signs of life of the node itself come, too: they are dropped.
+fn answers(mut stream: TcpStream) -> Option<(TcpStream, [u8; 5])> {
+    let mut said = [0; 5];
+    stream.read_exact(&mut said[..1]).ok()?;
+    assert_eq!(said[0], b'+', "nothing comes before somebody has come");
+    stream.write_all(b"+").ok()?;
+    stream.read_exact(&mut said).ok()?;
+    (said[0] != 22).then_some((stream, said))
+}
+
+#[test]
+fn a_ticket_is_good_once_and_for_its_own_member() {
+    let site = Site::made(true);
+    let tickets = site.tickets(&site.c);
+    let waiting: Vec<_> = tickets[..8].iter().map(|ticket| site.waits(ticket)).collect();
+    let started = Instant::now();
+    while site.metric("relay_waiting") < 6 {
+        assert!(started.elapsed() < Duration::from_secs(10), "nothing waits");
+    }
+    let again = site.waits(&tickets[0]);
+    assert!(is_closed(&again), "a ticket was taken twice");
+    let met: Vec<_> = waiting.into_iter().map(|stream| std::thread::spawn(|| answers(stream))).collect();
+    // Not for another root; and what each dialer says reaches one connection, and what is said there itself.
+    assert!(is_closed(&site.dials(&site.own.root)));
+    let mut dialers: Vec<TcpStream> = (0..4).map(|_| site.dials(&site.c.root.fingerprint())).collect();
+    for (i, dialer) in dialers.iter_mut().enumerate() {
+        dialer.write_all(format!("say {i}").as_bytes()).expect("it is carried");
+    }
+    // Those to which nobody comes are given up after a while, or are needed by the node's own signs of life.
+    let heard: Vec<_> = met.into_iter().filter_map(|met| met.join().expect("an end")).collect();
+    assert_eq!(heard.len(), 4);
+    for (stream, said) in &heard {
+        (&*stream).write_all(said).expect("it is carried back");
+    }
+    for (i, dialer) in dialers.iter_mut().enumerate() {
+        let mut back = [0; 5];
+        dialer.read_exact(&mut back).expect("an echo");
+        assert_eq!(back, *format!("say {i}").as_bytes());
+    }
+    assert!(site.metric("relay_carried_bytes_total") >= 40);
+    // Where one end is gone, the other is told.
+    drop(heard);
+    assert!(dialers.iter().all(is_closed));
+}
+
+/// A connection, and all that went through it.
+struct Tapped(TcpStream, Vec<u8>, Vec<u8>);
+
+impl Read for Tapped {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.read(into)?;
+        self.1.extend_from_slice(&into[..n]);
+        Ok(n)
+    }
+}
+
+impl Write for Tapped {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.0.write(bytes)?;
+        self.2.extend_from_slice(&bytes[..n]);
+        Ok(n)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Whether all of it is records of TLS, the last perhaps cut off.
+fn is_tls(mut bytes: &[u8]) -> bool {
+    while let [20..=23, 3, 1 | 3, high, low, rest @ ..] = bytes {
+        bytes = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    bytes.is_empty()
+}
+
+#[test]
+fn a_relay_carries_tls_between_the_ends_and_nothing_else() {
+    let site = Site::made(true);
+    let mut stream = site.waits(&site.tickets(&site.c)[0]);
+    // The node itself asks whether bank-c lives, by the way that others take.
+    stream.read_exact(&mut [0]).expect("somebody comes");
+    stream.write_all(b"+").expect("it is heard");
+    let identity = site.c.root.issue("bank-c", now() - 60, now() + 3600).expect("a certificate");
+    let config = control::server(&identity, &Arc::default()).expect("TLS");
+    let mut tls = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
+    let mut tapped = Tapped(stream, Vec::new(), Vec::new());
+    let mut said = Vec::new();
+    {
+        let mut plain = rustls::Stream::new(&mut tls, &mut tapped);
+        while !said.ends_with(b"{}") {
+            let mut piece = [0; 4096];
+            let n = plain.read(&mut piece).expect("a request");
+            assert!(n > 0, "it ended early");
+            said.extend_from_slice(&piece[..n]);
+        }
+        let pong = Pong {
+            organisation: "bank-c".into(),
+            build: "0".repeat(64),
+            time: now(),
+            running: Vec::new(),
+            seen: Default::default(),
+        };
+        let pong = serde_json::to_string(&pong).expect("JSON");
+        write!(plain, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{pong}", pong.len()).expect("it is heard");
+    }
+    let has = |bytes: &[u8], word: &str| bytes.windows(word.len()).any(|piece| piece == word.as_bytes());
+    assert!(has(&said, "POST /peer/v1/ping"), "{}", String::from_utf8_lossy(&said));
+    for carried in [&tapped.1, &tapped.2] {
+        assert!(carried.len() > 500 && is_tls(carried), "{} bytes", carried.len());
+        assert!(!has(carried, "/peer/v1/") && !has(carried, "bank-c") && !has(carried, "HTTP"));
+    }
+    let started = Instant::now();
+    while !site.look("metrics").1.contains("privity_member_answered_seconds{member=\"bank-c\"}") {
+        assert!(started.elapsed() < Duration::from_secs(10), "its answer did not come");
+    }
+}
+
+#[test]
+fn crowds_at_a_relay_stay_within_bounds_and_keep_nobody_else_out() {
+    let site = Site::made(true);
+    // A member cannot have more than its share wait.
+    let waiting: Vec<_> = (0..3).flat_map(|_| site.tickets(&site.c)).map(|ticket| site.waits(&ticket)).collect();
+    std::thread::sleep(Duration::from_secs(1));
+    let n = site.metric("relay_waiting");
+    assert!((1..=16).contains(&n), "{n}");
+    drop(waiting);
+    // Nobody answers for it any more: dialers wait a while, as many as there are places.
+    let dialers: Vec<_> = (0..200).map(|_| site.dials(&site.c.root.fingerprint())).collect();
+    std::thread::sleep(Duration::from_secs(1));
+    let n = site.metric("relay_carried");
+    assert!((1..=96).contains(&n), "{n}");
+    // The node has its places for others.
+    site.takes(&site.a, "ping", &json!({}));
+    assert!(dialers.iter().all(is_closed));
+    let started = Instant::now();
+    while site.metric("relay_carried") > 1 {
+        assert!(started.elapsed() < Duration::from_secs(10), "places are not given back");
+    }
 }

@@ -3,8 +3,8 @@
 use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate, own_key};
 use super::pin::{Accepted, Pins, known_by};
-use super::switch::{ENGINE, Registration, name_of};
-use super::{Limits, TlsConfig};
+use super::switch::{ENGINE, Registration, Switch, name_of};
+use super::{Limits, TlsConfig, relay};
 use crate::NetError;
 use crate::identity::Untrusted;
 use privity_prim::fresh_secret;
@@ -15,7 +15,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{CipherSuite, ClientConfig, ServerConfig, version::TLS13};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,10 @@ fn join(
         match greet(stream, security, Some(peer), config, hello) {
             Err(GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_)) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(50));
+            }
+            // The relay is there, and has no connection of the peer's.
+            Err(GreetError::Broken(_)) if relay::behind(&config.peers[peer].address).is_some() => {
+                return Err(unreachable(config, peer));
             }
             greeted => return Ok(greeted?.1),
         }
@@ -370,10 +374,11 @@ fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream,
     }
 }
 
-/// One attempt at each of a peer's addresses.
+/// One attempt at each of a peer's addresses, or of its relay's.
 pub(super) fn dial_once(config: &TlsConfig, peer: usize, patience: Duration) -> Option<TcpStream> {
-    let resolved = config.peers[peer].address.to_socket_addrs();
-    resolved.into_iter().flatten().find_map(|address| TcpStream::connect_timeout(&address, patience).ok())
+    let own = config.host.switch.as_ref().and_then(Switch::address);
+    let own = own.map(|listens| (config.peers[config.me].address.as_str(), listens));
+    relay::dial(&config.peers[peer], own, patience)
 }
 
 fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {

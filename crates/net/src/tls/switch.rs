@@ -97,7 +97,7 @@ fn refused(problem: impl ToString) -> NetError {
 }
 
 impl Switch {
-    /// Listens at an address. What is no session's goes to `fallback`, nothing of it read; that is called by the sorting thread
+    /// Listens at an address. What is no session's, also if it is for a relay (see [`super::relay::Request::take`]), goes to `fallback`, nothing of it read; that is called by the sorting thread
     /// and must return at once and not panic.
     ///
     /// # Errors

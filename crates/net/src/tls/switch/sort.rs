@@ -1,7 +1,7 @@
 //! The thread of a switch: accepts, looks at first messages as they come, and hands on.
 
 use super::{Board, ENGINE, LONGEST_HELLO, SUFFIX};
-use crate::tls::lock;
+use crate::tls::{lock, relay};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, recv};
 use rustls::server::Acceptor;
@@ -43,16 +43,21 @@ pub(super) struct Sorter {
 enum Hello {
     /// It is for a session.
     Session(String),
-    /// It is TLS for something else.
+    /// It is TLS for something else, or for a relay.
     Other,
     /// It is not complete.
     Part,
-    /// It is not TLS.
+    /// It is neither.
     Garbage,
 }
 
 /// Reads a first message of which these bytes have come.
 fn classify(mut bytes: &[u8]) -> Hello {
+    match relay::read(bytes) {
+        relay::Reading::Whole(_) => return Hello::Other,
+        relay::Reading::Part => return Hello::Part,
+        relay::Reading::No => {}
+    }
     let (whole, mut acceptor) = (bytes.len() >= LONGEST_HELLO, Acceptor::default());
     while !bytes.is_empty() {
         if !matches!(acceptor.read_tls(&mut bytes), Ok(1..)) {

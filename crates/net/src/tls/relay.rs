@@ -1,0 +1,170 @@
+//! Connections through a relay: a node that others reach, in front of one that only dials out. Whoever dials says first, in one line and in clear, for whom it comes
+//! or what it waits for; all that follows is TLS between the two ends, of which the relay sees ciphertext.
+
+use super::Peer;
+use rustix::net::sockopt;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// What an address through a relay begins with.
+const SCHEME: &str = "relay:";
+/// What a line begins with. Its first byte is no type of a TLS record.
+const VERSION: &str = "privity-relay/1 ";
+const TO: &str = "to ";
+const WAIT: &str = "wait ";
+/// Digits of fingerprints and tickets.
+const DIGITS: usize = 64;
+/// Longest line.
+const LONGEST: usize = VERSION.len() + WAIT.len() + DIGITS + 1;
+/// What a relay says on a connection that waited, when somebody has come for it, and what it is answered: whoever is gone would not.
+pub const GO: u8 = b'+';
+
+/// What a connection to a relay is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// For the member with this fingerprint.
+    To(String),
+    /// It waits for dialers, with this ticket.
+    Wait(String),
+}
+
+impl Request {
+    /// Its line; none if what it names is no fingerprint or ticket, lower-case hexadecimal.
+    pub fn line(&self) -> Option<String> {
+        let (verb, digits) = match self {
+            Request::To(root) => (TO, root),
+            Request::Wait(ticket) => (WAIT, ticket),
+        };
+        are_digits(digits).then(|| format!("{VERSION}{verb}{digits}\n"))
+    }
+    /// Takes the line off a connection that a switch handed on; none, and nothing is read, if it begins with TLS.
+    pub fn take(mut stream: &TcpStream) -> Option<Request> {
+        let mut bytes = [0; LONGEST];
+        let seen = stream.peek(&mut bytes).ok()?;
+        let Reading::Whole(request) = read(&bytes[..seen]) else { return None };
+        let length = request.line()?.len();
+        stream.read_exact(&mut bytes[..length]).ok()?;
+        Some(request)
+    }
+}
+
+fn are_digits(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What is made of the first bytes of a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Whole(Request),
+    Part,
+    No,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Reading {
+    let common = bytes.len().min(VERSION.len());
+    if bytes[..common] != VERSION.as_bytes()[..common] {
+        return Reading::No;
+    }
+    let Some(line) = bytes.iter().take(LONGEST).position(|b| *b == b'\n').map(|end| &bytes[VERSION.len()..end]) else {
+        return if bytes.len() < LONGEST { Reading::Part } else { Reading::No };
+    };
+    let line = std::str::from_utf8(line).unwrap_or_default();
+    let digits = |verb| line.strip_prefix(verb).filter(|digits| are_digits(digits)).map(str::to_owned);
+    let request = digits(TO).map(Request::To).or_else(|| digits(WAIT).map(Request::Wait));
+    request.map_or(Reading::No, Reading::Whole)
+}
+
+/// Fuzz entry: any bytes are a line, a part of one or neither, and what is a line is written as it was read.
+pub fn fuzz(bytes: &[u8]) {
+    if let Reading::Whole(request) = read(bytes) {
+        assert!(request.line().is_some_and(|line| bytes.starts_with(line.as_bytes())));
+    }
+}
+
+/// Host and port of the relay in an address `relay:host:port`; none if the address is one to be dialled itself.
+pub fn behind(address: &str) -> Option<&str> {
+    let relay = address.strip_prefix(SCHEME)?;
+    let (host, port) = relay.rsplit_once(':')?;
+    (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(relay)
+}
+
+/// What to dial of one's own port.
+pub fn local(mut own: SocketAddr) -> SocketAddr {
+    match own.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => own.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => own.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    own
+}
+
+/// Has the system ask, every so often, whether the other end of an idle connection is still there. What is under way may take any time.
+pub fn keep_alive(stream: &TcpStream) {
+    // What a system does not have, it does not have: then the connection lasts as long as the ends do.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, Duration::from_secs(30));
+    let _ = sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10));
+    let _ = sockopt::set_tcp_keepcnt(stream, 3);
+}
+
+/// One attempt at each address of a peer or of its relay; `own` is this party's address for others, and where it listens. What follows is TLS with the peer.
+pub(super) fn dial(peer: &Peer, own: Option<(&str, SocketAddr)>, patience: Duration) -> Option<TcpStream> {
+    let relay = behind(&peer.address);
+    let addresses: Vec<SocketAddr> = match own.filter(|(address, _)| relay == Some(address)) {
+        // Whoever is the relay need not be able to reach itself from outside.
+        Some((_, own)) => vec![local(own)],
+        None => relay.unwrap_or(&peer.address).to_socket_addrs().into_iter().flatten().collect(),
+    };
+    let mut stream = addresses.iter().find_map(|address| TcpStream::connect_timeout(address, patience).ok())?;
+    if relay.is_some() {
+        let line = Request::To(peer.fingerprint.clone()).line()?;
+        stream.write_all(line.as_bytes()).ok()?;
+    }
+    Some(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_they_come_and_nothing_else_is() {
+        for request in [Request::To("0a".repeat(32)), Request::Wait("f".repeat(64))] {
+            let line = request.line().unwrap().into_bytes();
+            assert!((0..line.len()).all(|to| read(&line[..to]) == Reading::Part), "{request:?}");
+            assert_eq!(read(&line), Reading::Whole(request.clone()));
+            // TLS follows.
+            assert_eq!(read(&[&line[..], &[22, 3, 1]].concat()), Reading::Whole(request));
+        }
+        let digits = "0a".repeat(32);
+        for wrong in [
+            "\n".to_owned(),
+            "privity-relay/1\n".into(),
+            "privity-relay/1 \n".into(),
+            format!("privity-relay/2 to {digits}\n"),
+            format!("privity-relay/1 at {digits}\n"),
+            format!("privity-relay/1 to {digits}0\n"),
+            format!("privity-relay/1 to {}\n", digits.to_uppercase()),
+            format!("privity-relay/1 to {digits}\r\n"),
+            format!("privity-relay/1 wait {digits}{digits}"),
+        ] {
+            assert_eq!(read(wrong.as_bytes()), Reading::No, "{wrong:?}");
+        }
+        assert_eq!(read(b"privity-relay/1 \xff\xff\n"), Reading::No);
+        assert_eq!(Request::Wait("a\nb".into()).line(), None);
+    }
+
+    #[test]
+    fn only_addresses_with_a_relay_and_its_port_are_behind_one() {
+        assert_eq!(behind("relay:a.example:7443"), Some("a.example:7443"));
+        assert_eq!(behind("relay:[::1]:7443"), Some("[::1]:7443"));
+        // A host of that name.
+        assert_eq!(behind("relay:7443"), None);
+        for none in ["a.example:7443", "relay:", "relay::1", "relay:a.example:x", "relay:a.example:99999"] {
+            assert_eq!(behind(none), None, "{none}");
+        }
+        assert_eq!(local("0.0.0.0:7".parse().unwrap()), "127.0.0.1:7".parse().unwrap());
+        assert_eq!(local("10.0.0.1:7".parse().unwrap()), "10.0.0.1:7".parse().unwrap());
+    }
+}

@@ -1,0 +1,102 @@
+//! Connections to other organisations' nodes, direct or through a relay, and one request on each.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use privity_api::MAX_TEXT;
+use privity_net::relay;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Where a node is, and how it is reached.
+pub(crate) struct Place<'a> {
+    /// Its address, as members state it.
+    pub address: &'a str,
+    /// Its root, if it is known: nobody is found behind a relay without.
+    pub root: Option<&'a str>,
+    /// Address of this node for others, and where it listens: it need not be able to reach itself from outside.
+    pub own: Option<&'a (String, SocketAddr)>,
+}
+
+/// The last of an error's causes, which says most.
+pub(crate) fn because(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// A TCP connection that is at once handed what is written to it.
+pub(crate) async fn tcp(address: &str, own: Option<&(String, SocketAddr)>) -> Result<TcpStream, String> {
+    let stream = match own.filter(|(ours, _)| ours == address) {
+        Some((_, listens)) => TcpStream::connect(relay::local(*listens)).await,
+        None => TcpStream::connect(address).await,
+    };
+    let stream = stream.map_err(|e| because(&e))?;
+    stream.set_nodelay(true).map_err(|e| because(&e))?;
+    Ok(stream)
+}
+
+/// The name in the first message of TLS: of the host, for what passes connections on by it. Who answers shows in the certificate.
+fn name(address: &str) -> ServerName<'static> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::try_from("privity").expect("a name"))
+}
+
+/// A connection with whoever shows what `tls` accepts.
+pub(crate) async fn connect(to: Place<'_>, tls: ClientConfig) -> Result<TlsStream<TcpStream>, String> {
+    let behind = relay::behind(to.address);
+    let mut stream = tcp(behind.unwrap_or(to.address), to.own).await?;
+    if behind.is_some() {
+        let line = to.root.and_then(|root| relay::Request::To(root.to_owned()).line());
+        let line = line.ok_or("nobody is reached through a relay whose root is not known")?;
+        stream.write_all(line.as_bytes()).await.map_err(|e| because(&e))?;
+    }
+    let connected = TlsConnector::from(Arc::new(tls)).connect(name(to.address), stream).await;
+    connected.map_err(|e| match behind {
+        // It hung up: whatever else is wrong comes as an alert, or from the certificate.
+        Some(_) if e.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {
+            "its relay answers and does not reach it, or carries nothing for it".into()
+        }
+        _ => because(&e),
+    })
+}
+
+/// Posts JSON, and has what came back: its status, and no more of a text than a request may have.
+pub(crate) async fn post(
+    stream: TlsStream<TcpStream>,
+    path: &str,
+    body: String,
+) -> Result<(StatusCode, String), String> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| because(&e))?;
+    let request = Request::post(path)
+        .header(header::HOST, HeaderValue::from_static("node.privity"))
+        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .body(Body::from(body))
+        .map_err(|e| because(&e))?;
+    let answered = async {
+        let answer = sender.send_request(request).await.map_err(|e| because(&e))?;
+        let status = answer.status();
+        let body = axum::body::to_bytes(Body::new(answer.into_body()), MAX_TEXT).await;
+        let body =
+            body.map_err(|e| format!("its answer cannot be read, or has more than {MAX_TEXT} bytes: {}", because(&e)))?;
+        Ok((status, String::from_utf8(body.into()).map_err(|_| "its answer is no text")?))
+    };
+    // The connection is driven here, and ends with the answer.
+    tokio::pin!(connection, answered);
+    tokio::select! {
+        answer = &mut answered => answer,
+        ended = &mut connection => match ended {
+            Ok(()) => answered.await,
+            Err(e) => Err(because(&e)),
+        },
+    }
+}

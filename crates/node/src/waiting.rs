@@ -1,0 +1,114 @@
+//! A node that only dials out keeps connections waiting at its relay. What comes through one is TLS with whoever dialled, as if it had come in by a port of its own.
+
+use crate::NodeError;
+use crate::dial::{because, tcp};
+use crate::message::Tickets;
+use crate::node::Node;
+use crate::relay::BATCH;
+use privity_net::relay::{GO, Request, behind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// Connections that wait.
+const WAITING: usize = 8;
+/// One that nobody needed for so long is renewed: what lies between might have forgotten it.
+const RENEW: Duration = Duration::from_secs(45);
+/// Tickets that are older are not used any more.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a relay that is away, or refuses, is left alone, at first and at last.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// The relay, and what waits there.
+struct Waiting {
+    node: Arc<Node>,
+    relay: String,
+    /// Tickets that were not used yet, and since when they are there.
+    tickets: Mutex<(Vec<String>, Option<Instant>)>,
+    /// Whether trouble was told and is not over.
+    trouble: AtomicBool,
+}
+
+/// Keeps connections waiting, if this node is reached through a relay.
+pub(crate) fn begin(node: &Arc<Node>) {
+    let Some(relay) = behind(&node.config.address).map(str::to_owned) else { return };
+    let (tickets, trouble) = (Mutex::default(), AtomicBool::new(false));
+    let waiting = Arc::new(Waiting { node: node.clone(), relay, tickets, trouble });
+    for _ in 0..WAITING {
+        let waiting = waiting.clone();
+        tokio::spawn(async move { waiting.work().await });
+    }
+}
+
+impl Waiting {
+    /// One connection after the other.
+    async fn work(&self) {
+        let mut pause = Duration::ZERO;
+        loop {
+            match self.wait().await {
+                Ok(()) => {
+                    pause = Duration::ZERO;
+                    if self.trouble.swap(false, Ordering::Relaxed) {
+                        tracing::info!(relay = self.relay, "this node waits at its relay again");
+                    }
+                }
+                Err(problem) => {
+                    if !self.trouble.swap(true, Ordering::Relaxed) {
+                        let relay = &self.relay;
+                        tracing::warn!(
+                            relay,
+                            problem,
+                            "this node cannot wait at its relay, and others cannot reach it"
+                        );
+                    }
+                    // Those of a relay that was started again are void.
+                    self.tickets.lock().await.0.clear();
+                    pause = (2 * pause).clamp(AGAIN.0, AGAIN.1);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until somebody has dialled, and hands over the connection; or until it is to be renewed.
+    async fn wait(&self) -> Result<(), String> {
+        let ticket = self.ticket().await.map_err(|e| e.to_string())?;
+        let line = Request::Wait(ticket).line().ok_or("the relay gave a ticket that is none")?;
+        let connected = timeout(PATIENCE, tcp(&self.relay, None)).await;
+        let mut stream = connected.map_err(|e| because(&e))??;
+        stream.write_all(line.as_bytes()).await.map_err(|e| because(&e))?;
+        // No more than this byte: what comes then is for the switch.
+        let Ok(said) = timeout(RENEW, stream.read_u8()).await else { return Ok(()) };
+        if said.map_err(|e| format!("the relay closed a connection that waited: {}", because(&e)))? != GO {
+            return Err("the relay says what no relay says".into());
+        }
+        stream.write_all(&[GO]).await.map_err(|e| because(&e))?;
+        let stream = stream.into_std().map_err(|e| because(&e))?;
+        stream.set_nonblocking(false).map_err(|e| because(&e))?;
+        self.node.switch.offer(stream);
+        Ok(())
+    }
+
+    /// A ticket, of those that are left or of new ones.
+    async fn ticket(&self) -> Result<String, NodeError> {
+        let mut tickets = self.tickets.lock().await;
+        if tickets.1.is_none_or(|since| since.elapsed() > FRESH) {
+            tickets.0.clear();
+        }
+        if tickets.0.is_empty() {
+            let members = self.node.others().await?;
+            let relay = members.values().find(|member| member.address == self.relay).ok_or_else(|| {
+                NodeError::State(format!("no member of this node's projects has the address {}", self.relay))
+            })?;
+            let since = Instant::now();
+            let given: Tickets = self.node.peers.ask_text(relay, "relay", "{}".into()).await?;
+            *tickets = (given.tickets.into_iter().take(BATCH).collect(), Some(since));
+        }
+        tickets.0.pop().ok_or_else(|| NodeError::State("the relay gave no tickets".into()))
+    }
+}

@@ -7,6 +7,7 @@ mod page;
 mod people;
 mod policy;
 
+pub(crate) use access::is_loopback;
 pub(crate) use limits::Limits;
 pub use people::{Change, Listed, NewPerson, Password, Role};
 

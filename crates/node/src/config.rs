@@ -7,6 +7,7 @@
 //! address = "a.example:7443"     # how they reach it; default `listen`
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
+//! traces = "http://127.0.0.1:4318" # a collector of OpenTelemetry traces; default none
 //! helper = false                 # takes part without data
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
@@ -41,6 +42,9 @@ pub struct Config {
     /// Where operators' tools find health, readiness and measures; empty: nowhere. Whoever reaches it sees names of members.
     #[serde(default)]
     pub monitor: String,
+    /// Where spans of jobs go, by OTLP over HTTP; empty: nowhere. Whoever reads them there sees names of jobs and members, and when they compute.
+    #[serde(default)]
+    pub traces: String,
     /// Whether it takes part without data.
     #[serde(default)]
     pub helper: bool,
@@ -106,6 +110,7 @@ impl Config {
             "address",
             "admin",
             "monitor",
+            "traces",
             "helper",
             "keys",
             "max_running",
@@ -161,6 +166,9 @@ impl Config {
                 self.monitor
             ));
         }
+        if let (false, Err(remedy)) = (self.traces.is_empty(), crate::traces::check(&self.traces)) {
+            return bad(format!("traces: {remedy}"));
+        }
         let port = self.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
         if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
             return bad(format!("address is {:?}: write host:port, as other organisations reach it", self.address));
@@ -192,6 +200,7 @@ mod tests {
             "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
             "PRIVITY_LISTEN" | "PRIVITY_ADMIN" | "PRIVITY_MONITOR" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
+            "PRIVITY_TRACES" => Some("http://127.0.0.9:1".into()),
             "PRIVITY_HELPER" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
@@ -199,7 +208,7 @@ mod tests {
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 11);
+        assert_eq!(changed.len(), 12);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -209,6 +218,7 @@ mod tests {
             ("admin = \"0.0.0.0:7700\"", "admin"),
             ("address = \"nowhere\"", "address"),
             ("monitor = \"everywhere\"", "monitor"),
+            ("traces = \"http://collector.example:4318\"", "traces"),
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),

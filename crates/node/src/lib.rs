@@ -28,6 +28,7 @@ mod serve;
 pub mod store;
 mod table;
 pub mod timeline;
+pub mod traces;
 mod turns;
 mod watch;
 

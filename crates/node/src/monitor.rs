@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -85,6 +86,17 @@ async fn measured(node: &Node) -> Result<Registry, NodeError> {
     let until = node.shown.get().validity().map_or(0, |(_, until)| until);
     one(&mut registry, "certificate_expiry_seconds", "When the node's certificate ends, seconds since 1970", until);
     one(&mut registry, "ready", "1 if the node takes work", i64::from(hindrances(node).await.is_empty()));
+
+    let (sent, dropped, waiting) = node.traces.counts();
+    one(&mut registry, "traces_waiting", "Spans that wait for the collector", waiting);
+    for (name, help, count) in [
+        ("traces_sent", "Spans that the collector took", sent),
+        ("traces_dropped", "Spans that the collector did not take, or that had no place to wait", dropped),
+    ] {
+        let counter: Counter = Counter::default();
+        counter.inc_by(count);
+        registry.register(name, help, counter);
+    }
 
     let members = node.others().await?;
     let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));

@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, words};
-use crate::node::{Node, now, short};
+use crate::node::{Node, now};
 use crate::store::Stored;
 use privity_job::exit;
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
             let Err(error) = node.attempt(&stored).await else { return tries.began(&stored.digest) };
             tries.hindered(&stored.digest, error.is_busy());
             if let Err(e) = hinder(&node, &stored, &error).await {
-                tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
+                tracing::error!(job = stored.digest, error = %e, "what hinders a job could not be kept");
             }
         });
     }
@@ -126,7 +126,7 @@ impl Node {
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
 async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
     if !error.is_busy() {
-        tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
+        tracing::warn!(job = stored.digest, error = %error, "an attempt did not begin");
     }
     let standing = node.store.job(&stored.digest).await?;
     if !State::STARTS.contains(&standing.state) {

@@ -194,7 +194,7 @@ pub(super) async fn permit(State(role): State<Role>, request: Request, next: Nex
 }
 
 /// Whether a `host:port` names this machine by its loopback.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,
         _ => host,

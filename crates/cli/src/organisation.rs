@@ -350,6 +350,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         max_running: 4,
         attempt_hours: 48,
         certificate_hours: 24,
+        oidc: None,
     };
     let text = toml::to_string(&config).map_err(|e| NodeError::Config { problem: e.to_string() })?;
     config = Config::parse(&text, |_| None)?;

@@ -14,9 +14,10 @@
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
-//! `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
+//! The table `[oidc]` is in [`crate::oidc`]. `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
 
 use crate::NodeError;
+use crate::oidc::Oidc;
 use privity_api::is_name;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -60,6 +61,9 @@ pub struct Config {
     /// Hours that node certificates last. Default 24.
     #[serde(default = "default_hours")]
     pub certificate_hours: u32,
+    /// The identity provider at which people may sign in to the dashboard; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
 }
 
 fn default_admin() -> String {
@@ -130,6 +134,7 @@ impl Config {
                 table.insert(key.into(), parsed);
             }
         }
+        crate::oidc::overridden(&mut table, &variable).map_err(bad)?;
         let mut config: Config = table.try_into().map_err(|e: toml::de::Error| bad(e.to_string()))?;
         if config.address.is_empty() {
             config.address = config.listen.clone();
@@ -138,6 +143,9 @@ impl Config {
             config.operator = config.organisation.clone();
         }
         config.check()?;
+        if let Some(oidc) = &mut config.oidc {
+            oidc.complete(&config.admin).map_err(bad)?;
+        }
         Ok(config)
     }
 

@@ -20,6 +20,7 @@ mod members;
 pub mod message;
 mod monitor;
 mod node;
+pub mod oidc;
 pub mod peer;
 pub mod policy;
 mod prices;

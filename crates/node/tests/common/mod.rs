@@ -1,4 +1,5 @@
 //! What tests of nodes share.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 /// A contract of tables.
 pub const SCHEMA: &str = "[[columns]]\nname = \"x\"\nkind = \"number\"\nmin = 0.0\nmax = 1.0\n\n[[columns]]\nname = \"y\"\nkind = \"label\"\nvalues = [\"no\", \"yes\"]\n";

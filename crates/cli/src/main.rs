@@ -10,6 +10,7 @@ mod compare;
 mod demo;
 mod error;
 mod key;
+mod log;
 mod organisation;
 mod policy;
 mod scenario;

@@ -14,7 +14,7 @@ use privity_node::{Config, NodeError, daemon, home, job::State};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -351,6 +351,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         address: args.address.clone(),
         admin: args.admin.clone(),
         monitor: args.monitor.clone(),
+        traces: String::new(),
         helper: args.helper,
         relay: args.relay,
         keys: args.keys.clone(),
@@ -358,6 +359,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         project_running: 0,
         attempt_hours: 48,
         certificate_hours: 24,
+        oidc: None,
     };
     let text = toml::to_string(&config).map_err(|e| NodeError::Config { problem: e.to_string() })?;
     config = Config::parse(&text, |_| None)?;
@@ -385,12 +387,7 @@ pub fn node(args: &NodeArgs) -> Result<(), CliError> {
         );
         return Ok(());
     }
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PRIVITY_LOG").unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match std::io::stderr().is_terminal() {
-        true => log.init(),
-        false => log.json().init(),
-    }
+    crate::log::begin();
     Ok(runtime()?.block_on(daemon::run(&args.home.home))?)
 }
 

@@ -38,7 +38,7 @@ async function call(method, path, body, poll) {
   const text = await answer.text();
   if (!answer.ok) {
     const problem = new Problem(answer.status, text);
-    if (answer.status === 401 && path !== "session") dispatchEvent(new Event("signed-out"));
+    if (answer.status === 401 && !["session", "session/provider"].includes(path)) dispatchEvent(new Event("signed-out"));
     throw problem;
   }
   return JSON.parse(text);
@@ -62,6 +62,35 @@ export async function session() {
 
 export async function signIn(name, password) {
   const session = await post("session", { name, password });
+  remember(session.csrf);
+  return session;
+}
+
+const BEGUN = "privity-provider";
+
+/** What the identity provider is called at which people may sign in, too. */
+export const provider = async () => (await get("session/provider")).name;
+
+/** Goes to the identity provider. What shows that this page began stays here, where pages of other ports cannot read it. */
+export async function leaveForProvider() {
+  const { url, key } = await post("session/provider");
+  sessionStorage.setItem(BEGUN, key);
+  location.assign(url);
+}
+
+/** Whether the browser comes back from the identity provider. */
+export const comesBack = () => location.pathname === "/oidc";
+
+/** Signs in with what the browser came back with, which leaves the address and the history. */
+export async function signInFromProvider() {
+  const said = new URLSearchParams(location.search);
+  history.replaceState(null, "", "/");
+  const key = sessionStorage.getItem(BEGUN);
+  sessionStorage.removeItem(BEGUN);
+  const [code, state, error] = ["code", "state", "error"].map((name) => said.get(name));
+  if (error) throw new Problem(0, `The identity provider refuses: ${/^[a-z_]{1,40}$/.test(error) ? error : "no reason that is one"}.`);
+  if (!code || !state || !key) throw new Problem(0, "This sign-in was not begun in this window. Begin again.");
+  const session = await put("session/provider", { code, state, key });
   remember(session.csrf);
   return session;
 }

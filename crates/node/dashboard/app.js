@@ -1,6 +1,6 @@
 // The shell: signing in, finding the way, asking again in a while.
 
-import { session, signIn, signOut } from "./api.js";
+import { comesBack, leaveForProvider, provider, session, signIn, signInFromProvider, signOut } from "./api.js";
 import { announce, field, h, morph, problem } from "./dom.js";
 import audit from "./audit.js";
 import job from "./job.js";
@@ -73,6 +73,25 @@ function login(note, kind = "") {
   };
   app.replaceChildren(h("main", { class: "login", id: "main" }, form));
   form.elements.name.focus();
+  offerProvider(form, error);
+}
+
+/** A button for the identity provider, where there is one. */
+async function offerProvider(form, error) {
+  const name = await provider().catch(() => null);
+  if (!name || !form.isConnected) return;
+  const leave = h("button", { class: "button wide", type: "button" }, `Sign in with ${name}`);
+  leave.onclick = async () => {
+    leave.disabled = true;
+    error.textContent = "";
+    try {
+      await leaveForProvider();
+    } catch (wrong) {
+      error.textContent = wrong.message;
+      leave.disabled = false;
+    }
+  };
+  error.after(leave);
 }
 
 // The page around views.
@@ -82,7 +101,7 @@ function shell() {
   const menu = h("details", { class: "menu" }, h("summary", {}, h("span", { class: "who" }, who.person ?? "tool"), h("span", { class: "small muted" }, who.role)),
     h("div", { class: "menu-items" },
       h("button", { type: "button", class: "menu-item", onclick: toggleTheme }, "Light or dark"),
-      h("button", { type: "button", class: "menu-item", onclick: ownPassword }, "Change password"),
+      !who.provider && h("button", { type: "button", class: "menu-item", onclick: ownPassword }, "Change password"),
       h("button", { type: "button", class: "menu-item", onclick: async () => {
         await signOut().catch(() => {});
         login("You are signed out.");
@@ -178,9 +197,17 @@ document.addEventListener("keydown", (event) => {
 });
 
 try {
-  who = await session();
+  if (comesBack()) {
+    try {
+      who = await signInFromProvider();
+    } catch (error) {
+      login(error.message, "warn");
+    }
+  } else {
+    who = await session();
+  }
   if (who) start();
-  else login();
+  else if (!document.querySelector(".login")) login();
 } catch (error) {
   app.replaceChildren(h("main", { class: "login", id: "main" }, problem(error, () => location.reload())));
 }

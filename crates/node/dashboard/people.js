@@ -80,11 +80,11 @@ function render(people, ctx) {
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "People"), h("button", { class: "button main", type: "button", onclick: () => add(ctx) }, "Add a person")),
     people.length ? h("section", { class: "card flush", "aria-label": "People" }, table("People who may sign in", [
       { name: "Name", cell: (p) => h("span", { class: "strong" }, p.name, self(p) && h("span", { class: "muted" }, " (you)")) },
-      { name: "Role", cell: (p) => p.role },
+      { name: "Role", cell: (p) => p.provider ? `${p.role}, by the identity provider` : p.role },
       { name: "Since", cell: (p) => ago(p.created) },
       { name: "Role or password changed", cell: (p) => ago(p.changed) },
-      { name: "What to do", cell: (p) => self(p) ? h("span", { class: "muted" }, "by another admin") : h("div", { class: "buttons left" }, h("button", { class: "button", type: "button", onclick: () => role(p, ctx) }, "Role"),
-        h("button", { class: "button", type: "button", onclick: () => password(p, ctx) }, "Password"), h("button", { class: "button", type: "button", onclick: () => forget(p, ctx) }, "Remove")) },
+      { name: "What to do", cell: (p) => self(p) ? h("span", { class: "muted" }, "by another admin") : h("div", { class: "buttons left" }, !p.provider && h("button", { class: "button", type: "button", onclick: () => role(p, ctx) }, "Role"),
+        !p.provider && h("button", { class: "button", type: "button", onclick: () => password(p, ctx) }, "Password"), h("button", { class: "button", type: "button", onclick: () => forget(p, ctx) }, "Remove")) },
     ], people, (p) => p.name)) : card("Nobody", empty("Nobody may sign in", "You use the node's token.")),
     h("p", { class: "small muted" }, "Viewers look. Approvers decide on jobs, too. Admins also change members, tables, jobs, the policy and people. Whoever reads the node's directory has its token and may do all of it."));
 }

@@ -6,7 +6,9 @@ mod limits;
 mod page;
 mod people;
 mod policy;
+mod provider;
 
+pub(crate) use access::is_loopback;
 pub(crate) use limits::Limits;
 pub use people::{Change, Listed, NewPerson, Password, Role};
 
@@ -26,6 +28,7 @@ use axum::{Extension, Json, Router};
 use privity_api::manifest::{Dataset, Release, VERSION};
 use privity_api::{Approval, Decision, MAX_TEXT, Manifest, Project, Time};
 use privity_job::{Job, JobFile};
+use provider::Provider;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -241,11 +244,18 @@ pub struct Invited {
 struct Site {
     node: Arc<Node>,
     access: Arc<Access>,
+    provider: Option<Arc<Provider>>,
 }
 
 impl FromRef<Site> for Arc<Node> {
     fn from_ref(site: &Site) -> Self {
         site.node.clone()
+    }
+}
+
+impl FromRef<Site> for Option<Arc<Provider>> {
+    fn from_ref(site: &Site) -> Self {
+        site.provider.clone()
     }
 }
 
@@ -320,6 +330,7 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .layer(middleware::from_fn_with_state(access.clone(), access::authenticate))
         // Whoever signs in is not known yet.
         .routes(routes!(people::login))
+        .routes(routes!(provider::offered, provider::begin, provider::complete))
 }
 
 /// The router: the interface, its description and the dashboard.
@@ -328,13 +339,16 @@ pub(crate) fn router(node: Arc<Node>) -> Result<Router, NodeError> {
     let token = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
     let port = node.config.admin.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
     let access = Arc::new(Access::new(token.trim(), port));
+    let provider = Provider::new(&node)?.map(Arc::new);
     let (interface, document) = routes(&access).split_for_parts();
     let document = Json(document);
     Ok(interface
         .layer(DefaultBodyLimit::max(MAX_TEXT))
-        .with_state(Site { node, access })
+        .with_state(Site { node, access, provider })
         .route("/api/v1/openapi.json", get(move || async move { document }))
         .route("/", get(page::index))
+        // Where the identity provider sends browsers back to: the page reads the rest of the address.
+        .route("/oidc", get(page::index))
         .route("/assets/{name}", get(page::asset))
         .layer(middleware::from_fn(access::own_pages))
         .layer(middleware::from_fn(page::protect)))
@@ -466,6 +480,7 @@ async fn submit(
     Extension(caller): Extension<Caller>,
     Json(draft): Json<Draft>,
 ) -> Result_<String> {
+    counts_once(&node, &caller)?;
     let project = node.project(&draft.project).await?;
     let mut file = draft.job;
     for participant in &mut file.participants {
@@ -560,6 +575,16 @@ async fn previous(node: &Node, stored: &Stored) -> Result<Option<Previous>, Node
     Ok(None)
 }
 
+/// Where people sign in at an identity provider, a name with a password wants nothing approved: a human who has both would be two persons.
+fn counts_once(node: &Node, caller: &Caller) -> Result<(), NodeError> {
+    match node.config.oidc.is_some() && caller.person.is_some() && !caller.provider {
+        true => Err(NodeError::Forbidden(
+            "this node has an identity provider: sign in there to submit and approve; with a password you look, deny and administer".into(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Approve or deny a job.
 #[utoipa::path(post, path = "/api/v1/jobs/{job}/votes", tag = "jobs", params(("job" = String, Path, description = "digest, or at least six digits at its beginning")), request_body = Vote, responses((status = 200, body = String)))]
 async fn vote(
@@ -568,6 +593,9 @@ async fn vote(
     Path(name): Path<String>,
     Json(vote): Json<Vote>,
 ) -> Result_<String> {
+    if vote.decision == Decision::Approve {
+        counts_once(&node, &caller)?;
+    }
     let person = caller.person(&vote.person);
     if !privity_api::is_name(&person) {
         return Err(NodeError::State(format!("{person:?} is no name of a person: use letters, digits, -, _ and .")));

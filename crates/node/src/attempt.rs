@@ -155,6 +155,7 @@ impl Node {
     /// One of them does not answer, or refuses; who has begun by then stops.
     pub(crate) async fn attempt(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
         self.gather(stored).await?;
+        self.traces.placed(stored);
         let began = self.attempt_with_places(stored).await;
         if began.is_err() {
             self.scatter(stored).await;
@@ -375,6 +376,7 @@ impl Node {
         }
         let moved = self.store.set_state(digest, from, to, (code, reason), now()).await?;
         if moved {
+            self.traces.ended(&stored, to, code);
             self.forget(digest, to);
         }
         Ok(moved)

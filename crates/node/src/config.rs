@@ -8,6 +8,7 @@
 //! relay = false                  # carries connections of members that only dial out
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
+//! traces = "http://127.0.0.1:4318" # a collector of OpenTelemetry traces; default none
 //! helper = false                 # takes part without data
 //! project_running = 2            # those of one project among them that this organisation submits; default as many as may
 //! attempt_hours = 48             # no attempt lasts longer
@@ -15,9 +16,10 @@
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
-//! `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
+//! The table `[oidc]` is in [`crate::oidc`]. `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
 
 use crate::NodeError;
+use crate::oidc::Oidc;
 use privity_api::is_name;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -46,6 +48,9 @@ pub struct Config {
     /// Where operators' tools find health, readiness and measures; empty: nowhere. Whoever reaches it sees names of members.
     #[serde(default)]
     pub monitor: String,
+    /// Where spans of jobs go, by OTLP over HTTP; empty: nowhere. Whoever reads them there sees names of jobs and members, and when they compute.
+    #[serde(default)]
+    pub traces: String,
     /// Whether it takes part without data.
     #[serde(default)]
     pub helper: bool,
@@ -64,6 +69,9 @@ pub struct Config {
     /// Hours that node certificates last. Default 24.
     #[serde(default = "default_hours")]
     pub certificate_hours: u32,
+    /// The identity provider at which people may sign in to the dashboard; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oidc: Option<Oidc>,
 }
 
 fn default_admin() -> String {
@@ -114,6 +122,7 @@ impl Config {
             "address",
             "admin",
             "monitor",
+            "traces",
             "helper",
             "relay",
             "keys",
@@ -135,6 +144,7 @@ impl Config {
                 table.insert(key.into(), parsed);
             }
         }
+        crate::oidc::overridden(&mut table, &variable).map_err(bad)?;
         let mut config: Config = table.try_into().map_err(|e: toml::de::Error| bad(e.to_string()))?;
         if config.address.is_empty() {
             config.address = config.listen.clone();
@@ -143,6 +153,9 @@ impl Config {
             config.operator = config.organisation.clone();
         }
         config.check()?;
+        if let Some(oidc) = &mut config.oidc {
+            oidc.complete(&config.admin).map_err(bad)?;
+        }
         Ok(config)
     }
 
@@ -168,6 +181,9 @@ impl Config {
                 "monitor is {:?}: write an IP address and a port, such as 127.0.0.1:9464",
                 self.monitor
             ));
+        }
+        if let (false, Err(remedy)) = (self.traces.is_empty(), crate::traces::check(&self.traces)) {
+            return bad(format!("traces: {remedy}"));
         }
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
@@ -224,6 +240,7 @@ mod tests {
             "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
             "PRIVITY_LISTEN" | "PRIVITY_ADMIN" | "PRIVITY_MONITOR" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
+            "PRIVITY_TRACES" => Some("http://127.0.0.9:1".into()),
             "PRIVITY_HELPER" | "PRIVITY_RELAY" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
@@ -242,6 +259,7 @@ mod tests {
             ("admin = \"0.0.0.0:7700\"", "admin"),
             ("address = \"nowhere\"", "address"),
             ("monitor = \"everywhere\"", "monitor"),
+            ("traces = \"http://collector.example:4318\"", "traces"),
             ("operator = \"a b\"", "operator"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),

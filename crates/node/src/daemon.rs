@@ -148,6 +148,7 @@ impl Running {
         if let Err(e) = self.node.sign_head() {
             tracing::error!(error = %e, "the last entries of the audit log are under no signed head");
         }
+        self.node.traces.flush().await;
         let _ = self.stop.send(true);
     }
 }

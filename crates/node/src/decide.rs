@@ -161,12 +161,13 @@ impl Node {
             self.own_table(&stored.manifest.body).await?;
             self.affordable(&stored).await?;
         }
-        let organisation = self.organisation().to_owned();
+        let (organisation, deciders) = (self.organisation().to_owned(), by.len());
         let approval =
             Approval { manifest: digest.into(), organisation, decision, reason: reason.into(), by, at: now() };
         check_words(&approval)?;
         let statement = Statement::new(approval, &*self.root)?;
         self.keep_approval(&stored, &statement).await?;
+        self.traces.decided(&stored, decision, deciders);
         self.tell_participants(&stored.manifest.body, "approval", &statement).await
     }
 
@@ -222,7 +223,9 @@ impl Node {
         {
             let reason = format!("{organisation} denies it: {}", words(reason));
             self.cancel(&stored.digest, &reason);
-            self.store.set_state(&stored.digest, &State::OPEN, State::Denied, (0, &reason), now()).await?;
+            if self.store.set_state(&stored.digest, &State::OPEN, State::Denied, (0, &reason), now()).await? {
+                self.traces.ended(stored, State::Denied, 0);
+            }
             self.forget(&stored.digest, State::Denied);
         } else if self.approved(&stored.manifest.body, &stored.digest).await?.is_none() {
             let reason = "all participants have approved it";

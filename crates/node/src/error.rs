@@ -60,6 +60,9 @@ pub enum NodeError {
     /// A text that is no policy.
     #[error("E1013 {0}")]
     Policy(#[from] privity_policy::PolicyError),
+    /// The identity provider at which people sign in.
+    #[error("E1020 the identity provider: {0}; try again later, or sign in with a password")]
+    Provider(String),
     /// A fault of the program.
     #[error("E1012 a fault of this program: {0}; please report it")]
     Internal(String),
@@ -200,7 +203,7 @@ impl NodeError {
             NodeError::Stranger { .. } | NodeError::Forbidden(_) | NodeError::NoRelay { .. } => 403,
             NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,
             NodeError::Manifest(_) | NodeError::Statement(_) | NodeError::Person(_) | NodeError::Policy(_) => 422,
-            NodeError::Unreachable { .. } | NodeError::Refused { .. } => 502,
+            NodeError::Unreachable { .. } | NodeError::Refused { .. } | NodeError::Provider(_) => 502,
             _ => 500,
         }
     }

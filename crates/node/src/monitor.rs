@@ -98,6 +98,17 @@ async fn measured(node: &Node) -> Result<Registry, NodeError> {
     carried.inc_by(relay.bytes);
     registry.register_with_unit("relay_carried", "What this node carried for such members", Unit::Bytes, carried);
 
+    let (sent, dropped, waiting) = node.traces.counts();
+    one(&mut registry, "traces_waiting", "Spans that wait for the collector", waiting);
+    for (name, help, count) in [
+        ("traces_sent", "Spans that the collector took", sent),
+        ("traces_dropped", "Spans that the collector did not take, or that had no place to wait", dropped),
+    ] {
+        let counter: Counter = Counter::default();
+        counter.inc_by(count);
+        registry.register(name, help, counter);
+    }
+
     let members = node.others().await?;
     let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));
     let seen: BTreeMap<_, _> = node.peers.seen();

@@ -10,6 +10,7 @@ use crate::policy::Written;
 use crate::prices::Prices;
 use crate::relay::Relay;
 use crate::store::{Store, Table};
+use crate::traces::Traces;
 use crate::turns::Turns;
 use crate::{NodeError, home};
 use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
@@ -54,6 +55,8 @@ pub struct Node {
     pub(crate) relay: Relay,
     /// What jobs cost.
     pub(crate) prices: Prices,
+    /// Where spans of jobs go.
+    pub(crate) traces: Traces,
     /// Who has not answered for a while, and since when.
     silent: Mutex<BTreeMap<String, Instant>>,
     /// Whose attempt may begin.
@@ -109,6 +112,7 @@ impl Node {
         log.append(now(), &Record::Policy { digest, by: "start".into() })
             .map_err(|e| NodeError::Audit(e.to_string()))?;
         let policy = RwLock::new(Arc::new(policy));
+        let traces = Traces::start(&config)?;
         Ok(Arc::new(Node {
             policy,
             changing_policy: Mutex::default(),
@@ -128,6 +132,7 @@ impl Node {
             asked: Asked::default(),
             relay: Relay::default(),
             prices: Prices::default(),
+            traces,
             silent: Mutex::default(),
             turns,
             running,

@@ -4,6 +4,7 @@ use crate::job::State;
 use crate::message::End;
 use crate::node::{Node, now};
 use crate::store::{Stored, Table};
+use crate::traces::AttemptTrace;
 use crate::{NodeError, home};
 use privity_api::{Record, Time};
 use privity_job::file::OnLoss;
@@ -27,6 +28,11 @@ fn binding(manifest: &str, number: u32) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// An event of the engine, or its end.
+type Told = Result<Event, Box<(Result<Report, JobError>, Job)>>;
+/// How the engine ended, and its job, unless that is lost.
+type Ended = (Result<Report, JobError>, Option<Job>);
+
 /// Runs this node's part.
 pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): (Job, Option<Table>), cancel: Cancel) {
     let until = stored.manifest.body.release.until;
@@ -48,24 +54,34 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): 
         })
     };
     tokio::spawn(async move {
-        if let Err(e) = engine {
-            let error = JobError::Internal(format!("starting the engine: {e}"));
-            finish(&node, &stored, number, Err(error), None).await;
-            return;
-        }
-        while let Some(told) = from.recv().await {
-            match told {
-                Ok(event) => note(&node, &stored.digest, event).await,
-                Err(end) => {
-                    let (outcome, job) = *end;
-                    finish(&node, &stored, number, outcome, Some(&job)).await;
-                    return;
-                }
-            }
-        }
-        let error = JobError::Internal("the engine ended without a word".into());
-        finish(&node, &stored, number, Err(error), None).await;
+        let mut trace = AttemptTrace::new(&node.traces, &stored, number);
+        let (outcome, job) = match engine {
+            Ok(_) => follow(&node, &stored.digest, &mut trace, &mut from).await,
+            Err(e) => (Err(JobError::Internal(format!("starting the engine: {e}"))), None),
+        };
+        trace.stopped(outcome.as_ref().map_err(JobError::exit_code), job.as_ref().map(Job::security));
+        let verdict = finish(&node, &stored, number, outcome, job.as_ref()).await;
+        trace.ended(verdict.state, verdict.code);
     });
+}
+
+/// Hears what the engine tells until it ends.
+async fn follow(
+    node: &Node,
+    digest: &str,
+    trace: &mut AttemptTrace,
+    from: &mut mpsc::UnboundedReceiver<Told>,
+) -> Ended {
+    while let Some(told) = from.recv().await {
+        match told {
+            Ok(event) => {
+                trace.heard(&event);
+                note(node, digest, event).await;
+            }
+            Err(end) => return (end.0, Some(end.1)),
+        }
+    }
+    (Err(JobError::Internal("the engine ended without a word".into())), None)
 }
 
 fn options(
@@ -149,7 +165,13 @@ fn may_help(error: &JobError) -> bool {
 }
 
 /// The end of an attempt at this node: told, logged, kept.
-async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<Report, JobError>, job: Option<&Job>) {
+async fn finish(
+    node: &Arc<Node>,
+    stored: &Stored,
+    number: u32,
+    outcome: Result<Report, JobError>,
+    job: Option<&Job>,
+) -> Verdict {
     let (own, digest) = (node.organisation().to_owned(), stored.digest.clone());
     if let Err(error) = &outcome {
         tracing::warn!(job = digest, number, error = %error, "an attempt ended before it was done");
@@ -185,6 +207,7 @@ async fn finish(node: &Arc<Node>, stored: &Stored, number: u32, outcome: Result<
         tracing::error!(job = digest, error = %error, "what others said of the end could not be kept");
     }
     node.peers.wake();
+    verdict
 }
 
 /// What this node says of an attempt: that it is done, or what stopped it first, which may be another's words or an order.
@@ -223,7 +246,9 @@ async fn keep(
         node.store.set_report(&stored.digest, &text).await?;
     }
     let why = (verdict.code, verdict.reason.as_str());
-    node.store.set_state(&stored.digest, &[State::Running], verdict.state, why, now()).await?;
+    if node.store.set_state(&stored.digest, &[State::Running], verdict.state, why, now()).await? {
+        node.traces.ended(stored, verdict.state, verdict.code);
+    }
     Ok(())
 }
 

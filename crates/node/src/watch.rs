@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, words};
-use crate::node::{Node, instant, now, short};
+use crate::node::{Node, instant, now};
 use crate::queue::{Counts, Tenants, Waiting};
 use crate::store::Stored;
 use privity_job::exit;
@@ -133,7 +133,7 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
             };
             tries.hindered(&stored.digest, error.busy_at());
             if let Err(e) = hinder(&node, &stored, &error).await {
-                tracing::error!(job = short(&stored.digest), error = %e, "what hinders a job could not be kept");
+                tracing::error!(job = stored.digest, error = %e, "what hinders a job could not be kept");
             }
         });
     }
@@ -165,7 +165,7 @@ impl Node {
 /// Why an attempt did not begin, for whoever looks. What cannot change ends the job.
 async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), NodeError> {
     if error.busy_at().is_none() {
-        tracing::warn!(job = short(&stored.digest), error = %error, "an attempt did not begin");
+        tracing::warn!(job = stored.digest, error = %error, "an attempt did not begin");
     }
     let standing = node.store.job(&stored.digest).await?;
     if !State::STARTS.contains(&standing.state) {

@@ -1,5 +1,8 @@
 //! A node among members that lie: what they may not make it do. The others are played here, with roots of their own; the node is a real one.
 
+mod common;
+
+use common::{SCHEMA, port};
 use privity_api::{
     Approval, Attempt, Dataset, Decision, Manifest, Member, Project, Purpose, Release, Revocation, Statement, sha256,
 };
@@ -17,12 +20,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-
-const SCHEMA: &str = "[[columns]]\nname = \"x\"\nkind = \"number\"\nmin = 0.0\nmax = 1.0\n\n[[columns]]\nname = \"y\"\nkind = \"label\"\nvalues = [\"no\", \"yes\"]\n";
-
-fn port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
-}
 
 /// An organisation that is played.
 struct Liar {

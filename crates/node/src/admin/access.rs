@@ -29,6 +29,8 @@ pub(super) struct Caller {
     pub person: Option<String>,
     /// What it may do.
     pub role: Role,
+    /// Whether the identity provider says who it is.
+    pub provider: bool,
     /// Which session.
     key: Option<[u8; 32]>,
 }
@@ -48,6 +50,7 @@ impl Caller {
 struct Session {
     person: String,
     role: Role,
+    provider: bool,
     csrf: String,
     /// When it ends in any case.
     ends: Instant,
@@ -63,13 +66,15 @@ pub(super) struct Access {
     sessions: Mutex<BTreeMap<[u8; 32], Session>>,
     requests: Limits,
     tools: Limits,
-    strangers: Limits,
+    pub strangers: Limits,
     /// Examinations, which cost the links something.
     pub examinations: Limits,
     /// Attempts to sign in, by name.
     pub names: Limits,
     /// The same, of all names: each takes memory and time.
     pub logins: Limits,
+    /// Ways to the identity provider, each of which has the node ask it.
+    pub leaving: Limits,
 }
 
 impl Access {
@@ -85,6 +90,7 @@ impl Access {
             examinations: Limits::new(3, 0.2),
             names: Limits::new(5, 1.0 / 60.0),
             logins: Limits::new(30, 1.0),
+            leaving: Limits::new(30, 1.0),
         }
     }
 
@@ -95,11 +101,12 @@ impl Access {
         sessions
     }
 
-    /// A session for a person who has just shown its password: what the browser is told to keep, and what the page is told.
-    pub fn begin(&self, person: &str, role: Role) -> Result<(String, String), NodeError> {
+    /// A session for a person who has just shown its password, or whom the identity provider knows: what the browser is told to keep, and what the page is told.
+    pub fn begin(&self, person: &str, role: Role, provider: bool) -> Result<(String, String), NodeError> {
         let (cookie, csrf) = (home::random_hex(32)?, home::random_hex(32)?);
         let now = Instant::now();
-        let session = Session { person: person.into(), role, csrf: csrf.clone(), ends: now + LASTS, idle: now + IDLE };
+        let (person, told, ends, idle) = (person.to_owned(), csrf.clone(), now + LASTS, now + IDLE);
+        let session = Session { person, role, provider, csrf: told, ends, idle };
         let mut sessions = self.sessions();
         if sessions.len() >= MOST {
             return Err(NodeError::TooMany { seconds: 60 });
@@ -120,6 +127,10 @@ impl Access {
         let kept = but.and_then(|caller| caller.key);
         self.sessions().retain(|key, s| s.person != person || Some(*key) == kept);
     }
+    /// Ends all sessions of a person with another role than this.
+    pub fn end_other_roles(&self, person: &str, role: Role) {
+        self.sessions().retain(|_, s| s.person != person || s.role == role);
+    }
     /// Seconds that are left of a session.
     pub fn left(&self, caller: &Caller) -> Option<u64> {
         let ends = self.sessions().get(&caller.key?)?.ends;
@@ -133,7 +144,7 @@ impl Access {
             if blake3::hash(shown.as_bytes()) != self.token {
                 return Err(NodeError::Unknown("this is not the token of the node's directory"));
             }
-            return Ok(Caller { person: None, role: Role::Admin, key: None });
+            return Ok(Caller { person: None, role: Role::Admin, provider: false, key: None });
         }
         let mark = format!("{}=", self.cookie);
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
@@ -152,7 +163,12 @@ impl Access {
         if text(POLL).is_none() {
             session.idle = Instant::now() + IDLE;
         }
-        Ok(Caller { person: Some(session.person.clone()), role: session.role, key: Some(key) })
+        Ok(Caller {
+            person: Some(session.person.clone()),
+            role: session.role,
+            provider: session.provider,
+            key: Some(key),
+        })
     }
 
     fn known(&self, headers: &HeaderMap) -> Result<Caller, NodeError> {
@@ -194,7 +210,7 @@ pub(super) async fn permit(State(role): State<Role>, request: Request, next: Nex
 }
 
 /// Whether a `host:port` names this machine by its loopback.
-fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,
         _ => host,
@@ -245,7 +261,7 @@ mod tests {
     #[test]
     fn sessions_end() {
         let access = Access::new("token", 7700);
-        let (cookie, csrf) = access.begin("ann", Role::Viewer).expect("a session");
+        let (cookie, csrf) = access.begin("ann", Role::Viewer, false).expect("a session");
         assert!(cookie.starts_with("privity_session_7700=") && cookie.contains("HttpOnly; SameSite=Strict"));
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
@@ -254,7 +270,7 @@ mod tests {
         let caller = access.caller(&headers).expect("a person");
         assert_eq!((caller.person("bob").as_str(), caller.role), ("ann", Role::Viewer));
         for over in [|s: &mut Session| s.idle = Instant::now(), |s: &mut Session| s.ends = Instant::now()] {
-            let (cookie, _) = access.begin("eve", Role::Admin).expect("a session");
+            let (cookie, _) = access.begin("eve", Role::Admin, false).expect("a session");
             let key = *blake3::hash(cookie.split(['=', ';']).nth(1).expect("a value").as_bytes()).as_bytes();
             over(access.sessions().get_mut(&key).expect("it began"));
             assert!(!access.sessions().contains_key(&key));

@@ -1,6 +1,7 @@
 //! People of this organisation: their roles and passwords, signing in and out.
 
 use super::access::{Access, Caller};
+use super::provider::is_bound;
 use crate::node::{Node, now};
 use crate::store::Person;
 use crate::{NodeError, home};
@@ -105,7 +106,8 @@ async fn fresh(name: &str, password: Password) -> Result<String, NodeError> {
 
 /// Whether a password is that of a person.
 async fn verify(person: Option<&Person>, password: Password) -> Result<bool, NodeError> {
-    let known = person.map(|p| p.password.clone());
+    // Whom the identity provider knows has no password; the time does not say so.
+    let known = person.filter(|p| !is_bound(p)).map(|p| p.password.clone());
     hashing(move || {
         let right = known.as_deref().or(NOBODY.as_deref()).is_some_and(|hashed| matches(&password.0, hashed));
         known.is_some() && right
@@ -138,6 +140,8 @@ pub(super) struct Session {
     csrf: Option<String>,
     /// Seconds until the session ends.
     ends: Option<u64>,
+    /// Whether the identity provider says who it is.
+    provider: bool,
 }
 
 /// Sign in.
@@ -161,14 +165,20 @@ pub(super) async fn login(
         return Err(NodeError::Unknown("no such name and password"));
     };
     access.names.forget(&login.name);
-    let (cookie, csrf) = access.begin(&person.name, person.role)?;
-    tracing::info!(person = person.name, "signed in");
+    begun(&access, &node, person, false)
+}
+
+/// A session of a person who is who it says.
+pub(super) fn begun(access: &Access, node: &Node, person: Person, provider: bool) -> Result<Response, NodeError> {
+    let (cookie, csrf) = access.begin(&person.name, person.role, provider)?;
+    tracing::info!(person = person.name, provider, "signed in");
     let session = Session {
         person: Some(person.name),
         role: person.role,
         organisation: node.organisation().into(),
         csrf: Some(csrf),
         ends: Some(super::access::LASTS.as_secs()),
+        provider,
     };
     Ok(([(SET_COOKIE, cookie)], Json(session)).into_response())
 }
@@ -180,8 +190,9 @@ pub(super) async fn session(
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Caller>,
 ) -> Json<Session> {
-    let (person, role, ends) = (caller.person.clone(), caller.role, access.left(&caller));
-    Json(Session { person, role, organisation: node.organisation().into(), csrf: None, ends })
+    let (person, role, provider) = (caller.person.clone(), caller.role, caller.provider);
+    let (organisation, ends) = (node.organisation().into(), access.left(&caller));
+    Json(Session { person, role, organisation, csrf: None, ends, provider })
 }
 
 /// Sign out.
@@ -238,6 +249,9 @@ pub struct Listed {
     /// When role or password last changed.
     #[schema(value_type = i64)]
     pub changed: Time,
+    /// Whether it signs in at the identity provider, which says its role.
+    #[serde(default)]
+    pub provider: bool,
 }
 
 /// A person to make known.
@@ -269,7 +283,13 @@ pub struct Change {
 /// Who may sign in.
 #[utoipa::path(get, path = "/api/v1/people", tag = "people", responses((status = 200, body = Vec<Listed>)))]
 pub(super) async fn people(State(node): State<Arc<Node>>) -> Result<Json<Vec<Listed>>, NodeError> {
-    let listed = |p: Person| Listed { name: p.name, role: p.role, created: p.created, changed: p.changed };
+    let listed = |p: Person| Listed {
+        provider: is_bound(&p),
+        name: p.name,
+        role: p.role,
+        created: p.created,
+        changed: p.changed,
+    };
     Ok(Json(node.store.people().await?.into_iter().map(listed).collect()))
 }
 
@@ -284,10 +304,11 @@ pub(super) async fn add(
     if !privity_api::is_name(&new.name) {
         return Err(NodeError::Person("a name has letters, digits, -, _ and ., at most 64".into()));
     }
-    if find(&node, &new.name).await?.is_some() {
+    let password = fresh(&new.name, new.password).await?;
+    let _alone = node.changing.lock().await;
+    if node.store.people().await?.iter().any(|p| p.name.eq_ignore_ascii_case(&new.name)) {
         return Err(NodeError::State(format!("there is a person `{}` already", new.name)));
     }
-    let password = fresh(&new.name, new.password).await?;
     let (created, changed) = (now(), now());
     recorded(&node, &caller, &new.name, format!("may sign in as {}", new.role.name()))?;
     node.store.put_person(&Person { name: new.name, role: new.role, password, created, changed }).await?;
@@ -306,6 +327,10 @@ pub(super) async fn change(
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
     let mut person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
+    if is_bound(&person) {
+        let problem = "role and password of this person are the identity provider's; have it change them, or remove the person here";
+        return Err(NodeError::State(problem.into()));
+    }
     let renewed = change.password.is_some();
     if let Some(password) = change.password {
         person.password = fresh(&name, password).await?;

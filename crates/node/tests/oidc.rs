@@ -1,0 +1,374 @@
+//! Signing in at an identity provider, which is played here: what its answers must be, whose names and roles they give, and that the node does without it.
+
+mod common;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use common::port;
+use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJwsSigningAlgorithm as Alg};
+use openidconnect::{JsonWebKeyId, PkceCodeChallenge, PkceCodeVerifier, PrivateSigningKey};
+use privity_node::{Config, daemon, home, now};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+const PASSWORD: &str = "seven green bicycles";
+const SECRET: &str = "a-secret-of-the-client";
+
+fn key() -> CoreEdDsaPrivateSigningKey {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    CoreEdDsaPrivateSigningKey::from_ed25519_pem(&pair.serialize_pem(), Some(JsonWebKeyId::new("one".into())))
+        .expect("a key")
+}
+
+/// How the provider answers next.
+#[derive(Clone, Default)]
+struct Next {
+    /// Claims of the token, in the place of right ones.
+    claims: Value,
+    /// What the token says of its signature.
+    algorithm: Option<&'static str>,
+    /// Signed with a key that is not the provider's.
+    forged: bool,
+}
+
+/// The provider.
+struct Played {
+    address: String,
+    key: CoreEdDsaPrivateSigningKey,
+    other: CoreEdDsaPrivateSigningKey,
+    next: Mutex<Next>,
+    /// PKCE challenge and nonce of the sign-in that is on its way, by code.
+    codes: Mutex<BTreeMap<String, (String, String)>>,
+}
+
+impl Played {
+    fn start(runtime: &Runtime) -> (Arc<Played>, JoinHandle<()>) {
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let played = Played { address, key: key(), other: key(), next: Mutex::default(), codes: Mutex::default() };
+        let played = Arc::new(played);
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(discovery))
+            .route("/keys", get(keys))
+            .route("/token", post(token))
+            .with_state(played.clone());
+        let serving = runtime.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        (played, serving)
+    }
+    fn token(&self, nonce: &str) -> String {
+        let next = self.next.lock().expect("no panic").clone();
+        let mut claims = json!({
+            "iss": self.address, "aud": "privity", "sub": "1", "exp": now() + 300, "iat": now(), "nonce": nonce,
+            "preferred_username": "ann@bank-a.example", "realm": { "roles": ["officers", "staff"] },
+        });
+        for (key, value) in next.claims.as_object().into_iter().flatten() {
+            claims[key] = value.clone();
+        }
+        let head = json!({ "alg": next.algorithm.unwrap_or("EdDSA"), "kid": "one" });
+        let text = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(head.to_string().as_bytes()),
+            URL_SAFE_NO_PAD.encode(claims.to_string().as_bytes())
+        );
+        let key = if next.forged { &self.other } else { &self.key };
+        let signature = key.sign(&Alg::EdDsa, text.as_bytes()).expect("a signature");
+        let signature = if next.algorithm == Some("none") { String::new() } else { URL_SAFE_NO_PAD.encode(&signature) };
+        format!("{text}.{signature}")
+    }
+}
+
+async fn discovery(State(played): State<Arc<Played>>) -> Json<Value> {
+    let at = |path: &str| format!("{}/{path}", played.address);
+    Json(json!({
+        "issuer": played.address, "authorization_endpoint": at("authorize"), "token_endpoint": at("token"), "jwks_uri": at("keys"),
+        "response_types_supported": ["code"], "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["EdDSA", "HS256", "none"],
+    }))
+}
+
+async fn keys(State(played): State<Arc<Played>>) -> Json<Value> {
+    Json(json!({ "keys": [serde_json::to_value(played.key.as_verification_key()).expect("JSON")] }))
+}
+
+/// Gives a token for a code, once, to whoever has the client's secret and what the challenge is of.
+async fn token(State(played): State<Arc<Played>>, headers: HeaderMap, body: String) -> Response {
+    let form = reqwest::Url::parse(&format!("http://form/?{body}")).expect("a form");
+    let form: BTreeMap<String, String> = form.query_pairs().into_owned().collect();
+    let expected = format!("Basic {}", STANDARD.encode(format!("privity:{SECRET}")));
+    let known = played.codes.lock().expect("no panic").remove(&form["code"]);
+    let fits = |(challenge, _): &(String, String)| {
+        let verifier = PkceCodeVerifier::new(form["code_verifier"].clone());
+        PkceCodeChallenge::from_code_verifier_sha256(&verifier).as_str() == challenge
+    };
+    let Some((_, nonce)) = known.filter(fits).filter(|_| headers["authorization"] == expected) else {
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant", "error_description": form["code"] })))
+            .into_response();
+    };
+    Json(json!({ "access_token": "of-no-use", "token_type": "Bearer", "id_token": played.token(&nonce) }))
+        .into_response()
+}
+
+/// A node with this provider.
+struct Site {
+    runtime: Runtime,
+    address: String,
+    token: String,
+    played: Arc<Played>,
+    serving: JoinHandle<()>,
+    running: Option<daemon::Running>,
+    _folder: tempfile::TempDir,
+}
+
+/// Status, text and cookie of an answer.
+type Answer = (u16, String, Option<String>);
+
+impl Site {
+    fn start(provider: bool) -> Site {
+        let runtime = Runtime::new().expect("a runtime");
+        let folder = tempfile::tempdir().expect("a directory");
+        let (played, serving) = Played::start(&runtime);
+        let own = || format!("127.0.0.1:{}", port());
+        let text = format!("organisation = \"bank-a\"\nlisten = \"{}\"\nadmin = \"{}\"\n", own(), own());
+        let config = Config::parse(&text, |_| None).expect("a configuration");
+        daemon::init(folder.path(), &config).expect("a node's directory");
+        if provider {
+            let table = format!(
+                "[oidc]\nissuer = \"{}\"\nclient_id = \"privity\"\nclient_secret_file = \"oidc.secret\"\nname = \"Bank A\"\nroles_claim = \"realm.roles\"\n\
+                 [oidc.roles]\nguests = \"viewer\"\nofficers = \"approver\"\nheads = \"admin\"\n",
+                played.address
+            );
+            let file = folder.path().join("node.toml");
+            let before = std::fs::read_to_string(&file).expect("a file");
+            std::fs::write(&file, format!("{before}\n{table}")).expect("a file");
+            std::fs::write(folder.path().join("oidc.secret"), format!("{SECRET}\n")).expect("a file");
+        }
+        let token = std::fs::read_to_string(home::token(folder.path())).expect("a token").trim().to_owned();
+        let running = Some(runtime.block_on(daemon::start(folder.path())).expect("a node"));
+        Site { runtime, address: config.admin, token, played, serving, running, _folder: folder }
+    }
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            let mut request =
+                client.request(method.parse().expect("a method"), format!("http://{}{path}", self.address));
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body.to_string());
+            }
+            let answer = request.send().await.expect("the node answers");
+            let cookie = answer.headers().get("set-cookie").map(|v| v.to_str().expect("text").to_owned());
+            (answer.status().as_u16(), answer.text().await.expect("text"), cookie)
+        })
+    }
+    fn tool(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.ask(method, path, &[("authorization", &format!("Bearer {}", self.token))], body)
+    }
+    fn person(&self, session: &(String, String), method: &str, path: &str, body: Option<&Value>) -> Answer {
+        self.ask(method, path, &[("cookie", &session.0), ("x-privity-csrf", &session.1)], body)
+    }
+    /// Goes to the provider, and comes back: what the page hands over.
+    fn visit(&self) -> Value {
+        let (status, text, _) = self.ask("POST", "/api/v1/session/provider", &[], None);
+        assert_eq!(status, 200, "{text}");
+        let begun: Value = serde_json::from_str(&text).expect("JSON");
+        let url = reqwest::Url::parse(begun["url"].as_str().expect("a URL")).expect("a URL");
+        assert!(url.as_str().starts_with(&format!("{}/authorize?", self.played.address)), "{url}");
+        let said: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
+        assert_eq!(said["redirect_uri"], format!("http://{}/oidc", self.address));
+        assert_eq!((said["response_type"].as_str(), said["code_challenge_method"].as_str()), ("code", "S256"));
+        assert_eq!((said["scope"].as_str(), said["client_id"].as_str()), ("openid profile", "privity"));
+        assert!(!url.as_str().contains(begun["key"].as_str().expect("a key")), "what the page keeps goes nowhere");
+        let code = format!("code-{}", said["state"]);
+        let kept = (said["code_challenge"].clone(), said["nonce"].clone());
+        self.played.codes.lock().expect("no panic").insert(code.clone(), kept);
+        json!({ "code": code, "state": said["state"], "key": begun["key"] })
+    }
+    fn hand_over(&self, back: &Value) -> Answer {
+        self.ask("PUT", "/api/v1/session/provider", &[], Some(back))
+    }
+    /// Signs in, the provider answering like this.
+    fn sign_in(&self, next: Next) -> Answer {
+        *self.played.next.lock().expect("no panic") = next;
+        self.hand_over(&self.visit())
+    }
+    fn with(&self, claims: Value) -> Answer {
+        self.sign_in(Next { claims, ..Next::default() })
+    }
+    /// A session, and what the node says of it.
+    fn session(&self, (status, text, cookie): Answer) -> ((String, String), Value) {
+        assert_eq!(status, 200, "{text}");
+        let who: Value = serde_json::from_str(&text).expect("JSON");
+        let cookie = cookie.expect("a cookie");
+        assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
+        let cookie = cookie.split(';').next().expect("a pair").to_owned();
+        ((cookie, who["csrf"].as_str().expect("text").to_owned()), who)
+    }
+    fn local(&self, name: &str, role: &str) -> u16 {
+        let person = json!({ "name": name, "role": role, "password": PASSWORD });
+        self.tool("POST", "/api/v1/people", Some(&person)).0
+    }
+    fn login(&self, name: &str) -> Answer {
+        self.ask("POST", "/api/v1/session", &[], Some(&json!({ "name": name, "password": PASSWORD })))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.runtime.block_on(running.drain());
+        }
+    }
+}
+
+#[test]
+fn people_sign_in_with_the_role_that_the_provider_gives() {
+    let site = Site::start(true);
+    let (_, offered, _) = site.ask("GET", "/api/v1/session/provider", &[], None);
+    assert_eq!(offered, "{\"name\":\"Bank A\"}");
+    assert!(
+        site.ask("GET", "/oidc?code=x&state=y", &[], None).1.contains("/assets/app.js"),
+        "the page reads the address"
+    );
+    for (subject, groups, role) in [
+        ("1", json!(["officers", "staff"]), "approver"),
+        ("2", json!("guests"), "viewer"),
+        ("3", json!(["guests", "heads", 7]), "admin"),
+    ] {
+        let claims = json!({ "sub": subject, "preferred_username": format!("p{subject}@bank-a.example"), "realm": { "roles": groups } });
+        let (session, who) = site.session(site.with(claims));
+        assert_eq!(
+            (who["person"].as_str(), who["role"].as_str()),
+            (Some(&*format!("p{subject}_bank-a.example")), Some(role))
+        );
+        assert_eq!(who["provider"], true);
+        assert_eq!(site.person(&session, "GET", "/api/v1/jobs", None).0, 200);
+        assert_eq!(
+            site.ask("GET", "/api/v1/jobs", &[("cookie", &session.0)], None).0,
+            403,
+            "a cookie alone is worth nothing"
+        );
+        let allowed = site.person(&session, "POST", "/api/v1/projects", Some(&json!(format!("p{subject}")))).0;
+        assert_eq!(allowed, if role == "admin" { 200 } else { 403 });
+    }
+    // Another role ends sessions with the one before.
+    let as_one = |groups: Value| json!({ "preferred_username": "p1@bank-a.example", "realm": { "roles": groups } });
+    let (before, _) = site.session(site.with(as_one(json!(["officers"]))));
+    let (_, who) = site.session(site.with(as_one(json!(["guests"]))));
+    assert_eq!((who["role"].as_str(), site.person(&before, "GET", "/api/v1/jobs", None).0), (Some("viewer"), 401));
+    let newest = site.tool("GET", "/api/v1/audit/entries?limit=1", None).1;
+    assert!(newest.contains("may sign in as viewer, by the identity provider"), "{newest}");
+}
+
+#[test]
+fn what_is_not_an_answer_of_the_provider_signs_nobody_in() {
+    let site = Site::start(true);
+    let claims = |claims: Value| Next { claims, ..Next::default() };
+    let right = Next::default;
+    for (what, next, status) in [
+        ("another nonce", claims(json!({ "nonce": "another" })), 502),
+        ("no nonce", claims(json!({ "nonce": null })), 502),
+        ("another audience", claims(json!({ "aud": "somebody" })), 502),
+        ("one more audience", claims(json!({ "aud": ["privity", "somebody"] })), 502),
+        ("another issuer", claims(json!({ "iss": "https://somebody.example" })), 502),
+        ("expired", claims(json!({ "exp": now() - 10 })), 502),
+        ("of yesterday", claims(json!({ "iat": now() - 86_400 })), 502),
+        ("of tomorrow", claims(json!({ "iat": now() + 86_400 })), 502),
+        ("another's signature", Next { forged: true, ..right() }, 502),
+        ("no signature", Next { algorithm: Some("none"), ..right() }, 502),
+        ("a shared secret's signature", Next { algorithm: Some("HS256"), ..right() }, 502),
+        ("an unknown role", claims(json!({ "realm": { "roles": ["strangers"] } })), 403),
+        ("no role", claims(json!({ "realm": {} })), 403),
+        ("no name", claims(json!({ "preferred_username": null })), 403),
+        ("a name without letters", claims(json!({ "preferred_username": "@@" })), 403),
+        ("too long a name", claims(json!({ "preferred_username": "x".repeat(65) })), 403),
+    ] {
+        let (found, text, cookie) = site.sign_in(next);
+        assert_eq!((found, cookie.is_none()), (status, true), "{what}: {text}");
+        assert!(!text.contains(SECRET) && !text.contains("code-"), "{what}: {text}");
+        println!("{what}: {text}");
+    }
+    *site.played.next.lock().expect("no panic") = right();
+    // Once, and by the page that began.
+    let back = site.visit();
+    let mut stolen = back.clone();
+    stolen["key"] = json!("00");
+    assert_eq!(site.hand_over(&stolen).0, 401, "a state without the key that the page kept");
+    let mut other = back.clone();
+    other["state"] = json!("of-nobody");
+    assert_eq!(site.hand_over(&other).0, 401);
+    assert_eq!(site.hand_over(&back).0, 200);
+    assert_eq!(site.hand_over(&back).0, 401, "a state is used once");
+    // A code of another sign-in does not fit the challenge.
+    let (one, two) = (site.visit(), site.visit());
+    let mixed = json!({ "code": one["code"], "state": two["state"], "key": two["key"] });
+    let (status, text, _) = site.hand_over(&mixed);
+    assert!(status == 502 && text.contains("invalid_grant") && !text.contains("code-"), "{text}");
+    let foreign = site.ask("PUT", "/api/v1/session/provider", &[("origin", "http://example.org")], Some(&site.visit()));
+    assert_eq!(foreign.0, 403, "nobody is signed in from another site");
+}
+
+#[test]
+fn a_name_is_one_person() {
+    let site = Site::start(true);
+    assert_eq!(site.local("Bea", "admin"), 200);
+    let named = |subject: &str, name: &str| {
+        site.with(json!({ "sub": subject, "preferred_username": name, "realm": { "roles": ["heads"] } }))
+    };
+    assert_eq!(named("2", "bea").0, 403, "a local person has the name");
+    let (_, who) = site.session(named("1", "ann"));
+    assert_eq!(who["person"], "ann");
+    // The name stays, whatever the provider calls that person by then, and nobody else gets it.
+    let (ann, who) = site.session(named("1", "another"));
+    assert_eq!(who["person"], "ann");
+    assert_eq!((named("4", "ann").0, named("5", "Ann").0), (403, 403));
+    assert_eq!(site.local("ANN", "viewer"), 409);
+    assert_eq!(site.login("ann").0, 401, "no password leads to it");
+    for change in [json!({ "role": "viewer" }), json!({ "password": PASSWORD })] {
+        assert_eq!(site.tool("PUT", "/api/v1/people/ann", Some(&change)).0, 409);
+    }
+    // Whoever has a password, too, is not one more person: it wants nothing approved.
+    let (bea, who) = site.session(site.login("Bea"));
+    assert_eq!(who["provider"], false);
+    let vote = |session: &(String, String), decision: &str| {
+        let vote = json!({ "decision": decision, "reason": "read" });
+        site.person(session, "POST", "/api/v1/jobs/ffffffff/votes", Some(&vote)).0
+    };
+    assert_eq!((vote(&bea, "approve"), vote(&bea, "deny"), vote(&ann, "approve")), (403, 404, 404));
+    // Removed, its sessions end, and the name is free.
+    assert_eq!(site.tool("DELETE", "/api/v1/people/ann", None).0, 200);
+    assert_eq!(site.person(&ann, "GET", "/api/v1/jobs", None).0, 401);
+    assert_eq!(named("4", "ann").0, 200);
+}
+
+#[test]
+fn without_the_provider_passwords_go_on() {
+    let mut site = Site::start(true);
+    assert_eq!(site.local("bea", "approver"), 200);
+    site.serving.abort();
+    let gone = site.runtime.block_on(&mut site.serving);
+    assert!(gone.expect_err("it was told to").is_cancelled());
+    let (status, text, _) = site.ask("POST", "/api/v1/session/provider", &[], None);
+    assert!(status == 502 && text.starts_with("E1020 the identity provider"), "{text}");
+    assert_eq!(site.login("bea").0, 200);
+
+    let plain = Site::start(false);
+    assert_eq!(plain.ask("GET", "/api/v1/session/provider", &[], None).1, "{\"name\":null}");
+    assert_eq!(plain.ask("POST", "/api/v1/session/provider", &[], None).0, 404);
+    assert_eq!(plain.local("bea", "approver"), 200);
+    let (bea, _) = plain.session(plain.login("bea"));
+    let vote = json!({ "decision": "approve", "reason": "read" });
+    assert_eq!(
+        plain.person(&bea, "POST", "/api/v1/jobs/ffffffff/votes", Some(&vote)).0,
+        404,
+        "without a provider passwords approve"
+    );
+}

@@ -346,6 +346,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         monitor: args.monitor.clone(),
         helper: args.helper,
         keys: args.keys.clone(),
+        database: Default::default(),
         max_running: 4,
         attempt_hours: 48,
         certificate_hours: 24,

@@ -10,12 +10,14 @@
 //! helper = false                 # takes part without data
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
+//! database = ""                  # postgres://...: what several instances share; default SQLite in the directory
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
 //! `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
 
 use crate::NodeError;
+use crate::database::Database;
 use privity_api::is_name;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -47,6 +49,9 @@ pub struct Config {
     /// Where the root key is, as `privity_keys::Place` reads it. Default the directory `root`.
     #[serde(default = "default_keys")]
     pub keys: String,
+    /// Where it keeps what it remembers. Default SQLite in its directory.
+    #[serde(default)]
+    pub database: Database,
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
@@ -98,7 +103,11 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
         let bad = |problem: String| NodeError::Config { problem };
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        // A line that is wrong is not shown: it may be that of the database, with a password.
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
+            bad(format!("line {line}: {}", e.message()))
+        })?;
         for key in [
             "organisation",
             "operator",
@@ -108,6 +117,7 @@ impl Config {
             "monitor",
             "helper",
             "keys",
+            "database",
             "max_running",
             "attempt_hours",
             "certificate_hours",
@@ -165,6 +175,7 @@ impl Config {
         if port.and_then(|port| port.parse::<u16>().ok()).is_none() {
             return bad(format!("address is {:?}: write host:port, as other organisations reach it", self.address));
         }
+        self.database.check()?;
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
@@ -194,12 +205,13 @@ mod tests {
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
             "PRIVITY_HELPER" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
+            "PRIVITY_DATABASE" => Some("postgres://privity@127.0.0.1/privity".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 11);
+        assert_eq!(changed.len(), 12);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -213,10 +225,13 @@ mod tests {
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),
             ("attempt_hours = 0", "attempt_hours"),
+            ("database = \"mysql://u:s3cret@x/y\"", "database"),
+            ("database = \"postgres://u:s3cret@x:y/z", "line 3"),
+            ("database = \"postgres://u:s3cret@x:y/z\"", "database"),
             ("color = 1", "color"),
         ] {
             let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();
-            assert!(error.contains(word), "{error}");
+            assert!(error.contains(word) && !error.contains("s3cret"), "{error}");
         }
         let error = Config::parse(LEAST, |key| (key == "PRIVITY_HELPER").then(|| "maybe".into()));
         assert!(error.expect_err("no boolean").to_string().contains("PRIVITY_HELPER"));

@@ -232,7 +232,7 @@ mod tests {
             url.query_pairs().find(|(key, _)| key == "sslmode").map(|(_, mode)| mode.into_owned())
         };
         assert_eq!(mode("postgres://u@db.example/p").as_deref(), Some("verify-full"));
-        assert_eq!(mode("postgres://u@/p?host=db.example").as_deref(), Some("verify-full"));
+        assert_eq!(mode("postgres:///p?user=u&host=db.example").as_deref(), Some("verify-full"));
         assert_eq!(mode("postgres://u@10.0.0.1:5432/p?sslmode=require").as_deref(), Some("require"));
         for here in [
             "postgres://u@127.0.0.1/p",

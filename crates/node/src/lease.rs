@@ -87,9 +87,12 @@ impl Candidate {
         let query = concat!(
             "UPDATE node SET epoch = epoch + 1, organisation = $1, holder = $2, until = ",
             now!(),
-            " + $3 WHERE until <= ",
+            " + $3 WHERE (until <= ",
             now!(),
-            " AND organisation IN ('', $1) RETURNING epoch, entries"
+            // A clock that went back keeps nobody waiting.
+            " OR until > ",
+            now!(),
+            " + 2 * $3) AND organisation IN ('', $1) RETURNING epoch, entries"
         );
         let query = sqlx::query(query).bind(&self.organisation).bind(&self.name).bind(LASTS.as_millis() as i64);
         let Some(row) = query.fetch_optional(&self.pool).await? else { return Ok(None) };

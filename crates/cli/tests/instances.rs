@@ -44,20 +44,33 @@ fn balance(instances: Vec<(String, String)>) -> String {
         }
     });
     std::thread::spawn(move || {
-        for caller in listener.incoming() {
-            let (Ok(caller), Some(target)) = (caller, target.lock().expect("a target").clone()) else { continue };
-            let Ok(node) = TcpStream::connect(target) else { continue };
-            for (mut from, mut to) in [(&caller, &node), (&node, &caller)]
-                .map(|(from, to)| (from.try_clone().expect("a stream"), to.try_clone().expect("a stream")))
-            {
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Write);
-                });
-            }
+        for caller in listener.incoming().flatten() {
+            let target = target.clone();
+            std::thread::spawn(move || pass(&caller, &target));
         }
     });
     address
+}
+
+/// Passes one connection on, as soon as an instance is ready.
+fn pass(caller: &TcpStream, target: &Mutex<Option<String>>) {
+    let began = Instant::now();
+    let mut ready = None;
+    while ready.is_none() && began.elapsed() < Duration::from_secs(2) {
+        std::thread::sleep(Duration::from_millis(20));
+        ready = target.lock().expect("a target").clone();
+    }
+    let Some(node) = ready.and_then(|address| TcpStream::connect(address).ok()) else { return };
+    let copy = |from: &TcpStream, to: &TcpStream| {
+        let (mut from, mut to) = (from.try_clone().expect("a stream"), to.try_clone().expect("a stream"));
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        })
+    };
+    for way in [copy(caller, &node), copy(&node, caller)] {
+        let _ = way.join();
+    }
 }
 
 /// What an instance has of its own.

@@ -143,6 +143,10 @@ pub(crate) async fn prepare(pool: &AnyPool) -> Result<(), NodeError> {
     }
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MAKING).execute(&mut *transaction).await?;
+    let there = sqlx::query("SELECT to_regclass('node') IS NOT NULL").fetch_one(&mut *transaction).await?;
+    if there.try_get(0)? {
+        return Ok(());
+    }
     sqlx::raw_sql(include_str!("../migrations/postgres/0000_node.sql")).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())

@@ -124,8 +124,10 @@ impl Candidate {
             match self.take_now(lost).await {
                 Ok(Some(lease)) => return Ok(lease),
                 Ok(None) => {
-                    if let Some(waits) = waits.take() {
-                        waits(&self.holder().await?);
+                    if let Ok(holder) = self.holder().await
+                        && let Some(waits) = waits.take()
+                    {
+                        waits(&holder);
                     }
                 }
                 Err(error) if may_pass(&error) => tracing::warn!(error = %error, "the database does not answer"),

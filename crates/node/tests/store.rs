@@ -347,6 +347,66 @@ fn of_sixteen_that_race_for_a_number_one_gets_it() {
     });
 }
 
+#[test]
+fn a_server_on_a_network_shows_a_certificate_for_its_name() {
+    let mut certificate = String::new();
+    let server = Server::with(|folder| {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        certificate = made.cert.pem();
+        let (public, private) = (folder.join("server.crt"), folder.join("server.key"));
+        std::fs::write(&public, &certificate).expect("a file");
+        std::fs::write(&private, made.signing_key.serialize_pem()).expect("a file");
+        let only_its_user = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&private, only_its_user).expect("a file");
+        let set = |name: &str, value: String| ["-c".to_owned(), format!("{name}={value}")];
+        let mut more = set("ssl", "on".into()).to_vec();
+        more.extend(set("ssl_cert_file", public.display().to_string()));
+        more.extend(set("ssl_key_file", private.display().to_string()));
+        more
+    });
+    let folder = tempfile::tempdir().expect("a directory");
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, certificate).expect("a file");
+    let url = |host: &str, more: &str| {
+        let url = server.url().replace("127.0.0.1", host);
+        Database::from(format!("{url}?sslmode=verify-full{more}"))
+    };
+    let rooted = format!("&sslrootcert={}", roots.display());
+    runtime().block_on(async {
+        let asks = async |database: Database| Candidate::new(&database, "bank-b", "x".into()).await;
+        for wrong in [url("localhost", ""), url("127.0.0.1", &rooted)] {
+            let said = asks(wrong).await.err().expect("nobody vouches for it").to_string();
+            assert!(said.contains("certificate") && !said.contains(postgres::PASSWORD), "{said}");
+        }
+        let candidate = asks(url("localhost", &rooted)).await.expect("a server with a certificate");
+        let held = candidate.take(never).await.expect("a database").expect("a lease");
+        let encrypted = "SELECT COUNT(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                         WHERE ssl AND application_name = 'privity'";
+        let row = sqlx::query(encrypted).fetch_one(&pool(&server).await).await.expect("a database");
+        assert!(row.get::<i64, _>(0) >= 1, "nothing of it is in the clear");
+        held.release().await.expect("a database");
+    });
+}
+
+#[test]
+fn instances_that_start_at_once_on_an_empty_database_make_it_once() {
+    let server = Server::new();
+    runtime().block_on(async {
+        let url = server.url();
+        let mut racing = JoinSet::new();
+        for i in 0..8 {
+            let database = Database::from(url.clone());
+            racing.spawn(async move {
+                let candidate = Candidate::new(&database, "bank-b", format!("instance {i}")).await.expect("a database");
+                candidate.take(never).await.expect("a database")
+            });
+        }
+        let mut leases: Vec<Lease> = racing.join_all().await.into_iter().flatten().collect();
+        assert_eq!(leases.len(), 1, "one serves");
+        leases.pop().expect("one").release().await.expect("a database");
+    });
+}
+
 static LOST: AtomicBool = AtomicBool::new(false);
 
 #[test]

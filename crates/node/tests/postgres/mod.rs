@@ -12,6 +12,8 @@ pub const PASSWORD: &str = "s3cret-of-the-server";
 pub struct Server {
     folder: tempfile::TempDir,
     port: u16,
+    /// More of its arguments.
+    more: Vec<String>,
     process: Option<Child>,
 }
 
@@ -56,11 +58,18 @@ fn command(name: &str) -> Command {
 
 impl Server {
     pub fn new() -> Server {
+        Server::with(|_| Vec::new())
+    }
+
+    /// With more arguments, which may name files of its directory: `make` is told which that is.
+    pub fn with(make: impl FnOnce(&Path) -> Vec<String>) -> Server {
         let folder = tempfile::tempdir().expect("a directory");
         let password = folder.path().join("password");
         std::fs::write(&password, PASSWORD).expect("a file");
+        let more = make(folder.path());
         if let Some((user, group)) = user() {
-            for path in [folder.path(), &password] {
+            let files = std::fs::read_dir(folder.path()).expect("the server's directory").flatten();
+            for path in files.map(|file| file.path()).chain([folder.path().to_owned()]) {
                 chown(path, Some(user), Some(group)).expect("the server's directory");
             }
         }
@@ -74,7 +83,7 @@ impl Server {
             .expect("initdb starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let mut server = Server { folder, port, process: None };
+        let mut server = Server { folder, port, more, process: None };
         server.start();
         server
     }
@@ -98,6 +107,7 @@ impl Server {
                 .arg("-D")
                 .arg(&data)
                 .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-c", "unix_socket_directories="])
+                .args(&self.more)
                 .current_dir(self.folder.path())
                 .stdout(Stdio::null())
                 .stderr(log)

@@ -3,7 +3,7 @@
 
 use crate::AuditError;
 use crate::lines::{private, sync_dir};
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
@@ -64,22 +64,23 @@ impl Lock {
     /// # Errors
     /// It was taken over, or nobody can tell.
     pub fn held(&self) -> Result<(), AuditError> {
-        let gone = || AuditError::TakenOver(self.path.clone());
-        // It is opened, and not only looked at, so that a file system of several machines asks the others.
-        let there = File::open(&self.path).map_err(|_| gone())?;
-        let identity = |file: &File| identity(file).map_err(AuditError::io("looking at", &self.path));
-        if identity(&there)? == identity(&self.file)? { Ok(()) } else { Err(gone()) }
+        // It is opened, so that a file system of several machines asks the others; where that fails, as too much is open, it is only looked at.
+        let there = File::open(&self.path).and_then(|file| file.metadata()).or_else(|_| std::fs::metadata(&self.path));
+        match (there, self.file.metadata()) {
+            (Ok(there), Ok(own)) if identity(&there) == identity(&own) => Ok(()),
+            _ => Err(AuditError::TakenOver(self.path.clone())),
+        }
     }
 }
 
 #[cfg(unix)]
-fn identity(file: &File) -> std::io::Result<(u64, u64)> {
+fn identity(file: &Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
-    file.metadata().map(|data| (data.dev(), data.ino()))
+    (file.dev(), file.ino())
 }
 
 /// Where files cannot be told apart, one that is locked and open cannot be replaced either.
 #[cfg(not(unix))]
-fn identity(_: &File) -> std::io::Result<(u64, u64)> {
-    Ok((0, 0))
+fn identity(_: &Metadata) -> (u64, u64) {
+    (0, 0)
 }

@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
 use std::path::Path;
 
-/// The database of a node. Whatever changes something goes through [`Store::write`] or [`Store::begin`]: there it is seen that this instance may.
+/// The database of a node. Whatever changes something goes through `write` or `begin`: there it is seen that this instance may.
 #[derive(Clone)]
 pub struct Store(
     pub(crate) AnyPool,

@@ -19,6 +19,9 @@ pub enum AuditError {
     /// Another process has it open.
     #[error("{} is open in another process: a log has one writer", .0.display())]
     Locked(PathBuf),
+    /// Another process writes it from now on.
+    #[error("{} is no longer this process's: the log was taken over by another, and this one writes nothing more", .0.display())]
+    TakenOver(PathBuf),
     /// Something failed before, so that nothing goes on unrecorded.
     #[error("the audit log takes nothing more until it is opened again, since this failed: {0}")]
     Closed(String),

@@ -12,6 +12,7 @@ mod error;
 pub mod export;
 mod jobs;
 mod lines;
+mod lock;
 mod log;
 pub mod merkle;
 mod read;

@@ -2,6 +2,7 @@
 
 use crate::entry::{leaf, read, write};
 use crate::lines::{Lines, Scan, private, scan, sync_dir, text};
+use crate::lock::Lock;
 use crate::merkle::{Proof, Tree};
 use crate::{AuditError, Cosignature, Entry, Head, MAX_LINES};
 use privity_api::{MAX_TEXT, Manifest, Record, Signer, Statement, Time};
@@ -33,8 +34,8 @@ pub struct Log {
     root: String,
     signer: Arc<dyn Signer>,
     inner: Mutex<Inner>,
-    /// Held until the log is dropped.
-    _lock: File,
+    /// Held until the log is dropped or taken over.
+    lock: Lock,
 }
 
 struct Inner {
@@ -85,15 +86,37 @@ impl Log {
         signer: Arc<dyn Signer>,
         now: Time,
     ) -> Result<Log, AuditError> {
+        std::fs::create_dir_all(dir.join(MANIFESTS)).map_err(AuditError::io("making", dir))?;
+        Self::open_with(Lock::take(dir)?, dir, organisation, root, signer, now)
+    }
+
+    /// As [`Log::open`], but from whichever process has it open: for whoever knows, by a lease, that it is to write this log from now on. That process may
+    /// sleep, or be about to write: what it was told is recorded is in the log that is opened here, and from here on it is told that nothing is.
+    ///
+    /// # Errors
+    /// As [`Log::open`]; another process is just taking it over.
+    pub fn take_over(
+        dir: &Path,
+        organisation: &str,
+        root: &str,
+        signer: Arc<dyn Signer>,
+        now: Time,
+    ) -> Result<Log, AuditError> {
+        std::fs::create_dir_all(dir.join(MANIFESTS)).map_err(AuditError::io("making", dir))?;
+        let lock = Lock::take_over(dir, &[ENTRIES, HEADS, COSIGNED, WITNESSED, EVIDENCE])?;
+        Self::open_with(lock, dir, organisation, root, signer, now)
+    }
+
+    fn open_with(
+        lock: Lock,
+        dir: &Path,
+        organisation: &str,
+        root: &str,
+        signer: Arc<dyn Signer>,
+        now: Time,
+    ) -> Result<Log, AuditError> {
         if signer.fingerprint() != root {
             return Err(AuditError::Foreign { wanted: root.into(), found: signer.fingerprint() });
-        }
-        std::fs::create_dir_all(dir.join(MANIFESTS)).map_err(AuditError::io("making", dir))?;
-        let path = dir.join("lock");
-        let lock = private().truncate(false).write(true).open(&path).map_err(AuditError::io("opening", &path))?;
-        match lock.try_lock() {
-            Err(std::fs::TryLockError::WouldBlock) => return Err(AuditError::Locked(dir.into())),
-            other => other.map_err(std::io::Error::from).map_err(AuditError::io("locking", &path))?,
         }
         let loaded = Loaded::read(dir, organisation, root)?;
         loaded.check()?;
@@ -112,7 +135,7 @@ impl Log {
         };
         sync_dir(dir)?;
         let (organisation, root) = (organisation.to_owned(), root.to_owned());
-        let log = Log { dir: dir.into(), organisation, root, signer, inner: Mutex::new(inner), _lock: lock };
+        let log = Log { dir: dir.into(), organisation, root, signer, inner: Mutex::new(inner), lock };
         if log.size() == 0 {
             log.append(now, &Record::Begun { organisation: log.organisation.clone(), root: log.root.clone() })?;
         }
@@ -137,7 +160,8 @@ impl Log {
         if let Some(why) = &inner.closed {
             return Err(AuditError::Closed(why.clone()));
         }
-        let done = f(&mut inner);
+        // What was written counts only if the log was still this one's when it had been written.
+        let done = f(&mut inner).and_then(|done| self.lock.held().map(|()| done));
         if let Err(error) = &done
             && error.closes()
         {
@@ -518,6 +542,53 @@ mod tests {
         fn shared<T: Send + Sync>() {}
         shared::<Log>();
         shared::<crate::Witness>();
+    }
+
+    #[test]
+    fn whoever_lost_its_log_is_told_so_before_it_relies_on_what_it_wrote() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let take_over =
+            || Log::take_over(dir.path(), "bank-a", &identity.fingerprint(), identity.clone(), 1000).unwrap();
+        let first = Arc::new(open(dir.path(), &identity).unwrap());
+        first.append(1, &policy("one")).unwrap();
+        first.head(2).unwrap();
+        // It writes while it is taken over, again and again: what counted for it is there, and nothing of it comes later.
+        let mut logs = vec![first];
+        for round in 0..20 {
+            let writer = logs.last().unwrap().clone();
+            let writes = std::thread::spawn(move || {
+                let of = |n: usize| policy(&format!("{round}-{n}"));
+                (0..).take_while(|n| writer.append(3, &of(*n)).is_ok()).map(of).collect::<Vec<_>>()
+            });
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            let log = take_over();
+            let counted = writes.join().unwrap();
+            let size = log.size();
+            let records: Vec<Record> = log.entries(0..size).unwrap().into_iter().map(|e| e.record).collect();
+            assert!(counted.iter().all(|record| records.contains(record)), "{round}");
+            for lost in &logs {
+                assert!(lost.append(4, &policy("late")).is_err() && lost.head(4).is_err(), "{round}");
+                assert!(lost.closed().unwrap().contains("taken over"), "{:?}", lost.closed());
+            }
+            log.append(5, &policy(&format!("round {round}"))).unwrap();
+            assert_eq!(log.size(), size + 1);
+            logs.push(Arc::new(log));
+        }
+        drop(logs);
+        let log = open(dir.path(), &identity).unwrap();
+        assert!(log.entries(0..log.size()).unwrap().iter().all(|entry| entry.record != policy("late")));
+    }
+
+    #[test]
+    fn a_log_without_its_lock_takes_nothing() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        assert!(matches!(log.append(1, &policy("one")), Err(AuditError::TakenOver(_))));
+        drop(log);
+        open(dir.path(), &identity).unwrap();
     }
 
     /// Cut at every byte, as a crash between writing and syncing leaves it.

@@ -355,6 +355,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         helper: args.helper,
         relay: args.relay,
         keys: args.keys.clone(),
+        database: Default::default(),
         max_running: 4,
         project_running: 0,
         attempt_hours: 48,

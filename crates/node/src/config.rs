@@ -13,12 +13,14 @@
 //! project_running = 2            # those of one project among them that this organisation submits; default as many as may
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
+//! database = ""                  # postgres://...: what several instances share; default SQLite in the directory
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
 //!
 //! The table `[oidc]` is in [`crate::oidc`]. `PRIVITY_LISTEN`, `PRIVITY_ADMIN` and so on override each key.
 
 use crate::NodeError;
+use crate::database::Database;
 use crate::oidc::Oidc;
 use privity_api::is_name;
 use serde::{Deserialize, Serialize};
@@ -57,6 +59,9 @@ pub struct Config {
     /// Where the root key is, as `privity_keys::Place` reads it. Default the directory `root`.
     #[serde(default = "default_keys")]
     pub keys: String,
+    /// Where it keeps what it remembers. Default SQLite in its directory.
+    #[serde(default)]
+    pub database: Database,
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
@@ -114,7 +119,11 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
         let bad = |problem: String| NodeError::Config { problem };
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        // A line that is wrong is not shown: it may be that of the database, with a password.
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let line = e.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.split('\n').count());
+            bad(format!("line {line}: {}", e.message()))
+        })?;
         for key in [
             "organisation",
             "operator",
@@ -126,6 +135,7 @@ impl Config {
             "helper",
             "relay",
             "keys",
+            "database",
             "max_running",
             "project_running",
             "attempt_hours",
@@ -185,6 +195,7 @@ impl Config {
         if let (false, Err(remedy)) = (self.traces.is_empty(), crate::traces::check(&self.traces)) {
             return bad(format!("traces: {remedy}"));
         }
+        self.database.check()?;
         if !(1..=1000).contains(&self.max_running) {
             return bad(format!("max_running is {}: write 1 to 1000", self.max_running));
         }
@@ -243,13 +254,14 @@ mod tests {
             "PRIVITY_TRACES" => Some("http://127.0.0.9:1".into()),
             "PRIVITY_HELPER" | "PRIVITY_RELAY" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
+            "PRIVITY_DATABASE" => Some("postgres://privity@127.0.0.1/privity".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
             "PRIVITY_PROJECT_RUNNING" => Some("6".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 12);
+        assert_eq!(changed.len(), 15);
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -265,12 +277,15 @@ mod tests {
             ("max_running = 0", "max_running"),
             ("project_running = -1", "u32"),
             ("attempt_hours = 0", "attempt_hours"),
+            ("database = \"mysql://u:s3cret@x/y\"", "database"),
+            ("database = \"postgres://u:s3cret@x:y/z", "line 3"),
+            ("database = \"postgres://u:s3cret@x:y/z\"", "database"),
             ("color = 1", "color"),
             ("relay = 1", "relay"),
             ("address = \"relay:a.example:7443\"", "only dials out"),
         ] {
             let error = Config::parse(&format!("{LEAST}{line}\n"), |_| None).expect_err(line).to_string();
-            assert!(error.contains(word), "{error}");
+            assert!(error.contains(word) && !error.contains("s3cret"), "{error}");
         }
         let outbound = |more: &str| {
             let text = format!("organisation = \"bank-c\"\nlisten = \"\"\n{more}");

@@ -1,6 +1,7 @@
 //! Starting a node, and its orderly end.
 
 use crate::config::Config;
+use crate::lease::{Candidate, Lease};
 use crate::message::{Answer, Joining, Knock, Reveal};
 use crate::node::{Engine, Node, now};
 use crate::peer::{Peers, Shown};
@@ -8,6 +9,7 @@ use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, waiting, watch};
 use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
+use privity_job::exit;
 use privity_keys::Root;
 use privity_net::identity::{Identity, Revocations};
 use privity_net::tls::{Bounds, Switch};
@@ -43,23 +45,52 @@ pub(crate) fn certify(root: &dyn Root, config: &Config, before: Option<&Identity
     Ok(identity)
 }
 
-pub(crate) fn load(home: &Path, config: &Config) -> Result<(Arc<dyn Root>, Identity), NodeError> {
+/// What one process at a time has open.
+pub(crate) struct Opened {
+    pub root: Arc<dyn Root>,
+    pub log: Arc<Log>,
+    pub witness: Witness,
+    pub identity: Identity,
+    pub store: Store,
+}
+
+/// Opens a node's directory and database. The log is first: it tells whether another process has the directory, and nothing was changed by then.
+pub(crate) async fn open(home: &Path, config: &Config, lease: Option<&Lease>) -> Result<Opened, NodeError> {
+    let root = privity_keys::open(&config.keys, home).map_err(|e| NodeError::Keys(e.to_string()))?;
+    let (log, witness) = log(home, config, root.clone(), lease)?;
+    let identity = load(home, config, &*root)?;
+    let store = match lease {
+        Some(lease) => Store::under(lease).await?,
+        None => Store::open(home).await?,
+    };
+    Ok(Opened { root, log, witness, identity, store })
+}
+
+/// The node's certificate, a fresh one if it is about to end.
+fn load(home: &Path, config: &Config, root: &dyn Root) -> Result<Identity, NodeError> {
     let keys = |e: &dyn std::fmt::Display| NodeError::Keys(e.to_string());
-    let root = privity_keys::open(&config.keys, home).map_err(|e| keys(&e))?;
     let mut identity = root.load(&home::identity(home)).map_err(|e| keys(&e))?;
     if identity.validity().is_none_or(|(_, until)| until - now() < 600) {
         let before = identity;
-        identity = certify(&*root, config, Some(&before))?;
+        identity = certify(root, config, Some(&before))?;
         identity.save(&home::identity(home)).map_err(|e| keys(&e))?;
         root.retire(&before).map_err(|e| keys(&e))?;
     }
-    Ok((root, identity))
+    Ok(identity)
 }
 
-pub(crate) fn log(home: &Path, config: &Config, root: Arc<dyn Root>) -> Result<(Arc<Log>, Witness), NodeError> {
+/// The audit log: taken over from whoever has it by whoever has the lease.
+fn log(
+    home: &Path,
+    config: &Config,
+    root: Arc<dyn Root>,
+    lease: Option<&Lease>,
+) -> Result<(Arc<Log>, Witness), NodeError> {
     let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
-    let fingerprint = root.fingerprint();
-    let log = Arc::new(Log::open(&home::audit(home), &config.organisation, &fingerprint, root, now()).map_err(failed)?);
+    let (fingerprint, folder) = (root.fingerprint(), home::audit(home));
+    let open = if lease.is_some() { Log::take_over } else { Log::open };
+    let log = Arc::new(open(&folder, &config.organisation, &fingerprint, root, now()).map_err(failed)?);
+    lease.map_or(Ok(()), |lease| lease.check_log(log.size()))?;
     let witness = Witness::open(log.clone(), now()).map_err(failed)?;
     Ok((log, witness))
 }
@@ -69,25 +100,76 @@ pub struct Running {
     /// The node.
     pub node: Arc<Node>,
     stop: signal::Sender<bool>,
+    lease: Option<Lease>,
 }
 
-/// Starts a node: it serves when this returns.
+/// Starts a node: it serves when this returns. With a PostgreSQL database it waits until no other instance does.
 ///
 /// # Errors
 /// Configuration, keys, database, audit log or ports.
 pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let config = Config::load(home)?;
-    let (root, identity) = load(home, &config)?;
-    let store = Store::open(home).await?;
+    let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
+    if !config.database.is_postgres() {
+        let (node, stop) = serve_from(home, config, monitor, None).await?;
+        return Ok(Running { node, stop, lease: None });
+    }
+    let lease = stand_by(&config, monitor.as_ref()).await?;
+    match serve_from(home, config, monitor, Some(&lease)).await {
+        Ok((node, stop)) => Ok(Running { node, stop, lease: Some(lease) }),
+        Err(error) => {
+            give_back(lease).await;
+            Err(error)
+        }
+    }
+}
+
+fn bind(address: &str) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
+}
+
+/// Waits for the lease; meanwhile operators' tools find that it does.
+async fn stand_by(config: &Config, monitor: Option<&TcpListener>) -> Result<Lease, NodeError> {
+    let name = format!("process {} at {}", std::process::id(), config.listen);
+    let candidate = Candidate::new(&config.database, &config.organisation, name).await?;
+    let (stop, stopped) = signal::channel(false);
+    if let Some(listener) = monitor {
+        let failed = |e: std::io::Error| NodeError::Config { problem: format!("an address for pages: {e}") };
+        pages(listener.try_clone().map_err(failed)?, crate::monitor::standing_by(), stopped)?;
+    }
+    let lease = candidate.wait(end, |holder| tracing::info!(holder, "the node stands by: another instance serves"));
+    let lease = lease.await?;
+    let _ = stop.send(true);
+    Ok(lease)
+}
+
+/// Ends this process at once: another instance may serve from now on.
+fn end(why: &str) {
+    let why = why.to_owned();
+    // It waits for nobody who might read this.
+    std::thread::spawn(move || tracing::error!(why, "the node ends: another instance may take over"));
+    std::thread::sleep(Duration::from_millis(50));
+    std::process::exit(exit::OUTPUT.into());
+}
+
+async fn give_back(lease: Lease) {
+    if let Err(e) = lease.release().await {
+        tracing::warn!(error = %e, "the lease was not given back; another instance takes over when it has run out");
+    }
+}
+
+/// Opens everything and serves.
+async fn serve_from(
+    home: &Path,
+    config: Config,
+    monitor: Option<TcpListener>,
+    lease: Option<&Lease>,
+) -> Result<(Arc<Node>, signal::Sender<bool>), NodeError> {
+    let Opened { root, log, witness, identity, store } = open(home, &config, lease).await?;
     let shown = Shown::new(identity);
     let revocations = Arc::new(Revocations::default());
-    let (log, witness) = log(home, &config, root.clone())?;
     let mut peers = Peers::new(store.clone(), shown.clone(), revocations.clone());
-    let bind = |address: &str| {
-        TcpListener::bind(address).map_err(|e| NodeError::Config { problem: format!("listening at {address}: {e}") })
-    };
     let admin_listener = bind(&config.admin)?;
-    let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
     let (to, connections) = mpsc::channel(64);
     // Whatever is not the engine's goes to the control interface; when that is overrun, callers are turned away.
     let others = move |stream| drop(to.try_send(stream));
@@ -104,12 +186,15 @@ pub async fn start(home: &Path) -> Result<Running, NodeError> {
     tokio::spawn(serve::serve(node.clone(), shown, revocations, connections));
     waiting::begin(&node);
     live(&node);
+    if let Some(lease) = lease {
+        tokio::spawn(watch::log(node.clone(), lease.tell_log()));
+    }
     let (stop, stopped) = signal::channel(false);
     pages(admin_listener, admin::router(node.clone())?, stopped.clone())?;
     if let Some(listener) = monitor {
         pages(listener, crate::monitor::router(node.clone()), stopped)?;
     }
-    Ok(Running { node, stop })
+    Ok((node, stop))
 }
 
 /// Has a node do what it does by itself.
@@ -150,6 +235,9 @@ impl Running {
         }
         self.node.traces.flush().await;
         let _ = self.stop.send(true);
+        if let Some(lease) = self.lease {
+            give_back(lease).await;
+        }
     }
 }
 
@@ -190,10 +278,32 @@ pub async fn run(home: &Path) -> Result<(), NodeError> {
 pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&str)) -> Result<String, NodeError> {
     let code = join::Code::parse(code)?;
     let config = Config::load(home)?;
-    let (root, identity) = load(home, &config)?;
-    let store = Store::open(home).await?;
+    if !config.database.is_postgres() {
+        return join_from(home, &config, None, code, wait, show).await;
+    }
+    let name = format!("process {}, which joins a project", std::process::id());
+    let candidate = Candidate::new(&config.database, &config.organisation, name).await?;
+    let Some(lease) = candidate.take(end).await? else {
+        let holder = candidate.holder().await?;
+        return Err(NodeError::State(format!(
+            "an instance of this node serves ({holder}): stop it first, and those that stand by"
+        )));
+    };
+    let joined = join_from(home, &config, Some(&lease), code, wait, show).await;
+    give_back(lease).await;
+    joined
+}
+
+async fn join_from(
+    home: &Path,
+    config: &Config,
+    lease: Option<&Lease>,
+    code: join::Code,
+    wait: Duration,
+    show: impl FnOnce(&str),
+) -> Result<String, NodeError> {
     // Before anybody is asked: who joins must be able to record it.
-    let (log, _witness) = log(home, &config, root.clone())?;
+    let Opened { root, log, identity, store, .. } = open(home, config, lease).await?;
     let peers = Peers::new(store.clone(), Shown::new(identity), Arc::default());
     let inviters_root = peers.root_at(&code.address).await?;
     if !code.is_of(&inviters_root) {

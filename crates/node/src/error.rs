@@ -23,7 +23,7 @@ pub enum NodeError {
         problem: String,
     },
     /// Its database.
-    #[error("E1003 the node's database: {0}; look at the disk, and start the node again")]
+    #[error("E1003 the node's database: {0}; look at its disk or server, and start the node again if this goes on")]
     Store(String),
     /// Its audit log, without which nothing goes on.
     #[error("E1004 the audit log: {0}; nothing that must be logged is done until it can be written")]
@@ -66,6 +66,9 @@ pub enum NodeError {
     /// A fault of the program.
     #[error("E1012 a fault of this program: {0}; please report it")]
     Internal(String),
+    /// Another instance of this node has taken over.
+    #[error("E1014 another instance of this node serves by now; this one does nothing more")]
+    Superseded,
     /// Another organisation's node does not answer.
     #[error(
         "E2101 {organisation} does not answer at {address}: {problem}; see whether its node runs and its port is open"

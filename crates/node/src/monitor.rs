@@ -27,6 +27,28 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .with_state(node)
 }
 
+/// What the tools find while another instance of the node serves.
+pub(crate) fn standing_by() -> Router {
+    let why = "standby: another instance of this node serves\n";
+    Router::new()
+        .route("/health", get(|| async { "standby\n" }))
+        .route("/ready", get(move || async move { (StatusCode::SERVICE_UNAVAILABLE, why) }))
+        .route("/metrics", get(|| async { exposed(&measured_standing_by()) }))
+}
+
+fn measured_standing_by() -> Registry {
+    let mut registry = Registry::with_prefix("privity");
+    for (name, help, value) in [(READY.0, READY.1, 0), (STANDBY.0, STANDBY.1, 1)] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    }
+    registry
+}
+
+const READY: (&str, &str) = ("ready", "1 if the node takes work");
+const STANDBY: (&str, &str) = ("standby", "1 if another instance of the node serves, and this one would take over");
+
 /// Why the node takes no work now; empty if it does.
 async fn hindrances(node: &Node) -> Vec<String> {
     let mut found = Vec::new();
@@ -54,9 +76,12 @@ async fn ready(State(node): State<Arc<Node>>) -> Response {
 }
 
 async fn metrics(State(node): State<Arc<Node>>) -> Result<Response, NodeError> {
-    let registry = measured(&node).await?;
+    exposed(&measured(&node).await?)
+}
+
+fn exposed(registry: &Registry) -> Result<Response, NodeError> {
     let mut text = String::new();
-    encode(&mut text, &registry).map_err(|e| NodeError::Internal(e.to_string()))?;
+    encode(&mut text, registry).map_err(|e| NodeError::Internal(e.to_string()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }
@@ -85,7 +110,8 @@ async fn measured(node: &Node) -> Result<Registry, NodeError> {
     one(&mut registry, "audit_closed", "1 if the audit log takes nothing more", i64::from(node.log.closed().is_some()));
     let until = node.shown.get().validity().map_or(0, |(_, until)| until);
     one(&mut registry, "certificate_expiry_seconds", "When the node's certificate ends, seconds since 1970", until);
-    one(&mut registry, "ready", "1 if the node takes work", i64::from(hindrances(node).await.is_empty()));
+    one(&mut registry, READY.0, READY.1, i64::from(hindrances(node).await.is_empty()));
+    one(&mut registry, STANDBY.0, STANDBY.1, 0);
     let relay = node.relay.figures();
     one(
         &mut registry,

@@ -1,19 +1,24 @@
-//! What a node remembers, in SQLite. Statements are kept as they were signed, and verified again whenever they count.
+//! What a node remembers, in SQLite or PostgreSQL. Statements are kept as they were signed, and verified again whenever they count.
 
 use crate::NodeError;
 use crate::admin::Role;
 use crate::job::State;
+use crate::lease::Lease;
 use privity_api::{Approval, Decision, Manifest, Project, Statement, Time};
 use privity_policy::Spending;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
+use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
 use std::path::Path;
 
-/// The database of a node.
+/// The database of a node. Whatever changes something goes through `write` or `begin`: there it is seen that this instance may.
 #[derive(Clone)]
-pub struct Store(pub(crate) AnyPool);
+pub struct Store(
+    pub(crate) AnyPool,
+    /// On PostgreSQL, the epoch of this instance's lease.
+    pub(crate) Option<i64>,
+);
 
 /// An invitation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,30 +117,6 @@ pub struct Letter {
     pub body: String,
 }
 
-/// What makes the database of each version from that of the one before.
-const MIGRATIONS: [&str; 3] = [
-    include_str!("../migrations/sqlite/0001_begin.sql"),
-    include_str!("../migrations/sqlite/0002_people.sql"),
-    include_str!("../migrations/sqlite/0003_queue.sql"),
-];
-
-/// Brings a database to this version. One that is newer belongs to a newer program.
-async fn migrate(pool: &AnyPool) -> Result<(), NodeError> {
-    let row = sqlx::query("PRAGMA user_version").fetch_one(pool).await?;
-    let version = row.try_get::<i64, _>(0)? as usize;
-    if version > MIGRATIONS.len() {
-        return Err(NodeError::Store(format!("it is of version {version}, made by a newer program than this")));
-    }
-    for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let mut transaction = pool.begin().await?;
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await?;
-        let mark = format!("PRAGMA user_version = {}", done + 1);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    Ok(())
-}
-
 const APPROVE: &str = "approve";
 const JOBS: &str =
     "SELECT digest, manifest, state, attempt, code, reason, report, created, updated, hindered FROM jobs";
@@ -170,31 +151,34 @@ fn text<T: Serialize>(value: &T) -> Result<String, NodeError> {
 }
 
 impl Store {
-    /// Opens or makes the database of a node's directory.
+    /// Opens or makes the SQLite database of a node's directory.
     ///
     /// # Errors
     /// [`NodeError::Store`].
     pub async fn open(home: &Path) -> Result<Store, NodeError> {
-        install_default_drivers();
-        let url = format!("sqlite://{}?mode=rwc", home.join("node.db").display());
-        // SQLite has one writer; more connections would only wait for each other.
-        let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
-        for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
-            sqlx::query(pragma).execute(&pool).await?;
-        }
-        migrate(&pool).await?;
-        Ok(Store(pool))
+        Ok(Store(crate::database::sqlite(home).await?, None))
+    }
+    /// Opens or makes the PostgreSQL database that an instance has the lease of.
+    ///
+    /// # Errors
+    /// [`NodeError::Store`]; the lease is another's by now.
+    pub async fn under(lease: &Lease) -> Result<Store, NodeError> {
+        let store = Store(lease.database().pool().await?, Some(lease.epoch()));
+        crate::database::migrate(&store).await?;
+        Ok(store)
     }
 
     /// Keeps a project's members, unless those kept are of a higher version.
     pub async fn put_project(&self, root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
-        let known = self.project(&statement.body.name).await?;
-        if known.is_some_and(|(_, known)| known.body.version >= statement.body.version) {
+        let mut transaction = self.begin().await?.ok_or(NodeError::Superseded)?;
+        let known = sqlx::query("SELECT statement FROM projects WHERE name = $1").bind(&statement.body.name);
+        let known = known.fetch_optional(&mut *transaction).await?;
+        let known = known.map(|row| json::<Statement<Project>>(row.try_get(0)?)).transpose()?;
+        if known.is_some_and(|known| known.body.version >= statement.body.version) {
             return Ok(());
         }
         let query = "INSERT INTO projects (name, root, statement) VALUES ($1, $2, $3) \
                      ON CONFLICT (name) DO UPDATE SET statement = excluded.statement";
-        let mut transaction = self.0.begin().await?;
         sqlx::query(query)
             .bind(&statement.body.name)
             .bind(root)
@@ -229,8 +213,7 @@ impl Store {
     pub async fn put_revocation(&self, root: &str, before: Time) -> Result<(), NodeError> {
         let query = "INSERT INTO revocations (root, before) VALUES ($1, $2) \
                      ON CONFLICT (root) DO UPDATE SET before = excluded.before WHERE revocations.before < excluded.before";
-        sqlx::query(query).bind(root.to_owned()).bind(before).execute(&self.0).await?;
-        Ok(())
+        self.write(|| sqlx::query(query).bind(root.to_owned()).bind(before)).await.map(drop)
     }
     /// All revocations.
     pub async fn revocations(&self) -> Result<Vec<(String, Time)>, NodeError> {
@@ -243,10 +226,11 @@ impl Store {
         let query = "INSERT INTO invitations (id, secret, project, organisation, helper, expires, state, joiner, words) \
                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE SET \
                      state = excluded.state, joiner = excluded.joiner, words = excluded.words";
-        let query = sqlx::query(query).bind(&i.id).bind(&i.secret).bind(&i.project).bind(&i.organisation);
-        let query = query.bind(i64::from(i.helper)).bind(i.expires).bind(&i.state).bind(&i.joiner).bind(&i.words);
-        query.execute(&self.0).await?;
-        Ok(())
+        let query = || {
+            let query = sqlx::query(query).bind(&i.id).bind(&i.secret).bind(&i.project).bind(&i.organisation);
+            query.bind(i64::from(i.helper)).bind(i.expires).bind(&i.state).bind(&i.joiner).bind(&i.words)
+        };
+        self.write(query).await.map(drop)
     }
     /// An invitation by its number, if its time is not over.
     pub async fn invitation(&self, id: &str, now: Time) -> Result<Option<Invitation>, NodeError> {
@@ -276,14 +260,16 @@ impl Store {
     pub async fn put_person(&self, person: &Person) -> Result<(), NodeError> {
         let query = "INSERT INTO people (name, role, password, created, changed) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) \
                      DO UPDATE SET role = excluded.role, password = excluded.password, changed = excluded.changed";
-        let query = sqlx::query(query).bind(person.name.clone()).bind(person.role.name()).bind(person.password.clone());
-        query.bind(person.created).bind(person.changed).execute(&self.0).await?;
-        Ok(())
+        let query = || {
+            let query = sqlx::query(query).bind(&person.name).bind(person.role.name()).bind(&person.password);
+            query.bind(person.created).bind(person.changed)
+        };
+        self.write(query).await.map(drop)
     }
     /// Forgets a person; whether it was there.
     pub async fn remove_person(&self, name: &str) -> Result<bool, NodeError> {
-        let done = sqlx::query("DELETE FROM people WHERE name = $1").bind(name.to_owned()).execute(&self.0).await?;
-        Ok(done.rows_affected() > 0)
+        let query = || sqlx::query("DELETE FROM people WHERE name = $1").bind(name.to_owned());
+        Ok(self.write(query).await? > 0)
     }
     /// All who may sign in.
     pub async fn people(&self) -> Result<Vec<Person>, NodeError> {
@@ -304,13 +290,13 @@ impl Store {
     pub async fn put_table(&self, table: &Table) -> Result<(), NodeError> {
         let query =
             "INSERT INTO tables (name, entry) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET entry = excluded.entry";
-        sqlx::query(query).bind(&table.name).bind(text(table)?).execute(&self.0).await?;
-        Ok(())
+        let entry = text(table)?;
+        self.write(|| sqlx::query(query).bind(&table.name).bind(entry.clone())).await.map(drop)
     }
     /// Withdraws a table; whether it was there.
     pub async fn remove_table(&self, name: &str) -> Result<bool, NodeError> {
-        let done = sqlx::query("DELETE FROM tables WHERE name = $1").bind(name.to_owned()).execute(&self.0).await?;
-        Ok(done.rows_affected() > 0)
+        let query = || sqlx::query("DELETE FROM tables WHERE name = $1").bind(name.to_owned());
+        Ok(self.write(query).await? > 0)
     }
     /// All tables.
     pub async fn tables(&self) -> Result<Vec<Table>, NodeError> {
@@ -335,13 +321,14 @@ impl Store {
                      submitter, work, priority, expires, participants) \
                      VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10, $11)";
         let body = &manifest.body;
-        let query = sqlx::query(query).bind(digest.to_owned()).bind(&body.id).bind(&body.project);
-        let query = query.bind(text(manifest)?).bind(State::Pending.name()).bind(now).bind(&body.submitter);
-        let query = query.bind(privity_policy::work(body)?).bind(i64::from(priority)).bind(body.expires);
         let names: Vec<&str> = body.job.participants.iter().map(|p| p.name.as_str()).collect();
-        let query = query.bind(names.join(" "));
-        query.execute(&self.0).await?;
-        Ok(())
+        let (kept, work, names) = (text(manifest)?, privity_policy::work(body)?, names.join(" "));
+        let query = || {
+            let query = sqlx::query(query).bind(digest.to_owned()).bind(&body.id).bind(&body.project);
+            let query = query.bind(kept.clone()).bind(State::Pending.name()).bind(now).bind(&body.submitter);
+            query.bind(work.clone()).bind(i64::from(priority)).bind(body.expires).bind(names.clone())
+        };
+        self.write(query).await.map(drop)
     }
     /// A job stands somewhere else from now on, if it stands in one of these states; whether it did.
     pub async fn set_state(
@@ -354,21 +341,21 @@ impl Store {
     ) -> Result<bool, NodeError> {
         let query = "UPDATE jobs SET state = $1, code = $2, reason = $3, updated = $4, hindered = '' WHERE digest = $5 AND state IN";
         let query = format!("{query} ({})", names(from));
-        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(to.name()).bind(i64::from(code));
-        let query = query.bind(reason.to_owned()).bind(now).bind(digest.to_owned());
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        let query = || {
+            let query = sqlx::query(sqlx::AssertSqlSafe(query.clone())).bind(to.name()).bind(i64::from(code));
+            query.bind(reason.to_owned()).bind(now).bind(digest.to_owned())
+        };
+        Ok(self.write(query).await? == 1)
     }
     /// What a job's engine reported.
     pub async fn set_report(&self, digest: &str, report: &str) -> Result<(), NodeError> {
-        let query = sqlx::query("UPDATE jobs SET report = $1 WHERE digest = $2").bind(report.to_owned());
-        query.bind(digest.to_owned()).execute(&self.0).await?;
-        Ok(())
+        let query = "UPDATE jobs SET report = $1 WHERE digest = $2";
+        self.write(|| sqlx::query(query).bind(report.to_owned()).bind(digest.to_owned())).await.map(drop)
     }
     /// Why the next attempt of a job has not begun yet.
     pub async fn set_hindered(&self, digest: &str, why: &str) -> Result<(), NodeError> {
-        let query = sqlx::query("UPDATE jobs SET hindered = $1 WHERE digest = $2");
-        query.bind(why.to_owned()).bind(digest.to_owned()).execute(&self.0).await?;
-        Ok(())
+        let query = "UPDATE jobs SET hindered = $1 WHERE digest = $2";
+        self.write(|| sqlx::query(query).bind(why.to_owned()).bind(digest.to_owned())).await.map(drop)
     }
     /// Takes an attempt's number for good; whether it was higher than all before, and the job one that may be attempted. No number is signed twice.
     pub async fn take_attempt(&self, digest: &str, number: u32) -> Result<bool, NodeError> {
@@ -376,8 +363,8 @@ impl Store {
             "UPDATE jobs SET attempt = $1 WHERE digest = $2 AND attempt < $1 AND state IN ({})",
             names(&State::STARTS)
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(number)).bind(digest.to_owned());
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        let query = || sqlx::query(sqlx::AssertSqlSafe(query.clone())).bind(i64::from(number)).bind(digest.to_owned());
+        Ok(self.write(query).await? == 1)
     }
     /// An attempt begins; whether it is the one whose number was taken last, did not begin before, and nothing else came between. No attempt runs twice.
     pub async fn begin_attempt(&self, digest: &str, number: u32, now: Time) -> Result<bool, NodeError> {
@@ -386,9 +373,11 @@ impl Store {
              WHERE digest = $5 AND attempt = $1 AND started < $1 AND state IN ({})",
             names(&State::STARTS)
         );
-        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(i64::from(number)).bind(State::Running.name());
-        let query = query.bind(format!("attempt {number}")).bind(now).bind(digest.to_owned());
-        Ok(query.execute(&self.0).await?.rows_affected() == 1)
+        let query = || {
+            let query = sqlx::query(sqlx::AssertSqlSafe(query.clone())).bind(i64::from(number));
+            query.bind(State::Running.name()).bind(format!("attempt {number}")).bind(now).bind(digest.to_owned())
+        };
+        Ok(self.write(query).await? == 1)
     }
     /// A job, by its digest or id, or as many digits at their beginning as are enough: for people.
     pub async fn find_job(&self, name: &str) -> Result<Stored, NodeError> {
@@ -445,10 +434,10 @@ impl Store {
                      ON CONFLICT (manifest, organisation) DO UPDATE SET statement = excluded.statement, decision = excluded.decision \
                      WHERE approvals.decision = 'approve' AND excluded.decision = 'deny'";
         let decision = if body.decision == Decision::Approve { APPROVE } else { "deny" };
+        let kept = text(approval)?;
         let query =
-            sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(decision).bind(text(approval)?);
-        query.execute(&self.0).await?;
-        Ok(())
+            || sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(decision).bind(kept.clone());
+        self.write(query).await.map(drop)
     }
     /// All decisions on a manifest.
     pub async fn approvals(&self, manifest: &str) -> Result<Vec<Statement<Approval>>, NodeError> {
@@ -458,8 +447,8 @@ impl Store {
     }
     /// A person of this organisation wants a manifest approved; all who do so far.
     pub async fn vote(&self, manifest: &str, person: &str, now: Time) -> Result<Vec<String>, NodeError> {
-        let query = sqlx::query("INSERT INTO votes (manifest, person, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
-        query.bind(manifest.to_owned()).bind(person.to_owned()).bind(now).execute(&self.0).await?;
+        let query = "INSERT INTO votes (manifest, person, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+        self.write(|| sqlx::query(query).bind(manifest.to_owned()).bind(person.to_owned()).bind(now)).await?;
         self.voters(manifest).await
     }
 
@@ -474,9 +463,7 @@ impl Store {
     pub async fn add_event(&self, manifest: &str, at: Time, event: &str) -> Result<(), NodeError> {
         let query = "INSERT INTO events (manifest, seq, at, event) \
                      SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3 FROM events WHERE manifest = $1";
-        let query = sqlx::query(query).bind(manifest.to_owned()).bind(at).bind(event.to_owned());
-        query.execute(&self.0).await?;
-        Ok(())
+        self.write(|| sqlx::query(query).bind(manifest.to_owned()).bind(at).bind(event.to_owned())).await.map(drop)
     }
     /// What an engine told after the first `after`: number, time, event.
     pub async fn events(&self, manifest: &str, after: i64) -> Result<Vec<(i64, Time, String)>, NodeError> {
@@ -489,9 +476,8 @@ impl Store {
     pub async fn spend(&self, manifest: &str, project: &str, at: Time, epsilon_milli: u64) -> Result<(), NodeError> {
         let query = "INSERT INTO spending (manifest, project, at, epsilon_milli) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
         let taken = i64::try_from(epsilon_milli).unwrap_or(i64::MAX);
-        let query = sqlx::query(query).bind(manifest.to_owned()).bind(project.to_owned()).bind(at).bind(taken);
-        query.execute(&self.0).await?;
-        Ok(())
+        let query = || sqlx::query(query).bind(manifest.to_owned()).bind(project.to_owned()).bind(at).bind(taken);
+        self.write(query).await.map(drop)
     }
     /// What jobs of a project took of its privacy budget.
     pub async fn spending(&self, project: &str) -> Result<Vec<(String, Spending)>, NodeError> {
@@ -506,10 +492,12 @@ impl Store {
 
     /// Has a message delivered, now or later.
     pub async fn post(&self, project: &str, organisation: &str, path: &str, body: String) -> Result<(), NodeError> {
-        let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
-        let query = query.bind(project.to_owned()).bind(organisation.to_owned()).bind(path.to_owned()).bind(body);
-        query.execute(&self.0).await?;
-        Ok(())
+        let query = "INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)";
+        let query = || {
+            let query = sqlx::query(query).bind(project.to_owned()).bind(organisation.to_owned());
+            query.bind(path.to_owned()).bind(body.clone())
+        };
+        self.write(query).await.map(drop)
     }
     /// How many messages wait.
     pub async fn waiting(&self) -> Result<i64, NodeError> {
@@ -538,13 +526,12 @@ impl Store {
     /// A message came too early, or to a node in trouble: whether it may be tried again.
     pub async fn early(&self, seq: i64) -> Result<bool, NodeError> {
         const MOST: i64 = 3600;
-        sqlx::query("UPDATE outbox SET tries = tries + 1 WHERE seq = $1").bind(seq).execute(&self.0).await?;
+        self.write(|| sqlx::query("UPDATE outbox SET tries = tries + 1 WHERE seq = $1").bind(seq)).await?;
         let row = sqlx::query("SELECT tries FROM outbox WHERE seq = $1").bind(seq).fetch_optional(&self.0).await?;
         Ok(row.map(|row| row.try_get::<i64, _>(0)).transpose()?.is_some_and(|tries| tries < MOST))
     }
     /// A message is delivered.
     pub async fn delivered(&self, seq: i64) -> Result<(), NodeError> {
-        sqlx::query("DELETE FROM outbox WHERE seq = $1").bind(seq).execute(&self.0).await?;
-        Ok(())
+        self.write(|| sqlx::query("DELETE FROM outbox WHERE seq = $1").bind(seq)).await.map(drop)
     }
 }

@@ -242,6 +242,14 @@ pub(crate) async fn cosign(node: Arc<Node>) {
     }
 }
 
+/// Tells how long the log is: whoever serves next must find as much.
+pub(crate) async fn log(node: Arc<Node>, tell: impl Fn(u64)) {
+    loop {
+        tell(node.log.size());
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
 /// Renews the node's certificate in time.
 pub(crate) async fn renew(node: Arc<Node>) {
     loop {

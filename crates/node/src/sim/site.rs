@@ -2,6 +2,7 @@
 
 use super::{Clock, World, engine};
 use crate::config::Config;
+use crate::daemon::Opened;
 use crate::node::{Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::{Store, Stored, Table};
@@ -318,20 +319,17 @@ fn process(clock: &Clock, name: &str, home: &Path, mut orders: mpsc::UnboundedRe
 /// A node of a directory, without ports.
 async fn start(clock: &Clock, name: &str, home: &Path) -> Arc<Node> {
     let config = Config::load(home).expect("a configuration");
-    let (root, identity) = daemon::load(home, &config).expect("keys");
-    let (shown, revocations) = (Shown::new(identity), Arc::default());
-    let store = Store::open(home).await.expect("a database");
-    let log = || daemon::log(home, &config, root.clone());
     // Engines of a node that was killed let go of its log in a moment.
-    let mut opened = log();
+    let mut opened = daemon::open(home, &config, None).await;
     for _ in 0..500 {
         if opened.is_ok() {
             break;
         }
         std::thread::sleep(Duration::from_millis(10));
-        opened = log();
+        opened = daemon::open(home, &config, None).await;
     }
-    let (log, witness) = opened.expect("an audit log");
+    let Opened { root, log, witness, identity, store } = opened.expect("its directory");
+    let (shown, revocations) = (Shown::new(identity), Arc::default());
     let mut peers = Peers::new(store.clone(), shown.clone(), Arc::clone(&revocations));
     let (own, world) = (name.to_owned(), clock.world.clone());
     peers.network = Some(Line { world, own: own.clone(), root: root.fingerprint() });

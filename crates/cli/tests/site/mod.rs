@@ -1,0 +1,277 @@
+//! Four organisations of one project, each with its node in a process of its own.
+#![allow(dead_code)]
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
+
+/// A free port of an address, below those that systems give to outgoing connections.
+pub fn port(address: &str) -> u16 {
+    use std::hash::BuildHasher;
+    let random = std::collections::hash_map::RandomState::new();
+    let mut candidates = (0..200u32).map(|attempt| 10_000 + (random.hash_one(attempt) % 22_000) as u16);
+    candidates.find(|port| std::net::TcpListener::bind((address, *port)).is_ok()).expect("a free port")
+}
+
+/// An organisation's node.
+pub struct Node {
+    pub home: PathBuf,
+    pub process: Option<Child>,
+    /// What of its configuration is not that of its directory.
+    pub env: Vec<(&'static str, String)>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Node {
+    /// At a port of its own, where it is a relay; or through the relay at an address.
+    pub fn init(
+        site: &Path,
+        (name, number): (&str, usize),
+        through: Option<&str>,
+        more: &[&str],
+        env: Vec<(&'static str, String)>,
+    ) -> Node {
+        let (home, own) = (site.join("nodes").join(name), format!("127.0.0.{}", number + 1));
+        std::fs::create_dir_all(site.join("nodes")).expect("a directory");
+        let node = Node { home, process: None, env };
+        let (listen, admin) = (format!("{own}:{}", port(&own)), format!("127.0.0.1:{}", port("127.0.0.1")));
+        let mut args = vec!["init", "--org", name, "--admin", &admin];
+        let address = through.map(|relay| format!("relay:{relay}"));
+        match &address {
+            Some(address) => args.extend(["--address", address]),
+            None => args.extend(["--listen", &listen, "--relay"]),
+        }
+        args.extend(more);
+        if name == "helper" {
+            args.push("--helper");
+        }
+        node.run(&args);
+        node
+    }
+    /// As its configuration has it.
+    pub fn configured(&self, key: &str) -> String {
+        let text = std::fs::read_to_string(self.home.join("node.toml")).expect("a configuration");
+        let table: toml::Table = text.parse().expect("TOML");
+        table[key].as_str().expect("text").to_owned()
+    }
+    pub fn address(&self) -> String {
+        self.configured("address")
+    }
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(cargo_bin("privity"));
+        command.args(args).env("PRIVITY_HOME", &self.home).envs(self.env.iter().cloned());
+        command
+    }
+    /// What a command prints; it must succeed.
+    pub fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the program starts");
+        let said = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", said(&output.stdout), said(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+    /// What a command that must fail says.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("the program starts");
+        assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).expect("text")
+    }
+    pub fn start(&mut self) {
+        self.spawn();
+        until("the node answers", || self.command(&["status"]).output().expect("the program starts").status.success());
+    }
+    /// Starts it, whether it serves soon or not.
+    pub fn spawn(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.home.join("log")).expect("a log");
+        let process = self.command(&["node"]).stderr(log).spawn().expect("the node starts");
+        self.process = Some(process);
+    }
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+    pub fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a node that runs").id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &process]).status().expect("kill").success());
+    }
+    /// Ends as the system asks it to; whether in order.
+    pub fn stop(&mut self) -> bool {
+        let mut process = self.process.take().expect("a node that runs");
+        let asked = Command::new("kill").arg(process.id().to_string()).status().expect("kill");
+        asked.success() && process.wait().expect("an end").success()
+    }
+    pub fn job(&self, digest: &str) -> Value {
+        serde_json::from_str(&self.run(&["job", "show", digest, "--json"])).expect("JSON")
+    }
+    pub fn state(&self, digest: &str) -> String {
+        self.job(digest)["line"]["state"].as_str().expect("text").to_owned()
+    }
+}
+
+#[track_caller]
+pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(150), "not within 150 s: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Four members of one project, their tables registered, and a job file of the demonstration.
+pub struct Site {
+    pub folder: tempfile::TempDir,
+    pub nodes: BTreeMap<&'static str, Node>,
+}
+
+impl Site {
+    pub fn new() -> Site {
+        Site::with(None, &[], Vec::new())
+    }
+    /// One of them without a port, behind the first.
+    pub fn behind(outbound: &str) -> Site {
+        Site::with(Some(outbound), &[], Vec::new())
+    }
+    /// The first organisation's node is made with more arguments, and runs with more variables.
+    pub fn with(outbound: Option<&str>, more: &[&str], env: Vec<(&'static str, String)>) -> Site {
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let keep = folder.path().join("demo");
+        let args =
+            ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
+        let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let first = Node::init(folder.path(), (NAMES[0], 0), None, more, env);
+        let relay = first.address();
+        let mut nodes = BTreeMap::from([(NAMES[0], first)]);
+        for (i, name) in NAMES.iter().enumerate().skip(1) {
+            let through = outbound.filter(|outbound| outbound == name).map(|_| relay.as_str());
+            nodes.insert(name, Node::init(folder.path(), (name, i), through, &[], Vec::new()));
+        }
+        nodes.get_mut(NAMES[0]).expect("the first").start();
+        let mut site = Site { folder, nodes };
+        for name in &NAMES[1..] {
+            site.join(name);
+            site.nodes.get_mut(name).expect("a node").start();
+        }
+        for name in &NAMES[..3] {
+            let (data, schema) = (keep.join(name).join("data.csv"), keep.join("schema.toml"));
+            let (data, schema) = (data.to_str().expect("a path"), schema.to_str().expect("a path"));
+            let said = site.nodes[name].run(&["table", "add", "tumours", "--data", data, "--schema", schema]);
+            assert!(said.contains("rows"), "{said}");
+        }
+        site
+    }
+    /// Invitation, code, words, confirmation.
+    pub fn join(&mut self, name: &str) {
+        let inviter = &self.nodes[NAMES[0]];
+        let mut args = vec!["invite", name, "--project", "tumours-2026"];
+        if name == "helper" {
+            args.push("--helper");
+        }
+        let printed = inviter.run(&args);
+        let code = printed.lines().next().and_then(|l| l.split(' ').next_back()).expect("a code").to_owned();
+        let mut joining = self.nodes[name].command(&["join", &code]).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut lines = BufReader::new(joining.stdout.take().expect("piped")).lines();
+        let words = lines.next().expect("words").expect("text");
+        let words = words.strip_prefix("words: ").expect("words").to_owned();
+        let mut confirm = vec!["confirm", name];
+        confirm.extend(words.split(' '));
+        inviter.run(&confirm);
+        assert!(joining.wait().expect("it ends").success());
+    }
+    /// Submits the job of the demonstration, changed; its digest.
+    pub fn submit(&self, change: impl Fn(&mut toml::Table), more: &[&str]) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("demo/job.toml")).expect("a job file");
+        let mut job: toml::Table = text.parse().expect("TOML");
+        for participant in job["participants"].as_array_mut().expect("participants") {
+            let participant = participant.as_table_mut().expect("a participant");
+            participant.remove("address");
+            participant.remove("fingerprint");
+        }
+        change(&mut job);
+        let file = self.folder.path().join("demo/submitted.toml");
+        std::fs::write(&file, job.to_string()).expect("a job file");
+        let mut args = vec![
+            "job",
+            "submit",
+            file.to_str().expect("a path"),
+            "--project",
+            "tumours-2026",
+            "--purpose",
+            "a joint model",
+        ];
+        let tables: Vec<String> = NAMES[..3].iter().map(|name| format!("{name}=tumours")).collect();
+        tables.iter().for_each(|table| args.extend(["--table", table.as_str()]));
+        args.extend(more);
+        let digest = self.nodes[NAMES[0]].run(&args).trim().to_owned();
+        for name in &NAMES[1..] {
+            until("the manifest arrives", || self.nodes[name].run(&["jobs"]).contains(&digest[..12]));
+        }
+        digest
+    }
+    /// Others learn the model: by the built-in rules that takes two persons at each organisation, of whom one submitted it.
+    pub fn approve(&self, digest: &str) {
+        self.nodes[NAMES[0]].run(&["job", "approve", digest, "--person", "officer"]);
+        for name in &NAMES[1..] {
+            assert!(self.nodes[name].run(&["jobs", "--pending"]).contains(&digest[..12]));
+            let said = self.nodes[name].run(&["job", "approve", digest, "--person", "officer"]);
+            assert!(said.contains("1 of 2"), "{said}");
+            self.nodes[name].run(&["job", "approve", digest, "--person", "officer"]);
+            assert_eq!(self.state_of(name, digest), "pending", "one person is one");
+            self.nodes[name].run(&["job", "approve", digest, "--person", "head"]);
+        }
+    }
+    pub fn state_of(&self, name: &str, digest: &str) -> String {
+        self.nodes[name].state(digest)
+    }
+    pub fn ends(&self, digest: &str, state: &str) {
+        for name in NAMES {
+            until(&format!("{name}: {state}"), || {
+                let found = self.nodes[name].state(digest);
+                assert!(
+                    found == state || !["done", "aborted", "denied", "expired"].contains(&&*found),
+                    "{name}: {}",
+                    self.nodes[name].job(digest)
+                );
+                found == state
+            });
+        }
+    }
+}
+
+pub fn epochs(n: i64) -> impl Fn(&mut toml::Table) {
+    move |job| {
+        job["training"].as_table_mut().expect("training").insert("epochs".into(), n.into());
+    }
+}
+
+impl Site {
+    /// Every log is whole, and all confirm each other.
+    pub fn logs_hold(&mut self) {
+        let export = |name: &str| self.folder.path().join(format!("{name}.privityaudit"));
+        let exports: Vec<PathBuf> = NAMES.iter().map(|name| export(name)).collect();
+        std::thread::sleep(Duration::from_secs(12));
+        for (name, export) in NAMES.iter().zip(&exports) {
+            let node = self.nodes.get_mut(name).expect("a node");
+            assert!(node.stop(), "{name}");
+            let log = node.home.join("audit");
+            let (log, export) = (log.to_str().expect("a path"), export.to_str().expect("a path"));
+            node.run(&["audit", "export", "--log", log, "--out", export]);
+        }
+        let mut verify = vec!["audit", "verify"];
+        verify.extend(exports.iter().map(|export| export.to_str().expect("a path")));
+        let verdict = self.nodes[NAMES[0]].run(&verify);
+        assert!(verdict.contains("4 logs"), "{verdict}");
+    }
+}

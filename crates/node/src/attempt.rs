@@ -339,12 +339,15 @@ impl Node {
         if self.ended(&from, end.clone()) || end.again {
             return Ok(());
         }
-        // As good as a denial: without this participant there is no further attempt.
-        if end.done {
+        // As good as a denial: without this participant there is no further attempt. A node that was killed at the very end hears it when it is back.
+        let (code, reason) = match end.done {
+            true => (exit::NETWORK, format!("{from} has its results already, so there is no further attempt")),
+            false => (end.code, format!("{from}: {}", end.reason)),
+        };
+        if end.done && end.number != stored.attempt {
             return Ok(());
         }
-        let reason = format!("{from}: {}", end.reason);
-        self.move_on(&end.manifest, &State::WAITS, State::Aborted, (end.code, &reason)).await.map(drop)
+        self.move_on(&end.manifest, &State::WAITS, State::Aborted, (code, &reason)).await.map(drop)
     }
 
     /// A job goes from one of these states to one in which nothing runs; in the log before, if there was an attempt. Whether it did.

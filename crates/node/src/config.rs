@@ -106,7 +106,12 @@ impl Config {
     /// As [`Config::load`].
     pub fn parse(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Config, NodeError> {
         let bad = |problem: String| NodeError::Config { problem };
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| bad(e.to_string()))?;
+        // An error shows the line that it is about, which may be the one of the secret.
+        let wrong = |e: toml::de::Error| match text.contains("client_secret") {
+            true => bad(e.message().to_owned()),
+            false => bad(e.to_string()),
+        };
+        let mut table: toml::Table = text.parse().map_err(wrong)?;
         for key in [
             "organisation",
             "operator",

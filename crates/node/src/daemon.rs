@@ -109,6 +109,7 @@ pub struct Running {
 /// Configuration, keys, database, audit log or ports.
 pub async fn start(home: &Path) -> Result<Running, NodeError> {
     let config = Config::load(home)?;
+    crate::node::build()?;
     let monitor = if config.monitor.is_empty() { None } else { Some(bind(&config.monitor)?) };
     if !config.database.is_postgres() {
         let (node, stop) = serve_from(home, config, monitor, None).await?;

@@ -397,15 +397,19 @@ pub(crate) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// SHA-256 of this program's file.
-fn build() -> Result<String, NodeError> {
+/// SHA-256 of this program's file, as it was when this was first asked: at the start, as a file may be replaced while its process stands by.
+pub(crate) fn build() -> Result<String, NodeError> {
+    static BUILD: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     #[cfg(test)]
     if crate::sim::now().is_some() {
         return Ok("simulation".into());
     }
+    if let Some(build) = BUILD.get() {
+        return Ok(build.clone());
+    }
     let path = std::env::current_exe().map_err(|e| NodeError::State(format!("finding this program: {e}")))?;
     let bytes = std::fs::read(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
-    Ok(sha256(&bytes))
+    Ok(BUILD.get_or_init(|| sha256(&bytes)).clone())
 }
 
 /// Takes a founder's statement of members for true, for the organisation with this name and root; who is new is written to the log.

@@ -7,7 +7,7 @@ use crate::cargo;
 use site::{SMALL_DISK, Site, Standing};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
 const PROJECT: &str = "tumours";
@@ -96,12 +96,10 @@ fn others(member: usize) -> impl Iterator<Item = usize> {
     (0..NAMES.len()).filter(move |other| *other != member)
 }
 
-/// When a member said first that a job does not run, and in which words.
+/// When a member said first that the attempt is over, at the latest, and in which words.
 struct Report {
     after: Duration,
-    state: String,
-    code: u64,
-    reason: String,
+    words: String,
 }
 
 /// Builds the program unless there is one, makes the network, and plays one fault after the other. Needs root and `ip`.
@@ -135,18 +133,20 @@ pub fn faults(root: &Path, program: Option<PathBuf>) -> Result<(), String> {
 fn play(site: &mut Site, fault: Fault, epochs: i64) -> Result<Vec<String>, String> {
     let digest = site.submit(epochs)?;
     let runs = |s: &Standing| s.state == "running";
-    until("the job runs", || Ok(all(site, &digest)?.iter().all(runs)))?;
+    until("the job runs", || all(site, &digest).iter().all(runs))?;
     std::thread::sleep(Duration::from_secs(2));
-    if !all(site, &digest)?.iter().all(runs) {
+    let before = all(site, &digest);
+    if !before.iter().all(runs) {
         return Err("the job was over before the fault; it needs more epochs".into());
     }
-    let started = Instant::now();
+    let number = before[0].attempt;
+    let started = SystemTime::now();
     fault.begin(site)?;
-    let reports = watch(site, &digest, fault, started);
+    let reports = watch(site, fault, (&digest, number), started);
     fault.end(site)?;
     let ended = Instant::now();
     let ends = loop {
-        let now = all(site, &digest)?;
+        let now = all(site, &digest);
         if now.iter().all(Standing::is_end) || ended.elapsed() > END {
             break now;
         }
@@ -156,25 +156,30 @@ fn play(site: &mut Site, fault: Fault, epochs: i64) -> Result<Vec<String>, Strin
 }
 
 /// The first report of each member that can be asked.
-fn watch(site: &Site, digest: &str, fault: Fault, started: Instant) -> Vec<Option<Report>> {
+fn watch(site: &Site, fault: Fault, attempt: (&str, u64), started: SystemTime) -> Vec<Option<Report>> {
     let asked = |member: usize| member != fault.at() || fault.cuts_off();
     std::thread::scope(|scope| {
         let watching: Vec<_> = (0..NAMES.len())
-            .map(|member| asked(member).then(|| scope.spawn(move || first_report(site, member, digest, started))))
+            .map(|member| asked(member).then(|| scope.spawn(move || first_report(site, member, attempt, started))))
             .collect();
         watching.into_iter().map(|watching| watching.and_then(|w| w.join().ok()).flatten()).collect()
     })
 }
 
-fn first_report(site: &Site, member: usize, digest: &str, started: Instant) -> Option<Report> {
-    while started.elapsed() < WATCHED {
-        // A node that does not answer for once is asked again.
-        if let Ok(Standing { state, reason, code, .. }) = site.nodes[member].standing(digest)
-            && state != "running"
-        {
-            return Some(Report { after: started.elapsed(), state, code, reason });
+fn first_report(site: &Site, member: usize, (digest, number): (&str, u64), started: SystemTime) -> Option<Report> {
+    let node = &site.nodes[member];
+    let elapsed = || started.elapsed().unwrap_or_default();
+    while elapsed() < WATCHED {
+        match node.standing(digest) {
+            // The next one began meanwhile: the node's log says when this one ended.
+            Ok(now) if now.attempt > number => {
+                let (at, words) = node.ended(digest, (NAMES[member], number)).ok()?;
+                return Some(Report { after: at.duration_since(started).unwrap_or_default(), words });
+            }
+            Ok(now) if now.state != "running" => return Some(Report { after: elapsed(), words: now.words() }),
+            // A node that does not answer for once is asked again.
+            _ => std::thread::sleep(Duration::from_millis(100)),
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
     None
 }
@@ -185,7 +190,7 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
     let mut slowest = Duration::ZERO;
     let mut words: Vec<String> = Vec::new();
     for (member, report) in others(at).map(|member| (NAMES[member], &reports[member])) {
-        let Some(Report { after, state, code, reason }) = report else {
+        let Some(Report { after, words: said }) = report else {
             problems.push(format!("{member} reports nothing within {} s", WATCHED.as_secs()));
             continue;
         };
@@ -193,7 +198,7 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
         if *after > PROMISED {
             problems.push(format!("{member} reports it after {:.1} s", after.as_secs_f64()));
         }
-        words.push(format!("{state}, code {code}: {reason}"));
+        words.push(said.clone());
     }
     words.dedup();
     if words.len() > 1 {
@@ -201,10 +206,10 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
     }
     if fault.cuts_off() {
         match &reports[at] {
-            Some(own) if others(at).any(|other| own.reason.contains(NAMES[other])) => {
-                words.push(format!("{} itself after {:.1} s: {}", NAMES[at], own.after.as_secs_f64(), own.reason));
+            Some(own) if others(at).any(|other| own.words.contains(NAMES[other])) => {
+                words.push(format!("{} itself after {:.1} s: {}", NAMES[at], own.after.as_secs_f64(), own.words));
             }
-            Some(own) => problems.push(format!("{} names nobody: {}", NAMES[at], own.reason)),
+            Some(own) => problems.push(format!("{} names nobody: {}", NAMES[at], own.words)),
             None => problems.push(format!("{} does not notice", NAMES[at])),
         }
     }
@@ -221,20 +226,20 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
 fn end(end: &Standing) -> String {
     match end.state.as_str() {
         "done" => format!("done, attempt {}", end.attempt),
-        state => format!("{state}, attempt {}: {}", end.attempt, end.reason),
+        _ => format!("{}, attempt {}", end.words(), end.attempt),
     }
 }
 
 /// Where a job stands at all nodes.
-fn all(site: &Site, digest: &str) -> Result<Vec<Standing>, String> {
+fn all(site: &Site, digest: &str) -> Vec<Standing> {
     // A node that has not heard of it yet has it nowhere.
     let nowhere = |_| Standing { state: "unknown".into(), reason: String::new(), code: 0, attempt: 0 };
-    Ok(site.nodes.iter().map(|node| node.standing(digest).unwrap_or_else(nowhere)).collect())
+    site.nodes.iter().map(|node| node.standing(digest).unwrap_or_else(nowhere)).collect()
 }
 
-fn until(what: &str, mut done: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
+fn until(what: &str, mut done: impl FnMut() -> bool) -> Result<(), String> {
     let started = Instant::now();
-    while !done()? {
+    while !done() {
         if started.elapsed() > END {
             return Err(format!("not within {} s: {what}", END.as_secs()));
         }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Whose directory is a small disk of its own.
 pub const SMALL_DISK: usize = 1;
@@ -41,6 +41,11 @@ pub struct Standing {
 impl Standing {
     pub fn is_end(&self) -> bool {
         ["done", "aborted", "denied", "expired"].contains(&self.state.as_str())
+    }
+    /// As the node's log has them, without what the submitter's node adds of the next attempt.
+    pub fn words(&self) -> String {
+        let reason = self.reason.split("; waits: ").next().unwrap_or_default();
+        format!("{} (exit code {}): {reason}", self.state, self.code)
     }
 }
 
@@ -92,6 +97,20 @@ impl Node {
         let (code, attempt) = (shown["code"].as_u64(), shown["line"]["attempt"].as_u64());
         let (code, attempt) = (code.unwrap_or_default(), attempt.unwrap_or_default());
         Ok(Standing { state: text("state"), reason: text("reason"), code, attempt })
+    }
+    /// When an attempt was over at an organisation, at the latest, and in which words: what its log says.
+    pub fn ended(&self, digest: &str, (organisation, number): (&str, u64)) -> Result<(SystemTime, String), String> {
+        let told = self.run(&["job", "explain", digest, "--json"])?;
+        let told: Value = serde_json::from_str(&told).map_err(|e| format!("what a node tells: {e}"))?;
+        let prefix = format!("attempt {number} is ");
+        let moments = told["moments"].as_array().into_iter().flatten();
+        let own = moments.filter(|moment| moment["organisation"] == organisation);
+        let end = own.filter_map(|moment| {
+            let words = moment["what"].as_str()?.strip_prefix(&prefix)?.to_owned();
+            // Logs have whole seconds.
+            Some((SystemTime::UNIX_EPOCH + Duration::from_secs(1 + moment["at"].as_u64()?), words))
+        });
+        end.last().ok_or_else(|| format!("the log of {organisation} has no end of attempt {number}"))
     }
     fn ballast(&self) -> PathBuf {
         self.home.join("ballast")

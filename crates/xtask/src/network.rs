@@ -124,7 +124,10 @@ pub fn faults(root: &Path, program: Option<PathBuf>) -> Result<(), String> {
         let found = play(&mut site, fault, epochs)?;
         problems.extend(found.into_iter().map(|problem| format!("{}: {problem}", fault.words())));
     }
-    println!("{}", site.verify_logs()?.trim());
+    match site.verify_logs() {
+        Ok(verdict) => println!("{}", verdict.trim()),
+        Err(problem) => problems.push(problem),
+    }
     problems.iter().for_each(|problem| println!("{problem}"));
     if problems.is_empty() { Ok(()) } else { Err(format!("{} things were not as promised", problems.len())) }
 }
@@ -258,6 +261,9 @@ fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|e| format!("cannot start {shown}: {e}"))?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("{shown} failed: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        false => {
+            let said = [output.stdout, output.stderr].concat();
+            Err(format!("{shown} failed: {}", String::from_utf8_lossy(&said).trim()))
+        }
     }
 }

@@ -105,12 +105,12 @@ impl Node {
         let prefix = format!("attempt {number} is ");
         let moments = told["moments"].as_array().into_iter().flatten();
         let own = moments.filter(|moment| moment["organisation"] == organisation);
-        let end = own.filter_map(|moment| {
+        let mut end = own.filter_map(|moment| {
             let words = moment["what"].as_str()?.strip_prefix(&prefix)?.to_owned();
             // Logs have whole seconds.
             Some((SystemTime::UNIX_EPOCH + Duration::from_secs(1 + moment["at"].as_u64()?), words))
         });
-        end.last().ok_or_else(|| format!("the log of {organisation} has no end of attempt {number}"))
+        end.next_back().ok_or_else(|| format!("the log of {organisation} has no end of attempt {number}"))
     }
     fn ballast(&self) -> PathBuf {
         self.home.join("ballast")

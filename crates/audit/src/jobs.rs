@@ -142,7 +142,9 @@ impl<'a> Story<'a> {
                     if run.attempt.is_none() {
                         wrong("order", format!("attempt {number} ended without having begun"));
                     }
-                    if run.ended.replace((end, *code)).is_some() {
+                    let before = run.ended.replace((end, *code));
+                    // A job that waits after a pause can be given up, or its time be over.
+                    if before.is_some_and(|(end, _)| end != "paused") || (before.is_some() && !gives_up(end)) {
                         wrong("repeated", format!("attempt {number} ended twice"));
                     }
                 }
@@ -336,6 +338,11 @@ impl<'a> Job<'a> {
             found.push(Finding::note("open", members.first().unwrap_or(&"-"), text));
         }
     }
+}
+
+/// Whether an end is that of a job of which nothing more runs, and that is not done.
+fn gives_up(end: &str) -> bool {
+    ["aborted", "denied", "expired"].contains(&end)
 }
 
 /// The first thing in which two attempts differ.

@@ -280,6 +280,21 @@ fn what_one_log_has_and_another_misses_is_found() {
 }
 
 #[test]
+fn a_paused_job_may_be_given_up() {
+    for end in ["aborted", "denied", "expired"] {
+        let world = World::new();
+        let digest = world.approved(&manifest(1));
+        world.started(&digest, 1);
+        world.ended(&digest, 1, "paused", 4);
+        world.ended(&digest, 1, end, 4);
+        world.gossip();
+        world.heads();
+        let report = audit(&world.exports());
+        assert!(!report.text().contains("!!"), "{}", report.text());
+    }
+}
+
+#[test]
 fn end_codes_that_differ_are_found() {
     finds(("differs", "helper"), |w, d| {
         w.started(d, 1);
@@ -311,6 +326,13 @@ fn what_should_not_have_happened_is_found() {
         w.started(d, 1);
     });
     finds(("repeated", "bank-a"), |w, d| w.started(d, 4));
+    for (first, second) in [("paused", "paused"), ("paused", "done"), ("aborted", "paused"), ("aborted", "aborted")] {
+        finds(("repeated", "bank-a"), |w, d| {
+            w.started(d, 1);
+            w.ended(d, 1, first, 4);
+            w.ended(d, 1, second, 4);
+        });
+    }
     finds(("order", "bank-a"), |w, d| w.opened(d, 1, "mean loss"));
     finds(("unapproved", "helper"), |w, d| {
         w.all(&w.decision(d, "bank-b", Decision::Deny));

@@ -1,6 +1,10 @@
 //! The `privity` command.
 #![forbid(unsafe_code)]
 
+// First: its macros count in all that follows.
+#[macro_use]
+mod output;
+
 mod audit;
 mod checkpoint;
 mod children;
@@ -104,7 +108,7 @@ enum Command {
 
 fn main() -> ExitCode {
     privity_ring::memory::keep_freed();
-    match dispatch(Cli::parse().command) {
+    match dispatch(Cli::parse().command).and_then(|()| output::finish()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("privity: {error}");

@@ -636,6 +636,7 @@ fn watch(home: &Home, job: &str) -> Result<(), CliError> {
             state if state.is_end() => {
                 return Err(CliError::Ended { code: details.code.max(1), reason: details.line.reason });
             }
+            _ if crate::output::reader_left() => return Ok(()),
             _ => std::thread::sleep(Duration::from_millis(500)),
         }
         let _ = std::io::stdout().flush();

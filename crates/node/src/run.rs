@@ -196,11 +196,14 @@ async fn finish(
     }
     if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
         tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept as it was");
-        let reason = format!("{own}: {error}");
-        let kept =
-            node.store.set_state(&digest, &[State::Running], State::Aborted, (exit::OUTPUT, &reason), now()).await;
-        if let Err(error) = kept {
-            tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept");
+        // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait.
+        if verdict.state != State::Paused {
+            let reason = format!("{own}: {}", error.for_others());
+            let why = (exit::OUTPUT, reason.as_str());
+            let kept = node.store.set_state(&digest, &[State::Running], State::Aborted, why, now()).await;
+            if let Err(error) = kept {
+                tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept");
+            }
         }
     }
     if let Err(error) = node.left(stored).await {

@@ -4,6 +4,7 @@
 
 mod cargo;
 mod dashboard;
+mod network;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +52,12 @@ enum Chore {
         #[arg(long)]
         program: Option<PathBuf>,
     },
+    /// Breaks links, machines and disks of four organisations in network namespaces while they train. Needs root and iproute2.
+    Network {
+        /// A `privity` that is built; left out, it is built now.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Fuzz { seconds } => cargo::fuzz(&root(), seconds),
         Chore::Faults { faults, seed, jobs } => cargo::faults(&root(), [faults, seed, jobs]),
         Chore::Dashboard { chromium, program } => dashboard::journeys(&root(), &chromium, program),
+        Chore::Network { program } => network::faults(&root(), program),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

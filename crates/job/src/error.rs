@@ -354,6 +354,23 @@ impl JobError {
         }
     }
 
+    /// In words for the other parties: of this party's files and rows they learn that something is wrong with them, not what or where. That stands in its own
+    /// messages.
+    pub fn for_others(&self) -> String {
+        match self {
+            JobError::Paused { source, epochs, .. } => format!("{}; {epochs} epochs are kept", source.for_others()),
+            JobError::Continued { lost, source, .. } => {
+                format!("{lost} was lost and the others went on without it; then: {}", source.for_others())
+            }
+            other => match other.exit_code() {
+                exit::NETWORK | exit::RANGE | exit::CHEATING | exit::STOPPED => other.to_string(),
+                exit::DATA => "its rows cannot be used; its own messages say why".into(),
+                exit::OUTPUT => "it cannot write what it must; its own messages say why".into(),
+                _ => "it cannot run its part; its own messages say why".into(),
+            },
+        }
+    }
+
     /// A pause, with why the job did not go on by itself.
     pub(crate) fn because(self, why: String) -> Self {
         match self {

@@ -303,12 +303,12 @@ fn attempt(
         .map(|store| store.agree(&mut link, &names, (options.resume, options.hooks.anew), &hex(&session)));
     let resumed_from = agreed.transpose().map_err(|e| e.named(&names))?.unwrap_or(0);
     if let Err(error) = publish::check_budget(job, &options.out, resumed_from) {
-        link.abort(&AbortCause { about: me, reason: error.to_string() });
+        link.abort(&AbortCause { about: me, reason: error.for_others() });
         return Err(error);
     }
     if let Some(Err(error)) = store.as_mut().map(|store| store.escrow(&mut link, job)) {
         if escrow::is_news(&error) {
-            link.abort(&AbortCause { about: me, reason: error.to_string() });
+            link.abort(&AbortCause { about: me, reason: error.for_others() });
         }
         return Err(error.named(&names));
     }
@@ -498,7 +498,7 @@ fn leave(link: &mut dyn Link, error: &JobError) {
         JobError::OutOfRange { .. } | JobError::Cheating(_) | JobError::Train(TrainError::Diverged { .. }) => {
             let _ = link.close();
         }
-        other => link.abort(&AbortCause { about: me, reason: other.to_string() }),
+        other => link.abort(&AbortCause { about: me, reason: other.for_others() }),
     }
 }
 

@@ -18,10 +18,25 @@ pub(crate) struct Waiting {
     pub state: State,
     pub code: u8,
     pub expires: Time,
+    /// The highest attempt that was signed.
+    pub attempt: u32,
+    /// When it last changed.
+    pub updated: Time,
     /// From 0, the least, to 9.
     pub priority: u8,
     /// Names, with blanks between them.
     pub participants: String,
+}
+
+impl Waiting {
+    /// Whether its next attempt need not wait: after one that ended too early a while passes, twice as long after each, so that a fault that lasts does not
+    /// use up all there are.
+    pub fn rested(&self, now: Time) -> bool {
+        const LONGEST: Time = 32;
+        let wait = Time::from(1u32 << self.attempt.min(5)).min(LONGEST);
+        // A clock that was put back makes nobody wait for long.
+        self.state != State::Paused || !(0..wait).contains(&now.saturating_sub(self.updated))
+    }
 }
 
 /// How many attempts each project has had: who had fewer is next. A project that comes anew begins where the others are.
@@ -80,7 +95,7 @@ impl Store {
     /// Jobs that have not ended, the oldest first.
     pub(crate) async fn queue(&self) -> Result<Vec<Waiting>, NodeError> {
         let query = format!(
-            "SELECT digest, project, submitter, state, code, expires, priority, participants FROM jobs WHERE state IN ({}) ORDER BY created, digest",
+            "SELECT digest, project, submitter, state, code, expires, priority, participants, attempt, updated FROM jobs WHERE state IN ({}) ORDER BY created, digest",
             names(&State::OPEN)
         );
         let of = |row: &AnyRow| -> Result<Waiting, NodeError> {
@@ -93,6 +108,8 @@ impl Store {
                 expires: row.try_get(5)?,
                 priority: row.try_get::<i64, _>(6)? as u8,
                 participants: row.try_get(7)?,
+                attempt: row.try_get::<i64, _>(8)? as u32,
+                updated: row.try_get(9)?,
             })
         };
         sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.0).await?.iter().map(of).collect()
@@ -120,7 +137,18 @@ mod tests {
     fn job(digest: &str, project: &str, priority: u8) -> Waiting {
         let (digest, project, submitter) = (digest.to_owned(), project.to_owned(), "bank-a".to_owned());
         let participants = "bank-a bank-b".to_owned();
-        Waiting { digest, project, submitter, state: State::Ready, code: 0, expires: 0, priority, participants }
+        Waiting {
+            digest,
+            project,
+            submitter,
+            state: State::Ready,
+            code: 0,
+            expires: 0,
+            attempt: 0,
+            updated: 0,
+            priority,
+            participants,
+        }
     }
     fn next(tenants: &mut Tenants, jobs: &[Waiting], (most, places): (usize, usize)) -> Vec<String> {
         let jobs: Vec<&Waiting> = jobs.iter().collect();
@@ -152,6 +180,16 @@ mod tests {
         let mut tenants = Tenants::default();
         let next = tenants.next(&jobs, |_| true, &running, Counts::new(), (2, 9));
         assert_eq!(next.iter().map(|job| job.digest.as_str()).collect::<Vec<_>>(), ["a1", "b1"]);
+    }
+
+    #[test]
+    fn after_each_attempt_that_ended_too_early_the_next_waits_longer() {
+        let paused = |attempt| Waiting { state: State::Paused, attempt, updated: 100, ..job("a1", "a", 5) };
+        for (attempt, wait) in [(1, 2), (2, 4), (5, 32), (30, 32)] {
+            assert!(!paused(attempt).rested(100 + wait - 1) && paused(attempt).rested(100 + wait));
+            assert!(paused(attempt).rested(99), "a clock was put back");
+        }
+        assert!(job("a1", "a", 5).rested(0));
     }
 
     #[test]

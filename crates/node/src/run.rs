@@ -142,23 +142,6 @@ async fn note(node: &Node, digest: &str, event: Event) {
     }
 }
 
-/// An error in words for all participants, who start nothing by hand. Of this organisation's files and rows they learn that something is wrong with them, not
-/// what or where: that stands in its node's messages.
-fn told(error: &JobError) -> String {
-    match error {
-        JobError::Paused { source, epochs, .. } => format!("{}; {epochs} epochs are kept", told(source)),
-        JobError::Continued { lost, source, .. } => {
-            format!("{lost} was lost and the others went on without it; then: {}", told(source))
-        }
-        other => match other.exit_code() {
-            exit::NETWORK | exit::RANGE | exit::CHEATING | exit::STOPPED => other.to_string(),
-            exit::DATA => "its rows cannot be used; its node's messages say why".into(),
-            exit::OUTPUT => "it cannot write what it must; its node's messages say why".into(),
-            _ => "it cannot run its part; its node's messages say why".into(),
-        },
-    }
-}
-
 /// Whether another attempt may help: links, machines and disks recover; what a check found, or a file is, does not change.
 fn may_help(error: &JobError) -> bool {
     matches!(error.exit_code(), exit::NETWORK | exit::OUTPUT | exit::STOPPED)
@@ -178,7 +161,9 @@ async fn finish(
     }
     let ours = match &outcome {
         Ok(_) => End { done: true, again: false, ..End::again(&digest, number, exit::OK, "done") },
-        Err(error) => End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &told(error)) },
+        Err(error) => {
+            End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &error.for_others()) }
+        }
     };
     let ours = settle(node, &own, ours);
     tell(node, stored, &ours).await;

@@ -101,7 +101,7 @@ impl Tries {
                 Some(asked) => asked.at.is_some_and(|at| at <= instant()),
                 None => !job.participants.split(' ').any(|name| heads.contains(name)),
             };
-            may && State::STARTS.contains(&job.state) && job.expires > now()
+            may && State::STARTS.contains(&job.state) && job.expires > now() && job.rested(now())
         };
         let most = match node.config.project_running {
             0 => usize::MAX,

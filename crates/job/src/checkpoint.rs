@@ -396,7 +396,7 @@ impl<A: Share> Keeper<A> for Store {
                 Ok(())
             }
             Err(error) => {
-                let problem = error.to_string();
+                let problem = error.for_others();
                 self.failure = Some(error);
                 Err(TrainError::Keeping { problem })
             }

@@ -362,6 +362,8 @@ impl JobError {
             JobError::Continued { lost, source, .. } => {
                 format!("{lost} was lost and the others went on without it; then: {}", source.for_others())
             }
+            // Whoever makes one of these leaves in it what others may hear.
+            JobError::Train(TrainError::Keeping { problem }) => problem.clone(),
             other => match other.exit_code() {
                 exit::NETWORK | exit::RANGE | exit::CHEATING | exit::STOPPED => other.to_string(),
                 exit::DATA => "its rows cannot be used; its own messages say why".into(),

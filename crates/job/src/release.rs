@@ -81,7 +81,7 @@ impl<P: Protocol> Releases<'_, P> {
     /// Keeps an error of the job aside, as training has other ones.
     fn noted(&mut self, f: impl FnOnce(&mut Self) -> Result<(), JobError>) -> Result<(), TrainError> {
         f(self).map_err(|error| {
-            let problem = error.to_string();
+            let problem = error.for_others();
             self.failure.replace(Some(error));
             TrainError::Keeping { problem }
         })

@@ -215,7 +215,7 @@ impl Observer for Reporter<'_> {
             self.stopped = Some(error);
             return Err(TrainError::Keeping { problem });
         }
-        self.ledger.record(what).map_err(|e| TrainError::Keeping { problem: e.to_string() })
+        self.ledger.record(what).map_err(|e| TrainError::Keeping { problem: e.for_others() })
     }
 }
 

@@ -215,7 +215,11 @@ impl Observer for Reporter<'_> {
             self.stopped = Some(error);
             return Err(TrainError::Keeping { problem });
         }
-        self.ledger.record(what).map_err(|e| TrainError::Keeping { problem: e.for_others() })
+        self.ledger.record(what).map_err(|error| {
+            let problem = error.for_others();
+            self.stopped = Some(error);
+            TrainError::Keeping { problem }
+        })
     }
 }
 

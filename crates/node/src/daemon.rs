@@ -145,10 +145,11 @@ async fn stand_by(config: &Config, monitor: Option<&TcpListener>) -> Result<Leas
 }
 
 /// Ends this process at once: another instance may serve from now on.
-fn end(why: &str) {
+pub(crate) fn end(why: &str) {
     let why = why.to_owned();
     // It waits for nobody who might read this.
-    std::thread::spawn(move || tracing::error!(why, "the node ends: another instance may take over"));
+    let tell = move || tracing::error!(why, "the node ends: another instance may take over");
+    drop(std::thread::Builder::new().spawn(tell));
     std::thread::sleep(Duration::from_millis(50));
     std::process::exit(exit::OUTPUT.into());
 }

@@ -65,12 +65,16 @@ impl Database {
         let url = &mut options.database_url;
         let told = |key: &str| url.query_pairs().any(|(name, _)| name == key);
         let secured = told("sslmode") || told("ssl-mode") || std::env::var_os("PGSSLMODE").is_some();
-        let host =
-            url.query_pairs().find(|(name, _)| name == "host" || name == "hostaddr").map(|(_, host)| host.into_owned());
-        let host = host.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+        // Any that may count: in the URL, its parameters, or the environment.
+        let mut hosts: Vec<String> = (url.query_pairs())
+            .filter(|(name, _)| name == "host" || name == "hostaddr")
+            .map(|(_, host)| host.into_owned())
+            .collect();
+        hosts.extend(url.host_str().map(str::to_owned));
+        hosts.extend(["PGHOST", "PGHOSTADDR"].iter().filter_map(|key| std::env::var(key).ok()));
         let named = told("application_name");
         let mut more = url.query_pairs_mut();
-        if !secured && !is_here(&host) {
+        if !secured && !hosts.iter().all(|host| is_here(host)) {
             more.append_pair("sslmode", "verify-full");
         }
         if !named {
@@ -243,6 +247,7 @@ mod tests {
         };
         assert_eq!(mode("postgres://u@db.example/p").as_deref(), Some("verify-full"));
         assert_eq!(mode("postgres:///p?user=u&host=db.example").as_deref(), Some("verify-full"));
+        assert_eq!(mode("postgres://u@localhost/p?host=localhost&hostaddr=10.0.0.5").as_deref(), Some("verify-full"));
         assert_eq!(mode("postgres://u@10.0.0.1:5432/p?sslmode=require").as_deref(), Some("require"));
         for here in [
             "postgres://u@127.0.0.1/p",

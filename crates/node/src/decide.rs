@@ -207,11 +207,16 @@ impl Node {
     ) -> Result<(), NodeError> {
         let text = serde_json::to_string(statement).map_err(|e| NodeError::State(e.to_string()))?;
         let _alone = self.changing.lock().await;
+        // What is known already may not have been counted, if the database failed just then.
         if !self.store.is_news(&statement.body).await? {
-            return Ok(());
+            return self.count_decisions(stored).await;
         }
         self.record(&Record::decided(&statement.body, sha256(text.as_bytes())))?;
         self.store.put_approval(statement).await?;
+        if statement.body.decision == Decision::Deny {
+            let (organisation, reason) = (&statement.body.organisation, words(&statement.body.reason));
+            self.cancel(&stored.digest, &format!("{organisation} denies it: {reason}"));
+        }
         self.count_decisions(stored).await
     }
 

@@ -279,12 +279,19 @@ impl Node {
     /// Takes a founder's statement of members for true; who is new is written to the log.
     pub(crate) async fn adopt(&self, founder_root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
         let _alone = self.changing.lock().await;
+        self.adopt_alone(founder_root, statement).await
+    }
+
+    /// As [`Node::adopt`], by whoever holds [`Node::changing`].
+    async fn adopt_alone(&self, founder_root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
         let own = (self.config.organisation.as_str(), self.root.fingerprint());
         adopt(&self.store, &self.log, own, founder_root, statement).await
     }
 
     /// A new member, whom a person of this organisation, the founder, has confirmed; all members are told.
     pub(crate) async fn admit(&self, project: &str, member: Member) -> Result<(), NodeError> {
+        // Of two that are confirmed at once each gets a version of its own.
+        let alone = self.changing.lock().await;
         let mut project = self.project(project).await?;
         if project.founder != self.organisation() {
             return Err(NodeError::State(format!(
@@ -299,7 +306,8 @@ impl Node {
         project.members.push(member);
         project.version += 1;
         let statement = Statement::new(project, &*self.root)?;
-        self.adopt(&self.root.fingerprint(), &statement).await?;
+        self.adopt_alone(&self.root.fingerprint(), &statement).await?;
+        drop(alone);
         self.tell_all(&statement.body, "project", &statement).await
     }
 

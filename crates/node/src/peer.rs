@@ -197,9 +197,14 @@ impl Peers {
     async fn deliver_to(&self, organisation: &str) -> Result<bool, NodeError> {
         let mut all = true;
         for letter in self.store.letters(organisation).await? {
-            let Ok(member) = self.member(&letter.project, &letter.organisation).await else {
-                self.store.delivered(letter.seq).await?;
-                continue;
+            let member = match self.member(&letter.project, &letter.organisation).await {
+                Ok(member) => member,
+                // It is no member any more. A database that does not answer is no such news.
+                Err(NodeError::Missing { .. }) => {
+                    self.store.delivered(letter.seq).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             match self.send(&member, &letter.path, letter.body).await {
                 Ok(_) => self.store.delivered(letter.seq).await?,

@@ -30,6 +30,8 @@ const ALL_CARRIED: usize = 192;
 /// How long a dialer waits, and how long a connection that waited may take to say that it is still there.
 const PATIENCE: Duration = Duration::from_secs(5);
 const THERE: Duration = Duration::from_secs(2);
+/// How long a piece may wait for an end to take it: longer than an engine waits for a message of another that computes.
+const STALLED: Duration = Duration::from_secs(660);
 /// How long one direction may outlast the other.
 const LINGER: Duration = Duration::from_secs(30);
 /// Members at one time.
@@ -186,7 +188,8 @@ impl Relay {
             match from.read(&mut piece).await? {
                 0 => return to.shutdown().await,
                 n => {
-                    to.write_all(&piece[..n]).await?;
+                    // Whoever reads nothing for so long keeps no place: engines and requests give each other up sooner.
+                    tokio::time::timeout(STALLED, to.write_all(&piece[..n])).await??;
                     self.bytes.fetch_add(n as u64, Ordering::Relaxed);
                 }
             }

@@ -95,17 +95,23 @@ impl Tries {
         // One more than there are places: it joins the queue, and those behind it wait without asking.
         let taken = running.len() + all.values().filter(|asked| asked.at.is_none()).count();
         let places = 1 + (node.config.max_running as usize).saturating_sub(taken);
-        let heads: BTreeSet<&str> = all.values().filter_map(|asked| asked.waits_at.as_deref()).collect();
+        let most = match node.config.project_running {
+            0 => usize::MAX,
+            most => most as usize,
+        };
+        // A head that may not ask itself keeps nobody behind it.
+        let asks = |job: &&&Waiting| {
+            let of = |counts: &Counts| counts.get(&job.project).copied().unwrap_or(0);
+            State::STARTS.contains(&job.state) && of(&counts.0) + of(&counts.1) < most
+        };
+        let waits_at = |job: &&Waiting| all.get(&job.digest)?.waits_at.as_deref();
+        let heads: BTreeSet<&str> = ours.iter().filter(asks).filter_map(waits_at).collect();
         let due = |job: &Waiting| {
             let may = match all.get(&job.digest) {
                 Some(asked) => asked.at.is_some_and(|at| at <= instant()),
                 None => !job.participants.split(' ').any(|name| heads.contains(name)),
             };
             may && State::STARTS.contains(&job.state) && job.expires > now() && job.rested(now())
-        };
-        let most = match node.config.project_running {
-            0 => usize::MAX,
-            most => most as usize,
         };
         crate::lock(&self.tenants).next(&ours, due, &counts.0, counts.1, (most, places))
     }
@@ -242,9 +248,12 @@ pub(crate) async fn cosign(node: Arc<Node>) {
     }
 }
 
-/// Tells how long the log is: whoever serves next must find as much.
+/// Tells how long the log is: whoever serves next must find as much. Without a log this instance can do nothing, and another may.
 pub(crate) async fn log(node: Arc<Node>, tell: impl Fn(u64)) {
     loop {
+        if let Some(why) = node.log.closed() {
+            crate::daemon::end(&format!("the audit log takes nothing more: {why}"));
+        }
         tell(node.log.size());
         tokio::time::sleep(BEAT).await;
     }

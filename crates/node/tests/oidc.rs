@@ -343,9 +343,12 @@ fn a_name_is_one_person() {
         site.person(session, "POST", "/api/v1/jobs/ffffffff/votes", Some(&vote)).0
     };
     assert_eq!((vote(&bea, "approve"), vote(&bea, "deny"), vote(&ann, "approve")), (403, 404, 404));
-    // Removed, its sessions end, and the name is free.
+    // Removed, its sessions end; the provider brings it back under no name, and nobody gets its own, until the node's tool forgets it.
     assert_eq!(site.tool("DELETE", "/api/v1/people/ann", None).0, 200);
     assert_eq!(site.person(&ann, "GET", "/api/v1/jobs", None).0, 401);
+    assert_eq!((named("1", "ann").0, named("1", "anew").0, named("4", "ann").0), (403, 403, 403));
+    assert_eq!((site.local("ANN", "viewer"), site.login("ann").0), (409, 401));
+    assert_eq!(site.tool("DELETE", "/api/v1/people/ann", None).0, 200);
     assert_eq!(named("4", "ann").0, 200);
 }
 

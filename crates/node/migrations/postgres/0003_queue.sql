@@ -1,3 +1,4 @@
+-- No release had a database of version 2 here, so there are no jobs whose columns would have to be filled in.
 ALTER TABLE jobs ADD COLUMN submitter TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN work TEXT NOT NULL DEFAULT '';
 ALTER TABLE jobs ADD COLUMN priority BIGINT NOT NULL DEFAULT 5;

@@ -1,7 +1,7 @@
 //! People of this organisation: their roles and passwords, signing in and out.
 
 use super::access::{Access, Caller};
-use super::provider::is_bound;
+use super::provider::{is_bound, is_removed, removed};
 use crate::node::{Node, now};
 use crate::store::Person;
 use crate::{NodeError, home};
@@ -290,7 +290,7 @@ pub(super) async fn people(State(node): State<Arc<Node>>) -> Result<Json<Vec<Lis
         created: p.created,
         changed: p.changed,
     };
-    Ok(Json(node.store.people().await?.into_iter().map(listed).collect()))
+    Ok(Json(node.store.people().await?.into_iter().filter(|p| !is_removed(p)).map(listed).collect()))
 }
 
 /// Let a person sign in.
@@ -361,9 +361,21 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
-    find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
-    recorded(&node, &caller, &name, "may sign in no more".into())?;
-    node.store.remove_person(&name).await?;
+    let _alone = node.changing.lock().await;
+    let person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
+    match (is_bound(&person), is_removed(&person)) {
+        // Who is signed in could otherwise come again under another name, and count twice.
+        (_, true) if caller.person.is_some() => return Err(NodeError::missing("person", &name)),
+        (true, false) => {
+            recorded(&node, &caller, &name, "may sign in no more".into())?;
+            node.store.put_person(&removed(person)).await?;
+        }
+        (_, gone) => {
+            let event = if gone { "is forgotten: its name is free" } else { "may sign in no more" };
+            recorded(&node, &caller, &name, event.into())?;
+            node.store.remove_person(&name).await?;
+        }
+    }
     access.end_all(&name, None);
     Ok(Json(()))
 }

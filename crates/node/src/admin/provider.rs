@@ -52,6 +52,8 @@ const ALGORITHMS: [Alg; 9] = [
 ];
 /// Where a person of the provider has what others have as a hash of their password: no password leads to it.
 const BOUND: &str = "oidc:";
+/// And whom an admin removed: the provider does not bring it back, and nobody gets its name.
+const REMOVED: &str = "oidc-removed:";
 
 /// Claims that the library has no field for.
 #[derive(Debug, Deserialize, Serialize)]
@@ -294,13 +296,30 @@ fn person(said: &str) -> Option<String> {
 
 /// Whether a person signs in at the provider, and not with a password.
 pub(super) fn is_bound(person: &Person) -> bool {
-    person.password.starts_with(BOUND)
+    person.password.starts_with(BOUND) || is_removed(person)
+}
+
+/// Whether a person of the provider's was removed.
+pub(super) fn is_removed(person: &Person) -> bool {
+    person.password.starts_with(REMOVED)
+}
+
+/// What is kept of a person of the provider's who is removed.
+pub(super) fn removed(person: Person) -> Person {
+    let password = person.password.replacen(BOUND, REMOVED, 1);
+    Person { password, changed: now(), ..person }
 }
 
 /// The person of the provider's under the name that it has here for good; what changes is in the log before.
 async fn welcome(node: &Node, identity: Identity) -> Result<Person, NodeError> {
     let _alone = node.changing.lock().await;
     let people = node.store.people().await?;
+    let gone = identity.bound.replacen(BOUND, REMOVED, 1);
+    if people.iter().any(|p| p.password == gone) {
+        return Err(NodeError::Forbidden(
+            "an admin removed you here; `privity user remove` on the node's machine forgets that".into(),
+        ));
+    }
     let known = people.iter().find(|p| p.password == identity.bound);
     if let Some(known) = known.filter(|known| known.role == identity.role) {
         return Ok(known.clone());
@@ -308,7 +327,7 @@ async fn welcome(node: &Node, identity: Identity) -> Result<Person, NodeError> {
     let name = known.map_or(identity.name, |known| known.name.clone());
     if known.is_none() && people.iter().any(|p| p.name.eq_ignore_ascii_case(&name)) {
         return Err(NodeError::Forbidden(format!(
-            "there is another person `{name}` here, with a password or of the provider's; an admin can remove that one"
+            "there is another person `{name}` here, with a password or of the provider's, or one that was removed"
         )));
     }
     let created = known.map_or_else(now, |known| known.created);

@@ -336,15 +336,16 @@ impl Node {
         let from = participant_of(manifest, root)
             .ok_or_else(|| NodeError::Stranger { who: root.into(), project: manifest.project.clone() })?;
         let end = End { reason: words(&end.reason), ..end };
-        if self.ended(&from, end.clone()) || end.again {
-            return Ok(());
-        }
-        // As good as a denial: without this participant there is no further attempt. A node that was killed at the very end hears it when it is back.
+        // As good as a denial: without this participant there is no further attempt. A node that is killed just then finds it when it is back.
         let (code, reason) = match end.done {
             true => (exit::NETWORK, format!("{from} has its results already, so there is no further attempt")),
             false => (end.code, format!("{from}: {}", end.reason)),
         };
-        if end.done && end.number != stored.attempt {
+        let over = end.done || !end.again;
+        if self.ended(&from, end.clone()) {
+            return if over { self.store.set_over(&end.manifest, &reason).await } else { Ok(()) };
+        }
+        if !over || (end.done && end.number != stored.attempt) {
             return Ok(());
         }
         self.move_on(&end.manifest, &State::WAITS, State::Aborted, (code, &reason)).await.map(drop)

@@ -156,8 +156,12 @@ impl Node {
                 continue;
             }
             let reason = format!("{}: {why}", self.organisation());
-            if stored.attempt >= stored.manifest.body.attempts {
-                let reason = format!("{reason}; no attempts are left");
+            let over = match stored.hindered.as_str() {
+                "" if stored.attempt >= stored.manifest.body.attempts => format!("{reason}; no attempts are left"),
+                told => told.to_owned(),
+            };
+            if !over.is_empty() {
+                let reason = over;
                 if self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await? {
                     let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
                     self.tell_participants(&stored.manifest.body, "end", &end).await?;

@@ -357,6 +357,11 @@ impl Store {
         let query = "UPDATE jobs SET hindered = $1 WHERE digest = $2";
         self.write(|| sqlx::query(query).bind(why.to_owned()).bind(digest.to_owned())).await.map(drop)
     }
+    /// That nothing can follow an attempt that runs, for whoever looks after a crash.
+    pub async fn set_over(&self, digest: &str, why: &str) -> Result<(), NodeError> {
+        let query = "UPDATE jobs SET hindered = $1 WHERE digest = $2 AND state = 'running'";
+        self.write(|| sqlx::query(query).bind(why.to_owned()).bind(digest.to_owned())).await.map(drop)
+    }
     /// Takes an attempt's number for good; whether it was higher than all before, and the job one that may be attempted. No number is signed twice.
     pub async fn take_attempt(&self, digest: &str, number: u32) -> Result<bool, NodeError> {
         let query = format!(

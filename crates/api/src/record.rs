@@ -118,6 +118,17 @@ pub enum Record {
         /// Identifier, hexadecimal.
         session: String,
     },
+    /// All other participants signed that one is lost, and go on without it, as the manifest allows: in another session, of which nothing was sent before this.
+    Lost {
+        /// Digest of the manifest.
+        manifest: String,
+        /// Which attempt.
+        number: u32,
+        /// Who.
+        lost: String,
+        /// What protects the job from then on.
+        security: String,
+    },
     /// A value was about to be opened; it is written before that.
     Opening {
         /// Digest of the manifest.
@@ -184,6 +195,7 @@ impl Record {
             | Record::Decided { manifest, .. }
             | Record::Attempt { manifest, .. }
             | Record::Session { manifest, .. }
+            | Record::Lost { manifest, .. }
             | Record::Opening { manifest, .. }
             | Record::Ended { manifest, .. } => Some(manifest),
             _ => None,

@@ -5,6 +5,7 @@ use crate::clock::utc;
 use crate::verify::{Book, Finding, Known, Seen, shown};
 use privity_api::manifest::SKEW;
 use privity_api::{Decision, Manifest, Record, Time};
+use privity_job::file::OnLoss;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A job whose last record in another log is less than this after the moment from which on a log is shown may be missing there.
@@ -46,6 +47,8 @@ struct Run<'a> {
     attempt: Option<(&'a str, &'a [(String, String)])>,
     session: Option<&'a str>,
     openings: Vec<&'a str>,
+    /// Whom all others stated lost, the openings before that, and the session of those that went on.
+    lost: Option<(&'a str, usize, Option<&'a str>)>,
     ended: Option<(&'a str, u8)>,
     at: Time,
 }
@@ -120,9 +123,24 @@ impl<'a> Story<'a> {
                             format!("a session of attempt {number} began without its beginning, or after its end"),
                         );
                     }
-                    if run.session.replace(session).is_some() {
+                    let before = match &mut run.lost {
+                        Some((_, _, next)) => next.replace(session),
+                        None => run.session.replace(session),
+                    };
+                    if before.is_some() {
                         wrong("repeated", format!("attempt {number} has two sessions"));
                     }
+                }
+                Record::Lost { number, lost, .. } => {
+                    let run = story.run(*number, *at);
+                    if run.session.is_none() || run.ended.is_some() || run.lost.is_some() {
+                        let text = "without a session, after its end, or for the second time";
+                        wrong("order", format!("attempt {number} went on without {}: {text}", shown(lost)));
+                    }
+                    if manifest.is_some_and(|m| m.job.on_loss != OnLoss::Continue) {
+                        wrong("lost", format!("attempt {number} went on without {}, which the manifest does not allow", shown(lost)));
+                    }
+                    run.lost = run.lost.or(Some((lost, run.openings.len(), None)));
                 }
                 Record::Opening { number, what, .. } => {
                     let run = story.run(*number, *at);
@@ -285,12 +303,46 @@ impl<'a> Job<'a> {
         let none = Run::default();
         let run = |name: &&'a str| self.stories.get(name).and_then(|story| story.runs.get(&number));
         let members = self.members(logs, number);
-        let runs: Vec<(&str, &Run)> = members.iter().map(|name| (*name, run(name).unwrap_or(&none))).collect();
+        let all: Vec<(&str, &Run)> = members.iter().map(|name| (*name, run(name).unwrap_or(&none))).collect();
+        // Who is lost ends by itself, and says nothing of what the others do from then on.
+        let lost = all.iter().find_map(|(name, run)| Some((*name, run.lost?.0)));
+        // Where those that are left finish, whoever is not done was lost.
+        let survives = self.manifest.is_some_and(|m| m.job.on_loss == OnLoss::Survive);
+        let done = |run: &Run| run.ended.is_some_and(|(end, _)| end == "done");
+        let some_done = survives && all.iter().any(|(_, run)| done(run));
+        let (gone, runs): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|(name, run)| lost.is_some_and(|(_, lost)| lost == *name) || (some_done && !done(run)));
         let session = runs.iter().find_map(|(name, run)| Some((*name, run.session?)));
         let ended = runs.iter().find_map(|(name, run)| Some((*name, run.ended?)));
         let attempt = runs.iter().find_map(|(name, run)| Some((*name, run.attempt?)));
         let mut wrong = |kind, log: &str, text: String| found.push(Finding::wrong(kind, log, text));
+        for (name, run) in &gone {
+            if run.lost.is_some() {
+                wrong("lost", name, format!("says that attempt {number} went on without another, and others that it was lost itself"));
+            }
+            if let (Some((other, id)), Some(own)) = (session, run.session)
+                && own != id
+            {
+                wrong("differs", name, format!("ran attempt {number} in another session than {other}"));
+            }
+        }
+        let next = runs.iter().find_map(|(name, run)| Some((*name, run.lost?.2?)));
         for (name, run) in &runs {
+            match (lost, run.lost) {
+                (Some((other, who)), Some((own, _, _))) if who != own => {
+                    wrong("differs", name, format!("went on with attempt {number} without {}, and {other} without {}", shown(own), shown(who)));
+                }
+                (Some((other, who)), None) => {
+                    wrong("missing", name, format!("misses that attempt {number} went on without {}, as at {other}", shown(who)));
+                }
+                _ => {}
+            }
+            if let (Some((other, id)), Some((_, _, Some(own)))) = (next, run.lost)
+                && own != id
+            {
+                wrong("differs", name, format!("went on with attempt {number} in another session than {other}"));
+            }
             if let (Some((other, id)), own) = (session, run.session) {
                 match own {
                     None => wrong("missing", name, format!("misses the session of attempt {number} that {other} has")),
@@ -332,6 +384,7 @@ impl<'a> Job<'a> {
             }
         }
         openings(number, &runs, found);
+        gone.iter().for_each(|(name, run)| openings_until_lost(number, (name, run), &runs, found));
         if ended.is_none() {
             let text =
                 format!("no log has an end of attempt {number}: it was running, or all stopped without recording it");
@@ -369,5 +422,21 @@ fn openings(number: u32, runs: &[(&str, &Run)], found: &mut Vec<Finding>) {
             let text = format!("misses {} openings of attempt {number} that {longest} has", all.len() - have.len());
             found.push(Finding::wrong("missing", name, text));
         }
+    }
+}
+
+/// Who was lost has the openings that the others have up to then, but for one more or less.
+fn openings_until_lost(number: u32, (name, run): (&str, &Run), others: &[(&str, &Run)], found: &mut Vec<Finding>) {
+    let Some((other, theirs)) = others.iter().find(|(_, run)| run.lost.is_some()).or(others.first()) else { return };
+    let (before, stated) = match theirs.lost {
+        Some((_, before, _)) => (&theirs.openings[..before], true),
+        // When it was lost nobody says, where those that are left finish.
+        None => (&theirs.openings[..], false),
+    };
+    let common = run.openings.iter().zip(before).take_while(|(a, b)| a == b).count();
+    let (more, fewer) = (run.openings.len() - common, before.len() - common);
+    if run.session.is_some() && (more > 1 || (more == 1 && fewer > 0) || (stated && fewer > 1)) {
+        let text = format!("has other openings of attempt {number}, until it was lost, than {other}");
+        found.push(Finding::wrong("differs", name, text));
     }
 }

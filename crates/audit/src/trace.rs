@@ -152,6 +152,10 @@ fn words(record: &Record) -> String {
         }
         Record::Attempt { number, .. } => format!("attempt {number}: all owners had approved"),
         Record::Session { number, session, .. } => format!("attempt {number}: session {}", shown(session)),
+        Record::Lost { number, lost, security, .. } => {
+            let (lost, security) = (shown(lost), shown(security));
+            format!("attempt {number}: {lost} is lost, as all others state; protection from then on: {security}")
+        }
         Record::Opening { number, what, .. } => format!("attempt {number}: opens {}", shown(what)),
         Record::Ended { number, end, code, reason, sent, security, .. } => {
             let bytes: u128 = sent.values().map(|bytes| u128::from(*bytes)).sum();

@@ -7,6 +7,7 @@ use privity_api::{Decision, Record, Statement};
 use privity_audit::verify::{Known, Report, Severity};
 use privity_audit::{Cosignature, End, Entry, Filter, Hash, Head, Log, Part, Reader, WitnessError, merkle, trace};
 use privity_job::canonical;
+use privity_job::file::{ACCEPTED, AfterLoss, OnLoss};
 use privity_net::identity::Identity;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -291,6 +292,97 @@ fn a_paused_job_may_be_given_up() {
         world.heads();
         let report = audit(&world.exports());
         assert!(!report.text().contains("!!"), "{}", report.text());
+    }
+}
+
+/// One of four is lost on the way: the others record that and go on in another session, and the lost one ends by itself.
+fn continued(world: &World, allowed: bool) -> String {
+    let mut manifest = manifest(9);
+    if allowed {
+        (manifest.job.on_loss, manifest.job.after_loss) = (OnLoss::Continue, Some(AfterLoss::Passive));
+        manifest.job.accept = Some(ACCEPTED.into());
+    }
+    world.approved(&manifest)
+}
+
+fn gone(digest: &str, lost: &str) -> Record {
+    Record::Lost { manifest: digest.into(), number: 1, lost: lost.into(), security: "passive".into() }
+}
+
+#[test]
+fn three_that_went_on_without_a_fourth_verify_and_so_does_it() {
+    let rest = ["bank-a", "bank-b", "helper"];
+    let end = |digest: &str, end: &str, code| Record::Ended {
+        manifest: digest.into(),
+        number: 1,
+        end: end.into(),
+        code,
+        reason: String::new(),
+        sent: Default::default(),
+        classes: Default::default(),
+        security: String::new(),
+    };
+    let opening = |digest: &str, what: &str| Record::Opening { manifest: digest.into(), number: 1, what: what.into() };
+    let session = |digest: &str, id: &str| Record::Session { manifest: digest.into(), number: 1, session: id.into() };
+    let went_on = |allowed: bool, change: &dyn Fn(&World, &str)| {
+        let world = World::new();
+        let digest = continued(&world, allowed);
+        world.started(&digest, 1);
+        world.opened(&digest, 1, "mean loss");
+        only(&world, &rest, &opening(&digest, "mean loss"));
+        change(&world, &digest);
+        world.gossip();
+        world.heads();
+        audit(&world.exports())
+    };
+    let all_alike = |world: &World, digest: &str| {
+        only(world, &rest, &gone(digest, "bank-c"));
+        only(world, &rest, &session(digest, "second"));
+        only(world, &rest, &opening(digest, "mean loss"));
+        only(world, &rest, &opening(digest, "the model's weights"));
+        only(world, &rest, &end(digest, "done", 0));
+    };
+    // The lost one died and came back, or never did.
+    let back = went_on(true, &|world, digest| {
+        all_alike(world, digest);
+        only(world, &["bank-c"], &end(digest, "paused", 4));
+        only(world, &["bank-c"], &end(digest, "aborted", 4));
+    });
+    assert_eq!(back.findings, [], "{}", back.text());
+    assert_eq!(went_on(true, &all_alike).findings, []);
+
+    type Change<'a> = &'a dyn Fn(&World, &str);
+    let cases: [((&str, &str), bool, Change); 7] = [
+        (("lost", "bank-a"), false, &all_alike),
+        (("missing", "helper"), true, &|w, d| {
+            only(w, &["bank-a", "bank-b"], &gone(d, "bank-c"));
+            only(w, &["bank-a", "bank-b"], &session(d, "second"));
+        }),
+        (("differs", "bank-b"), true, &|w, d| {
+            only(w, &["bank-a", "helper"], &gone(d, "bank-c"));
+            only(w, &["bank-b"], &gone(d, "helper"));
+        }),
+        (("differs", "helper"), true, &|w, d| {
+            only(w, &rest, &gone(d, "bank-c"));
+            only(w, &["bank-a", "bank-b"], &session(d, "second"));
+            only(w, &["helper"], &session(d, "third"));
+        }),
+        (("lost", "bank-c"), true, &|w, d| {
+            only(w, &rest, &gone(d, "bank-c"));
+            only(w, &["bank-c"], &gone(d, "helper"));
+        }),
+        (("differs", "bank-c"), true, &|w, d| {
+            only(w, &["bank-c"], &opening(d, "the model's weights"));
+            all_alike(w, d);
+        }),
+        (("repeated", "bank-a"), true, &|w, d| {
+            all_alike(w, d);
+            w.started(d, 1);
+        }),
+    ];
+    for (expected, allowed, change) in cases {
+        let report = went_on(allowed, change);
+        assert!(kinds(&report).contains(&expected), "{expected:?} not in\n{}", report.text());
     }
 }
 

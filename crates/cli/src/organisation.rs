@@ -357,6 +357,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         keys: args.keys.clone(),
         database: Default::default(),
         max_running: 4,
+        lanes: 0,
         project_running: 0,
         attempt_hours: 48,
         certificate_hours: 24,

@@ -53,6 +53,78 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     site.logs_hold();
 }
 
+/// A job that its owners allow to go on: one node dies, the three others state that and train on, each with as many lanes as all have free.
+#[test]
+fn three_go_on_without_a_fourth_as_the_manifest_allows() {
+    let mut site = Site::new();
+    let digest = site.submit(
+        |job| {
+            epochs(600)(job);
+            job["training"].as_table_mut().expect("training").insert("lanes".into(), 2.into());
+            job.insert("on_loss".into(), "continue".into());
+            job.insert("after_loss".into(), "passive".into());
+            job.insert("accept".into(), privity_job::file::ACCEPTED.into());
+        },
+        &[],
+    );
+    assert!(site.nodes["helper"].run(&["job", "show", &digest]).contains("continue"));
+    site.approve(&digest);
+    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
+    std::thread::sleep(Duration::from_secs(3));
+    let lost = "hospital-c";
+    site.nodes.get_mut(lost).expect("a node").kill();
+    let others = [NAMES[0], NAMES[1], NAMES[3]];
+    let told = |site: &Site, name: &str| site.nodes[name].run(&["job", "watch", &digest]);
+    for name in others {
+        until("they are done", || {
+            let state = site.nodes[name].state(&digest);
+            assert!(["running", "done"].contains(&&*state), "{name}: {}", site.nodes[name].job(&digest));
+            state == "done"
+        });
+        let job = site.nodes[name].job(&digest);
+        assert_eq!(job["line"]["attempt"], 1, "{job}");
+        assert_eq!(job["line"]["reason"], format!("done, without {lost}"));
+        let report = &job["report"];
+        assert!(report["protocol"].as_str().expect("text").contains(&format!("without {lost}: passive")), "{report}");
+        assert_eq!(report["losses"].as_array().expect("losses").len(), 600);
+        assert!(told(&site, name).contains(&format!("{lost} is lost, as all others state")));
+    }
+    assert!(site.nodes[NAMES[1]].job(&digest)["report"]["joint"]["auc"].as_f64().expect("an AUC") > 0.98);
+    let explained = site.nodes["helper"].run(&["job", "explain", &digest]);
+    assert!(explained.contains(&format!("{lost} is lost")), "{explained}");
+    // What comes back learns that it was too late; its shares are worth nothing any more.
+    site.nodes.get_mut(lost).expect("a node").start();
+    until("it learns so", || site.nodes[lost].state(&digest) == "aborted");
+    let reason = site.nodes[lost].job(&digest)["line"]["reason"].to_string();
+    assert!(reason.contains(&format!("has its results already (done, without {lost})")), "{reason}");
+    assert!(!site.nodes[lost].home.join("jobs").join(&digest).join("checkpoints").exists());
+
+    // Where a party can be spared, the others finish in the session that they have.
+    let digest = site.submit(
+        |job| {
+            epochs(100)(job);
+            job.insert("protocol".into(), "shamir".into());
+            job.insert("threshold".into(), 1.into());
+            job.insert("on_loss".into(), "survive".into());
+        },
+        &[],
+    );
+    site.approve(&digest);
+    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
+    std::thread::sleep(Duration::from_secs(2));
+    site.nodes.get_mut(lost).expect("a node").kill();
+    for name in others {
+        until("they are done", || site.nodes[name].state(&digest) != "running");
+        let job = site.nodes[name].job(&digest);
+        assert_eq!((&job["line"]["state"], &job["line"]["attempt"]), (&"done".into(), &1.into()), "{job}");
+        let warning = job["report"]["warning"].as_str().expect("a warning");
+        assert!(warning.contains(&format!("went on without: {lost}")), "{warning}");
+    }
+    site.nodes.get_mut(lost).expect("a node").start();
+    until("it learns so", || site.nodes[lost].state(&digest) == "aborted");
+    site.logs_hold();
+}
+
 #[test]
 fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
     let outbound = "hospital-b";

@@ -192,6 +192,12 @@ impl Job {
         file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
         Job::new(file, Path::new(""))
     }
+    /// The same job in fewer lanes than it may have, with its digest: in exact mode the model is that of all lanes to the bit, and checkpoints know nothing
+    /// of lanes (ADR 13). All parties must take the same number.
+    pub fn in_lanes(mut self, lanes: usize) -> Job {
+        self.file.training.lanes = lanes.clamp(1, self.file.training.lanes);
+        self
+    }
     /// Digest of the job whose checkpoints this one goes on from, and under what they were kept.
     pub fn goes_on_from(&self) -> Option<(String, Origin)> {
         match (&self.file.continues, &self.file.admits) {

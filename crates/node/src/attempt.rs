@@ -2,10 +2,11 @@
 
 use crate::NodeError;
 use crate::job::State;
-use crate::message::{End, Start, words};
+use crate::message::{End, Place, Start, words};
 use crate::node::{Node, Running, instant, now};
 use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
+use privity_job::file::OnLoss;
 use privity_job::{Job, exit};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,28 +16,32 @@ use tokio::task::JoinSet;
 
 /// Where the engine keeps checkpoints, in a job's directory.
 const CHECKPOINTS: &str = "checkpoints";
+/// How an end reads where nothing went wrong.
+pub(crate) const DONE: &str = "done";
+/// What an attempt has as many of as its participants have free, by its name among the parameters.
+pub(crate) const LANES: &str = "lanes";
 
 impl Node {
     /// Whether this node could begin an attempt now; if so, it keeps a place for it for a while. Nothing is signed by saying so.
     ///
     /// # Errors
     /// What hinders it.
-    pub(crate) async fn ready(&self, stored: &Stored) -> Result<(), NodeError> {
+    pub(crate) async fn ready(&self, stored: &Stored) -> Result<Place, NodeError> {
         let hindered = |problem: String| attempt_error(stored, stored.attempt + 1, problem);
         if self.draining() {
             return Err(hindered(format!("the node of {} is about to stop", self.organisation())));
         }
         self.may_start(stored, stored.attempt + 1)?;
         let submitter = &stored.manifest.body.submitter;
-        let running = self.running().len();
-        if !self.turns.take(&stored.digest, submitter, running, instant()) {
+        let wanted = (stored.digest.as_str(), stored.manifest.body.job.training.lanes);
+        let Some(lanes) = self.turns.take(wanted, submitter, self.load(), instant()) else {
             return Err(NodeError::Busy { organisation: self.organisation().into() });
-        }
+        };
         let able = self.able(stored).await;
         if able.is_err() {
             self.turns.release(&stored.digest);
         }
-        able
+        able.map(|()| Place { lanes })
     }
 
     /// Whether all have approved a job and this node's table is what the job wants.
@@ -52,7 +57,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::ready`].
-    pub(crate) async fn receive_ready(&self, root: &str, digest: &str) -> Result<(), NodeError> {
+    pub(crate) async fn receive_ready(&self, root: &str, digest: &str) -> Result<Place, NodeError> {
         let stored = self.of_submitter(root, digest).await?;
         self.ready(&stored).await
     }
@@ -76,25 +81,30 @@ impl Node {
         }
     }
 
-    /// Places at all participants, or none. All submitters ask in the order of names, so that of two that want the same nodes one gets all.
-    async fn gather(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
+    /// Places at all participants, or none: the lanes that all of them have. All submitters ask in the order of names, so that of two that want the same
+    /// nodes one gets all.
+    async fn gather(self: &Arc<Self>, stored: &Stored) -> Result<usize, NodeError> {
         let manifest = &stored.manifest.body;
         let mut names: Vec<&str> = manifest.job.participants.iter().map(|p| p.name.as_str()).collect();
         names.sort_unstable();
+        let mut lanes = manifest.job.training.lanes;
         for name in names {
             let answer = match name == self.organisation() {
                 true => self.ready(stored).await,
                 false => {
                     let member = self.peers.member(&manifest.project, name).await?;
-                    self.peers.ask_member::<_, serde_json::Value>(&member, "ready", &stored.digest).await.map(drop)
+                    self.peers.ask_member::<_, Place>(&member, "ready", &stored.digest).await
                 }
             };
-            if let Err(error) = answer {
-                self.scatter(stored).await;
-                return Err(error);
+            match answer {
+                Ok(place) => lanes = lanes.min(place.lanes).max(1),
+                Err(error) => {
+                    self.scatter(stored).await;
+                    return Err(error);
+                }
             }
         }
-        Ok(())
+        Ok(lanes)
     }
 
     /// Gives all places back. Whoever does not hear it keeps one for half a minute.
@@ -154,19 +164,19 @@ impl Node {
     /// # Errors
     /// One of them does not answer, or refuses; who has begun by then stops.
     pub(crate) async fn attempt(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
-        self.gather(stored).await?;
+        let lanes = self.gather(stored).await?;
         self.traces.placed(stored);
-        let began = self.attempt_with_places(stored).await;
+        let began = self.attempt_with_places(stored, lanes).await;
         if began.is_err() {
             self.scatter(stored).await;
         }
         began
     }
 
-    async fn attempt_with_places(self: &Arc<Self>, stored: &Stored) -> Result<(), NodeError> {
+    async fn attempt_with_places(self: &Arc<Self>, stored: &Stored, lanes: usize) -> Result<(), NodeError> {
         let manifest = &stored.manifest.body;
         let number = stored.attempt + 1;
-        let ours = self.sign_attempt(stored, number).await?;
+        let ours = self.sign_attempt(stored, number, lanes).await?;
         let mut attempts: Vec<Statement<Attempt>> = self.ask_all(manifest, "attempt", &ours).await?;
         for theirs in &attempts {
             self.verify_participant(manifest, &theirs.body.organisation, theirs)?;
@@ -199,17 +209,20 @@ impl Node {
         }
         self.verify_participant(manifest, &manifest.submitter, &theirs)?;
         let job = manifest.check(now())?;
-        self.compare(&self.attempt_of(&stored, &job, theirs.body.number), &theirs.body)?;
-        self.sign_attempt(&stored, theirs.body.number).await
+        let (number, lanes) = (theirs.body.number, lanes_of(&stored, &theirs.body)?);
+        self.compare(&self.attempt_of(&stored, &job, number, lanes), &theirs.body)?;
+        self.sign_attempt(&stored, number, lanes).await
     }
 
-    fn attempt_of(&self, stored: &Stored, job: &Job, number: u32) -> Attempt {
+    fn attempt_of(&self, stored: &Stored, job: &Job, number: u32, lanes: usize) -> Attempt {
+        let mut parameters = stored.manifest.body.parameters(job);
+        parameters.push((LANES.into(), lanes.to_string()));
         Attempt {
             manifest: stored.digest.clone(),
             number,
             organisation: self.organisation().into(),
             build: self.build.clone(),
-            parameters: stored.manifest.body.parameters(job),
+            parameters,
             at: now(),
         }
     }
@@ -225,7 +238,12 @@ impl Node {
     }
 
     /// Signs an attempt, once and for all: no number twice, none that is lower than one before.
-    async fn sign_attempt(&self, stored: &Stored, number: u32) -> Result<Statement<Attempt>, NodeError> {
+    async fn sign_attempt(
+        &self,
+        stored: &Stored,
+        number: u32,
+        lanes: usize,
+    ) -> Result<Statement<Attempt>, NodeError> {
         let manifest = &stored.manifest.body;
         let refuse = |problem: String| attempt_error(stored, number, problem);
         let job = manifest.check(now())?;
@@ -233,14 +251,16 @@ impl Node {
         if number > manifest.attempts {
             return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
         }
-        if self.draining() || !self.turns.has(&stored.digest, instant()) {
-            return Err(NodeError::Busy { organisation: self.organisation().into() });
+        let kept = self.turns.lanes(&stored.digest, instant()).filter(|_| !self.draining());
+        let kept = kept.ok_or_else(|| NodeError::Busy { organisation: self.organisation().into() })?;
+        if lanes > kept {
+            return Err(refuse(format!("it asks for {lanes} lanes, and {kept} are kept for it")));
         }
         self.able(stored).await?;
         if !self.store.take_attempt(&stored.digest, number).await? {
             return Err(refuse("there was one of this number, or of a higher one".into()));
         }
-        let attempt = self.attempt_of(stored, &job, number);
+        let attempt = self.attempt_of(stored, &job, number, lanes);
         self.record(&Record::attempt(&attempt))?;
         Ok(Statement::new(attempt, &*self.root)?)
     }
@@ -262,10 +282,11 @@ impl Node {
             self.compare(&ours.body, &theirs.body)?;
         }
         self.may_start(&stored, number)?;
-        let job = manifest.check(now())?;
+        let lanes = lanes_of(&stored, &ours.body)?;
+        let job = manifest.check(now())?.in_lanes(lanes);
         let table = self.own_table(manifest).await?;
         // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
-        let Some(running) = self.enter(&stored.digest, number) else {
+        let Some(running) = self.enter(&stored, number, lanes) else {
             return Err(attempt_error(&stored, number, "an attempt runs".into()));
         };
         match self.begin(&stored, number).await {
@@ -288,7 +309,7 @@ impl Node {
         let over = running.ends.iter().find(|(name, end)| *name != self.organisation() && (end.done || !end.again));
         if let Some((name, end)) = over {
             let reason = match end.done {
-                true => format!("{name} has its results already, so there is no further attempt"),
+                true => has_results(name, end),
                 false => format!("{name}: {}", end.reason),
             };
             self.move_on(&stored.digest, &State::WAITS, State::Aborted, (end.code, &reason)).await?;
@@ -313,15 +334,18 @@ impl Node {
     }
 
     /// The place of an attempt that begins, unless one runs.
-    fn enter(&self, digest: &str, number: u32) -> Option<privity_net::tls::Cancel> {
+    fn enter(&self, stored: &Stored, number: u32, lanes: usize) -> Option<privity_net::tls::Cancel> {
+        let digest = &stored.digest;
         let mut running = self.running();
         if running.contains_key(digest) {
             return None;
         }
         let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
-        let attempt = Running { number, since, cancel, ends: BTreeMap::new(), lost: BTreeSet::new() };
+        let survives = stored.manifest.body.job.on_loss == OnLoss::Survive;
+        let (ends, lost) = (BTreeMap::new(), BTreeSet::new());
+        let attempt = Running { number, since, cancel, ends, lost, without: None, survives, lanes };
         let cancel = attempt.cancel.clone();
-        running.insert(digest.to_owned(), attempt);
+        running.insert(digest.clone(), attempt);
         self.turns.release(digest);
         Some(cancel)
     }
@@ -335,10 +359,14 @@ impl Node {
         let manifest = &stored.manifest.body;
         let from = participant_of(manifest, root)
             .ok_or_else(|| NodeError::Stranger { who: root.into(), project: manifest.project.clone() })?;
+        if self.goes_on_without(&end.manifest).as_ref() == Some(&from) {
+            tracing::warn!(job = end.manifest, from, reason = words(&end.reason), "what a lost participant says of the attempt counts no more");
+            return Ok(());
+        }
         let end = End { reason: words(&end.reason), ..end };
         // As good as a denial: without this participant there is no further attempt. A node that is killed just then finds it when it is back.
         let (code, reason) = match end.done {
-            true => (exit::NETWORK, format!("{from} has its results already, so there is no further attempt")),
+            true => (exit::NETWORK, has_results(&from, &end)),
             false => (end.code, format!("{from}: {}", end.reason)),
         };
         let over = end.done || !end.again;
@@ -405,7 +433,8 @@ impl Node {
     pub(crate) fn ended(&self, at: &str, end: End) -> bool {
         let mut all = self.running();
         let Some(running) = all.get_mut(&end.manifest).filter(|r| r.number == end.number) else { return false };
-        if !end.done {
+        let spared = running.survives && at != self.organisation() && end.again && end.code != exit::CHEATING;
+        if !end.done && !spared {
             running.cancel.cancel(end.reason.clone());
         }
         let said = running.ends.entry(at.into()).or_insert_with(|| end.clone());
@@ -418,12 +447,49 @@ impl Node {
         true
     }
 
+    /// All others have stated a participant lost, and this node's engine is about to go on without it: not a share is sent before that is in the log.
+    pub(crate) fn go_on_without(&self, digest: &str, lost: &str, security: &str) -> Result<(), NodeError> {
+        let number = match self.running().get_mut(digest) {
+            Some(running) => {
+                running.without = Some(lost.to_owned());
+                // It may have said so itself, and cannot take back what the others have stated since.
+                running.ends.remove(lost);
+                running.number
+            }
+            None => return Err(NodeError::Internal("an attempt goes on that does not run".into())),
+        };
+        let (manifest, lost, security) = (digest.to_owned(), lost.to_owned(), security.to_owned());
+        self.record(&Record::Lost { manifest, number, lost, security })
+    }
+
+    /// Whom an attempt that runs here goes on without.
+    pub(crate) fn goes_on_without(&self, digest: &str) -> Option<String> {
+        self.running().get(digest)?.without.clone()
+    }
+
     /// Whatever of a job runs here stops.
     pub(crate) fn cancel(&self, digest: &str, reason: &str) {
         if let Some(running) = self.running().get_mut(digest) {
             running.cancel.cancel(reason);
         }
     }
+}
+
+/// What a participant that is done means for one that is not.
+fn has_results(name: &str, end: &End) -> String {
+    let how = if end.reason == DONE { String::new() } else { format!(" ({})", end.reason) };
+    format!("{name} has its results already{how}, so there is no further attempt")
+}
+
+/// How many lanes an attempt is to have.
+fn lanes_of(stored: &Stored, attempt: &Attempt) -> Result<usize, NodeError> {
+    let most = stored.manifest.body.job.training.lanes;
+    let said = attempt.parameters.iter().find(|(name, _)| name == LANES);
+    let lanes = said.and_then(|(_, lanes)| lanes.parse().ok()).filter(|lanes| (1..=most).contains(lanes));
+    lanes.ok_or_else(|| {
+        let said = words(said.map_or("none", |(_, lanes)| lanes));
+        attempt_error(stored, attempt.number, format!("its lanes are {said}, and the job has 1 to {most}"))
+    })
 }
 
 /// The participant with this root.

@@ -13,6 +13,7 @@
 //! project_running = 2            # those of one project among them that this organisation submits; default as many as may
 //! attempt_hours = 48             # no attempt lasts longer
 //! max_running = 4                # attempts at one time; submitters take turns
+//! lanes = 8                      # those of all attempts at one time; default as many as the machine has cores
 //! database = ""                  # postgres://...: what several instances share; default SQLite in the directory
 //! keys = "file:root"             # where the root key is: docs/KEYS.md
 //! ```
@@ -65,6 +66,9 @@ pub struct Config {
     /// Attempts that may run at one time; who has waited longest is next. Default 4.
     #[serde(default = "default_running")]
     pub max_running: u32,
+    /// Lanes of all attempts at one time; 0, the default: as many as the machine has cores. An attempt has at least one.
+    #[serde(default)]
+    pub lanes: u32,
     /// Attempts of one project that this organisation has run at one time; 0, the default: as many as may.
     #[serde(default)]
     pub project_running: u32,
@@ -103,6 +107,14 @@ fn default_hours() -> u32 {
 pub const FILE: &str = "node.toml";
 
 impl Config {
+    /// Lanes of all attempts that may run at one time.
+    pub(crate) fn most_lanes(&self) -> usize {
+        match self.lanes {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            lanes => lanes as usize,
+        }
+    }
+
     /// Reads the file of a node's directory and the environment.
     ///
     /// # Errors
@@ -137,6 +149,7 @@ impl Config {
             "keys",
             "database",
             "max_running",
+            "lanes",
             "project_running",
             "attempt_hours",
             "certificate_hours",
@@ -145,7 +158,7 @@ impl Config {
             if let Some(value) = variable(&name) {
                 let parsed = match key {
                     "helper" | "relay" => value.parse().map(toml::Value::Boolean).map_err(|_| "neither true nor false"),
-                    "certificate_hours" | "max_running" | "project_running" | "attempt_hours" => {
+                    "certificate_hours" | "max_running" | "lanes" | "project_running" | "attempt_hours" => {
                         value.parse().map(toml::Value::Integer).map_err(|_| "no number")
                     }
                     _ => Ok(toml::Value::String(value.clone())),

@@ -57,6 +57,14 @@ pub struct Tickets {
     pub tickets: Vec<String>,
 }
 
+/// A place that is kept for an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// How many lanes it has.
+    pub lanes: usize,
+}
+
 /// All participants have signed an attempt: it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,7 @@ use crate::prices::Prices;
 use crate::relay::Relay;
 use crate::store::{Store, Table};
 use crate::traces::Traces;
-use crate::turns::Turns;
+use crate::turns::{Load, Turns};
 use crate::{NodeError, home};
 use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
@@ -76,6 +76,12 @@ pub(crate) struct Running {
     pub ends: BTreeMap<String, End>,
     /// Participants that do not answer: nobody waits for their words.
     pub lost: BTreeSet<String>,
+    /// Whom all others have stated lost, where they went on without it: what it says counts no more.
+    pub without: Option<String>,
+    /// Whether the engines of the others finish without those that fail: then none is stopped for another.
+    pub survives: bool,
+    /// Its lanes.
+    pub lanes: usize,
 }
 
 /// Now.
@@ -106,7 +112,7 @@ impl Node {
         (switch, engine): (Switch, Engine),
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
-        let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize));
+        let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize, config.most_lanes()));
         let policy = crate::policy::read(&home)?;
         let digest = policy.policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })
@@ -226,6 +232,12 @@ impl Node {
     /// Writes to the audit log. Whatever must be logged does not happen if this fails.
     pub(crate) fn record(&self, record: &Record) -> Result<(), NodeError> {
         self.log.append(now(), record).map(|_| ()).map_err(|e| NodeError::Audit(e.to_string()))
+    }
+
+    /// How much runs.
+    pub(crate) fn load(&self) -> Load {
+        let running = self.running();
+        Load { attempts: running.len(), lanes: running.values().map(|attempt| attempt.lanes).sum() }
     }
 
     pub(crate) fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {

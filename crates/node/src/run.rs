@@ -1,5 +1,6 @@
 //! This node's part of an attempt: the engine in a thread of its own, and what becomes of its end.
 
+use crate::attempt::DONE;
 use crate::job::State;
 use crate::message::End;
 use crate::node::{Node, now};
@@ -10,7 +11,7 @@ use privity_api::{Record, Time};
 use privity_job::file::OnLoss;
 use privity_job::{Audit, Event, Hooks, Job, JobError, Report, RunOptions, exit};
 use privity_net::tls::{Cancel, Host};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,12 +122,13 @@ fn options(
     }
 }
 
-/// A session is in the log before any share of it is sent.
+/// A session is in the log before any share of it is sent, and so is who is lost, where the others go on.
 fn log(node: &Node, digest: &str, number: u32, event: &Event) -> Result<(), NodeError> {
     match event {
         Event::Connected { session, .. } => {
             node.record(&Record::Session { manifest: digest.into(), number, session: session.clone() })
         }
+        Event::Lost { party, security } => node.go_on_without(digest, party, security),
         _ => Ok(()),
     }
 }
@@ -160,7 +162,11 @@ async fn finish(
         tracing::warn!(job = digest, number, error = %error, "an attempt ended before it was done");
     }
     let ours = match &outcome {
-        Ok(_) => End { done: true, again: false, ..End::again(&digest, number, exit::OK, "done") },
+        Ok(_) => {
+            let without = node.goes_on_without(&digest);
+            let how = without.map_or_else(|| DONE.to_owned(), |lost| format!("{DONE}, without {lost}"));
+            End { done: true, again: false, ..End::again(&digest, number, exit::OK, &how) }
+        }
         Err(error) => {
             End { again: may_help(error), ..End::again(&digest, number, error.exit_code(), &error.for_others()) }
         }
@@ -168,7 +174,7 @@ async fn finish(
     let ours = settle(node, &own, ours);
     tell(node, stored, &ours).await;
     let verdict = match ours.done {
-        true => Verdict { state: State::Done, code: exit::OK, reason: "done".into() },
+        true => Verdict { state: State::Done, code: exit::OK, reason: ours.reason.clone() },
         false => {
             let manifest = &stored.manifest.body;
             let names: Vec<String> = manifest.job.participants.iter().map(|p| p.name.clone()).collect();
@@ -245,7 +251,10 @@ async fn hear(node: &Node, stored: &Stored) -> BTreeMap<String, End> {
     let until = tokio::time::Instant::now() + HEARING;
     loop {
         let (ends, lost) = match node.running().get(&stored.digest) {
-            Some(running) => (running.ends.clone(), running.lost.clone()),
+            Some(running) => {
+                let without = running.without.iter().cloned();
+                (running.ends.clone(), running.lost.iter().cloned().chain(without).collect::<BTreeSet<_>>())
+            }
             None => return BTreeMap::new(),
         };
         // Where the engines lost each other, who does not answer either will say nothing.
@@ -298,9 +307,10 @@ fn record(
     report: Option<&Report>,
     job: Option<&Job>,
 ) -> Record {
-    let names = stored.manifest.body.job.participants.iter().map(|p| p.name.clone());
-    let sent = report
-        .map(|r| names.zip(r.bytes_sent.iter().copied()).filter(|(name, _)| name != node.organisation()).collect());
+    let sent = report.map(|r| {
+        let to = names_of_session(node, stored, job).into_iter().zip(r.bytes_sent.iter().copied());
+        to.filter(|(name, _)| name != node.organisation()).collect()
+    });
     let security = report.map(|r| r.protocol.clone()).or(job.map(Job::security)).unwrap_or_default();
     Record::Ended {
         manifest: stored.digest.clone(),
@@ -312,6 +322,14 @@ fn record(
         classes: report.map(|r| r.operations.clone()).unwrap_or_default(),
         security,
     }
+}
+
+/// The parties of the session that ended, in its order: without who was lost, if they went on without it.
+fn names_of_session(node: &Node, stored: &Stored, job: Option<&Job>) -> Vec<String> {
+    let all: Vec<String> = stored.manifest.body.job.participants.iter().map(|p| p.name.clone()).collect();
+    let Some(lost) = node.goes_on_without(&stored.digest) else { return all };
+    let amended = job.zip(all.iter().position(|name| *name == lost)).and_then(|(job, lost)| job.without(lost).ok());
+    amended.map_or(all, |amended| amended.names())
 }
 
 #[cfg(test)]

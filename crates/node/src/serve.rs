@@ -188,7 +188,7 @@ async fn answer(
         "revocation" => node.receive_revocation((&organisation, &root), &read::<Statement<Revocation>>(&body)?).await?,
         "manifest" => node.receive(read::<Statement<Manifest>>(&body)?).await?,
         "approval" => node.receive_approval(read::<Statement<Approval>>(&body)?).await?,
-        "ready" => node.receive_ready(&root, &read::<String>(&body)?).await?,
+        "ready" => return Ok(Json(node.receive_ready(&root, &read::<String>(&body)?).await?).into_response()),
         "release" => node.receive_release(&root, &read::<String>(&body)?).await?,
         "attempt" => return Ok(Json(node.receive_attempt(read::<Statement<Attempt>>(&body)?).await?).into_response()),
         "start" => node.start(&read::<Start>(&body)?).await?,

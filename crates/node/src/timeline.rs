@@ -43,11 +43,18 @@ fn what(record: &Record) -> Option<String> {
             let decides = if *decision == Decision::Approve { "approves" } else { "denies" };
             format!("{organisation} {decides}, by {}", by.join(", "))
         }
-        Record::Attempt { number, .. } => format!("attempt {number} is signed"),
+        Record::Attempt { number, parameters, .. } => {
+            let lanes = parameters.iter().find(|(name, lanes)| name == crate::attempt::LANES && lanes != "1");
+            let lanes = lanes.map_or(String::new(), |(_, lanes)| format!(", in {lanes} lanes"));
+            format!("attempt {number} is signed{lanes}")
+        }
         Record::Session { number, session, .. } => {
             format!("attempt {number}: session {} stands", session.get(..12).unwrap_or(session))
         }
         Record::Opening { number, what, .. } => format!("attempt {number} opens {what}"),
+        Record::Lost { number, lost, security, .. } => {
+            format!("attempt {number}: {lost} is lost, as all others state; from then on: {security}")
+        }
         Record::Ended { number, end, code, reason, .. } => {
             format!("attempt {number} is {end} (exit code {code}): {reason}")
         }

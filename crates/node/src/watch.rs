@@ -7,6 +7,7 @@ use crate::node::{Node, instant, now};
 use crate::queue::{Counts, Tenants, Waiting};
 use crate::store::Stored;
 use privity_job::exit;
+use privity_job::file::OnLoss;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const BEAT: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(3);
 /// Without a sign of life for so long, a participant of a running job is lost.
 pub const LOST: Duration = Duration::from_secs(8);
+/// Without a sign of life for so long, it is lost also where the engines were to state that, and have not.
+const COUNCIL: Duration = Duration::from_secs(20);
 /// Between tries at an attempt that could not begin, at first and at last.
 const AGAIN: Duration = Duration::from_secs(4);
 const SELDOM: Duration = Duration::from_secs(30);
@@ -216,8 +219,9 @@ pub(crate) async fn beat(node: Arc<Node>) {
                 Ok(_) => drop(node.silent().remove(&name)),
                 Err(why) => {
                     let since = *node.silent().entry(name.clone()).or_insert(now);
-                    if instant() - since + BEAT >= LOST {
-                        lose(&node, &name, &why).await;
+                    let silent = instant() - since + BEAT;
+                    if silent >= LOST {
+                        lose(&node, &name, silent, &why).await;
                     }
                 }
             }
@@ -225,13 +229,25 @@ pub(crate) async fn beat(node: Arc<Node>) {
     }
 }
 
-/// Stops what runs with a participant that does not answer; nobody waits for its words.
-async fn lose(node: &Node, name: &str, why: &str) {
+/// Stops what runs with a participant that does not answer; nobody waits for its words. Where the others may go on without it, their engines look for
+/// themselves who is lost, which takes about as long.
+async fn lose(node: &Node, name: &str, silent: Duration, why: &str) {
     for (digest, number) in node.numbers_running() {
         let Ok(stored) = node.store.job(&digest).await else { continue };
-        if stored.manifest.body.job.participants.iter().any(|p| p.name == name) {
+        let job = &stored.manifest.body.job;
+        if job.participants.iter().any(|p| p.name == name) {
             if let Some(running) = node.running().get_mut(&digest) {
                 running.lost.insert(name.to_owned());
+            }
+            let engines_find_out = match job.on_loss {
+                OnLoss::Survive => true,
+                OnLoss::Continue => {
+                    silent < COUNCIL || node.goes_on_without(&digest).is_some_and(|without| without == name)
+                }
+                OnLoss::Pause | OnLoss::Abort => false,
+            };
+            if engines_find_out {
+                continue;
             }
             node.ended(node.organisation(), End::again(&digest, number, exit::NETWORK, why));
         }

@@ -89,7 +89,7 @@ impl Site {
         let folder = tempfile::tempdir().expect("a directory");
         let home = folder.path().join("bank-b");
         let text = format!(
-            "organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\nmonitor = \"127.0.0.1:{}\"\nrelay = {relay}\n",
+            "organisation = \"bank-b\"\nlisten = \"127.0.0.1:{}\"\nadmin = \"127.0.0.1:{}\"\nmonitor = \"127.0.0.1:{}\"\nrelay = {relay}\nlanes = 1\n",
             port(),
             port(),
             port()
@@ -193,7 +193,7 @@ impl Site {
             .collect();
         let schema = SCHEMA.replace("[[columns]]", "[[data.schema.columns]]");
         let text = format!(
-            "name = \"fraud\"\nprotocol = \"rep3\"\n\n{participants}{schema}\n[model]\nkind = \"logistic\"\n\n[training]\nepochs = 2\nbatch = 8\n"
+            "name = \"fraud\"\nprotocol = \"rep3\"\n\n{participants}{schema}\n[model]\nkind = \"logistic\"\n\n[training]\nepochs = 2\nbatch = 8\nlanes = 2\n"
         );
         let file = JobFile::from_toml(&text).expect("a job file");
         let job = Job::new(file, Path::new("/nonexistent")).expect("a job").file().clone();
@@ -253,12 +253,14 @@ impl Site {
     }
     fn attempt(&self, who: &Liar, manifest: &Manifest, number: u32) -> Statement<Attempt> {
         let job = manifest.check(now()).expect("a job");
+        let mut parameters = manifest.parameters(&job);
+        parameters.push(("lanes".into(), "1".into()));
         who.sign(Attempt {
             manifest: manifest.digest().expect("a digest"),
             number,
             organisation: who.name.into(),
             build: manifest.build.clone(),
-            parameters: manifest.parameters(&job),
+            parameters,
             at: now(),
         })
     }
@@ -290,8 +292,15 @@ fn an_attempt_starts_once_and_only_as_it_was_signed() {
     changed.1 = "additive".into();
     let text = site.refuses(&site.a, "attempt", &site.a.sign(other), "E2107");
     assert!(text.contains("protocol") && text.contains("additive") && text.contains("rep3"), "{text}");
-    // Nobody jumps the queue.
+    // Nobody jumps the queue, and nobody takes more lanes than it was given.
     site.refuses(&site.a, "attempt", &site.attempt(&site.a, &manifest, 1), "E3005");
+    assert_eq!(site.takes(&site.a, "ready", &digest), r#"{"lanes":1}"#);
+    for (lanes, said) in [("2", "asks for 2 lanes, and 1"), ("3", "1 to 2"), ("0", "1 to 2"), ("-1", "1 to 2"), ("\u{1b}", "1 to 2")] {
+        let mut more = site.attempt(&site.a, &manifest, 1).body;
+        more.parameters.last_mut().expect("lanes").1 = lanes.into();
+        let text = site.refuses(&site.a, "attempt", &site.a.sign(more), "E3003");
+        assert!(text.contains(said) && !text.contains('\u{1b}'), "{text}");
+    }
     let start = site.signed(&manifest, 1);
     site.refuses(&site.a, "attempt", &start.attempts[0], "E3003");
     let less = Start { attempts: start.attempts[..2].to_vec() };

@@ -3,10 +3,11 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { provider } from "./provider.mjs";
 
 const { PRIVITY, SITE, CHROMIUM, SHOTS } = process.env;
 const NAMES = ["hospital-a", "hospital-b", "hospital-c", "helper"];
@@ -332,6 +333,36 @@ await journey("a phone", async () => {
   await phone.getByText("Timeline").click();
   await phone.getByRole("list", { name: "What happened" }).waitFor();
   await shot(phone, "phone-job");
+});
+
+await journey("signing in at an identity provider", async () => {
+  const olga = await provider("olga", ["staff", "privity-officers"]);
+  privity("clinic-o", ["init", "--org", "clinic-o", "--listen", await free(), "--admin", await free()]);
+  appendFileSync(join(home("clinic-o"), "node.toml"),
+    `\n[oidc]\nissuer = "${olga.issuer}"\nclient_id = "privity"\nname = "Clinic O"\nroles_claim = "groups"\n[oidc.roles]\nprivity-officers = "approver"\n`);
+  const node = spawn(PRIVITY, ["node"], { env: { ...process.env, PRIVITY_HOME: home("clinic-o") }, stdio: "ignore" });
+  process.on("exit", () => node.kill());
+  const tab = await open();
+  const answers = async () => fetch(page("clinic-o")).then((answer) => answer.ok, () => false);
+  for (const until = Date.now() + WAIT; !(await answers()); await new Promise((resolve) => setTimeout(resolve, 100))) assert.ok(Date.now() < until, "clinic-o answers");
+  await tab.goto(page("clinic-o"));
+  const button = tab.getByRole("button", { name: "Sign in with Clinic O" });
+  await button.waitFor();
+  await both(tab, "sign-in-provider");
+  await button.focus();
+  await tab.keyboard.press("Enter");
+  await tab.getByRole("link", { name: "Go on as olga" }).click();
+  await heading(tab, "Jobs");
+  await tab.locator("summary", { hasText: "olga" }).click();
+  assert.equal(await tab.getByRole("button", { name: "Change password" }).count(), 0, "its password is the provider's");
+  await shot(tab, "signed-in-by-provider");
+  await tab.getByRole("button", { name: "Sign out" }).click();
+  await tab.getByText("You are signed out.").waitFor();
+  // What the provider sent back once is worth nothing a second time.
+  await tab.goBack();
+  assert.equal(await tab.getByRole("heading", { level: 1, name: "Jobs" }).count(), 0);
+  node.kill();
+  olga.close();
 });
 
 await browser.close();

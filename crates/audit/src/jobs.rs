@@ -137,14 +137,18 @@ impl<'a> Story<'a> {
                         let text = "without a session, after its end, or for the second time";
                         wrong("order", format!("attempt {number} went on without {}: {text}", shown(lost)));
                     }
-                    if manifest.is_some_and(|m| m.job.on_loss != OnLoss::Continue) {
-                        wrong("lost", format!("attempt {number} went on without {}, which the manifest does not allow", shown(lost)));
+                    let allows = |m: &Manifest| {
+                        m.job.on_loss == OnLoss::Continue && m.job.participants.iter().any(|p| p.name == *lost)
+                    };
+                    if !manifest.is_none_or(allows) {
+                        let text = "which the manifest does not allow";
+                        wrong("lost", format!("attempt {number} went on without {}, {text}", shown(lost)));
                     }
                     run.lost = run.lost.or(Some((lost, run.openings.len(), None)));
                 }
                 Record::Opening { number, what, .. } => {
                     let run = story.run(*number, *at);
-                    if run.session.is_none() {
+                    if run.session.is_none() || run.lost.is_some_and(|(_, _, next)| next.is_none()) {
                         wrong("order", format!("attempt {number} opened something without a session"));
                     }
                     if run.ended.is_some() {
@@ -308,33 +312,58 @@ impl<'a> Job<'a> {
         let lost = all.iter().find_map(|(name, run)| Some((*name, run.lost?.0)));
         // Where those that are left finish, whoever is not done was lost.
         let survives = self.manifest.is_some_and(|m| m.job.on_loss == OnLoss::Survive);
-        let done = |run: &Run| run.ended.is_some_and(|(end, _)| end == "done");
-        let some_done = survives && all.iter().any(|(_, run)| done(run));
+        let some_done = survives && all.iter().any(|(_, run)| run.done());
         let (gone, runs): (Vec<_>, Vec<_>) = all
             .into_iter()
-            .partition(|(name, run)| lost.is_some_and(|(_, lost)| lost == *name) || (some_done && !done(run)));
+            .partition(|(name, run)| lost.is_some_and(|(_, lost)| lost == *name) || (some_done && !run.done()));
         let session = runs.iter().find_map(|(name, run)| Some((*name, run.session?)));
         let ended = runs.iter().find_map(|(name, run)| Some((*name, run.ended?)));
         let attempt = runs.iter().find_map(|(name, run)| Some((*name, run.attempt?)));
         let mut wrong = |kind, log: &str, text: String| found.push(Finding::wrong(kind, log, text));
         for (name, run) in &gone {
             if run.lost.is_some() {
-                wrong("lost", name, format!("says that attempt {number} went on without another, and others that it was lost itself"));
+                wrong(
+                    "lost",
+                    name,
+                    format!("says that attempt {number} went on without another, and others that it was lost itself"),
+                );
             }
-            if let (Some((other, id)), Some(own)) = (session, run.session)
-                && own != id
+            let Some((other, id)) = session else { continue };
+            match run.session {
+                None => wrong("missing", name, format!("misses the session of attempt {number} that {other} has")),
+                Some(own) if own != id => {
+                    wrong("differs", name, format!("ran attempt {number} in another session than {other}"));
+                }
+                Some(_) => {}
+            }
+            if let (Some((other, theirs)), Some(own)) = (attempt, run.attempt)
+                && theirs != own
             {
-                wrong("differs", name, format!("ran attempt {number} in another session than {other}"));
+                let what = difference(theirs, own);
+                wrong("differs", name, format!("ran attempt {number} with another {what} than {other}"));
             }
         }
         let next = runs.iter().find_map(|(name, run)| Some((*name, run.lost?.2?)));
         for (name, run) in &runs {
             match (lost, run.lost) {
                 (Some((other, who)), Some((own, _, _))) if who != own => {
-                    wrong("differs", name, format!("went on with attempt {number} without {}, and {other} without {}", shown(own), shown(who)));
+                    wrong(
+                        "differs",
+                        name,
+                        format!(
+                            "went on with attempt {number} without {}, and {other} without {}",
+                            shown(own),
+                            shown(who)
+                        ),
+                    );
                 }
-                (Some((other, who)), None) => {
-                    wrong("missing", name, format!("misses that attempt {number} went on without {}, as at {other}", shown(who)));
+                // All three wrote it before any of them connected. Where none did, one may have stopped just then.
+                (Some((other, who)), None) if next.is_some() => {
+                    wrong(
+                        "missing",
+                        name,
+                        format!("misses that attempt {number} went on without {}, as at {other}", shown(who)),
+                    );
                 }
                 _ => {}
             }
@@ -383,7 +412,7 @@ impl<'a> Job<'a> {
                 _ => {}
             }
         }
-        openings(number, &runs, found);
+        openings(number, &runs, survives, found);
         gone.iter().for_each(|(name, run)| openings_until_lost(number, (name, run), &runs, found));
         if ended.is_none() {
             let text =
@@ -407,20 +436,34 @@ fn difference(one: (&str, &[(String, String)]), other: (&str, &[(String, String)
     pairs.unwrap_or_else(|| "number of parameters".into())
 }
 
+impl Run<'_> {
+    fn done(&self) -> bool {
+        self.ended.is_some_and(|(end, _)| end == "done")
+    }
+    /// Openings before a participant was lost, and those of who went on.
+    fn parts(&self) -> (&[&str], &[&str]) {
+        self.openings.split_at(self.lost.map_or(self.openings.len(), |(_, before, _)| before))
+    }
+}
+
 /// All parties take part in every opening, in one order. Where an attempt broke off, who noticed last may have one more on record than the others.
-fn openings(number: u32, runs: &[(&str, &Run)], found: &mut Vec<Finding>) {
-    let Some((longest, most)) = runs.iter().max_by_key(|(_, run)| run.openings.len()) else { return };
-    for (name, run) in runs.iter().filter(|(_, run)| run.session.is_some()) {
-        let (have, all) = (&run.openings, &most.openings);
-        let done = [run, most].iter().any(|run| run.ended.is_some_and(|(end, _)| end == "done"));
-        let allowed = usize::from(!done);
-        if !all.starts_with(have) {
-            let at = have.iter().zip(all).position(|(a, b)| a != b).unwrap_or(0);
-            let text = format!("opening {} of attempt {number} is not the one that {longest} has", at + 1);
-            found.push(Finding::wrong("differs", name, text));
-        } else if all.len() - have.len() > allowed {
-            let text = format!("misses {} openings of attempt {number} that {longest} has", all.len() - have.len());
-            found.push(Finding::wrong("missing", name, text));
+fn openings<'r>(number: u32, runs: &[(&str, &'r Run<'r>)], survives: bool, found: &mut Vec<Finding>) {
+    let runs: Vec<_> = runs.iter().filter(|(_, run)| run.session.is_some()).collect();
+    let breaks_off = runs.iter().any(|(_, run)| run.lost.is_some());
+    for after in [false, true].into_iter().take(1 + usize::from(breaks_off)) {
+        let part = |run: &'r Run<'r>| if after { run.parts().1 } else { run.parts().0 };
+        let Some((longest, most)) = runs.iter().max_by_key(|(_, run)| part(run).len()) else { return };
+        for (name, run) in &runs {
+            let (have, all) = (part(run), part(most));
+            let broke_off = (breaks_off && !after) || !(run.done() || most.done());
+            if !all.starts_with(have) {
+                let at = have.iter().zip(all).position(|(a, b)| a != b).unwrap_or(0);
+                let text = format!("opening {} of attempt {number} is not the one that {longest} has", at + 1);
+                found.push(Finding::wrong("differs", name, text));
+            } else if all.len() - have.len() > usize::from(broke_off) && !(survives && !run.done()) {
+                let text = format!("misses {} openings of attempt {number} that {longest} has", all.len() - have.len());
+                found.push(Finding::wrong("missing", name, text));
+            }
         }
     }
 }

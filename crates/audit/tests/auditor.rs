@@ -350,9 +350,20 @@ fn three_that_went_on_without_a_fourth_verify_and_so_does_it() {
     });
     assert_eq!(back.findings, [], "{}", back.text());
     assert_eq!(went_on(true, &all_alike).findings, []);
+    // One noticed a moment later than the others, and one stopped before it wrote who was lost, so that nobody went on.
+    let late = went_on(true, &|world, digest| {
+        only(world, &["helper"], &opening(digest, "mean loss"));
+        all_alike(world, digest);
+    });
+    assert_eq!(late.findings, [], "{}", late.text());
+    let stopped = went_on(true, &|world, digest| {
+        only(world, &["bank-a", "helper"], &gone(digest, "bank-c"));
+        world.ended(digest, 1, "paused", 4);
+    });
+    assert_eq!(stopped.findings, [], "{}", stopped.text());
 
     type Change<'a> = &'a dyn Fn(&World, &str);
-    let cases: [((&str, &str), bool, Change); 7] = [
+    let cases: [((&str, &str), bool, Change); 11] = [
         (("lost", "bank-a"), false, &all_alike),
         (("missing", "helper"), true, &|w, d| {
             only(w, &["bank-a", "bank-b"], &gone(d, "bank-c"));
@@ -375,14 +386,63 @@ fn three_that_went_on_without_a_fourth_verify_and_so_does_it() {
             only(w, &["bank-c"], &opening(d, "the model's weights"));
             all_alike(w, d);
         }),
-        (("repeated", "bank-a"), true, &|w, d| {
+        (("order", "bank-a"), true, &|w, d| {
             all_alike(w, d);
-            w.started(d, 1);
+            only(w, &rest, &gone(d, "bank-c"));
+        }),
+        (("order", "helper"), true, &|w, d| {
+            only(w, &rest, &gone(d, "bank-c"));
+            only(w, &rest, &opening(d, "mean loss"));
+        }),
+        (("lost", "helper"), true, &|w, d| only(w, &rest, &gone(d, "nobody"))),
+        (("missing", "bank-b"), true, &|w, d| {
+            only(w, &["bank-a", "helper"], &opening(d, "mean loss"));
+            only(w, &["bank-a", "helper"], &opening(d, "mean loss"));
+            all_alike(w, d);
+        }),
+        (("missing", "bank-b"), true, &|w, d| {
+            only(w, &rest, &gone(d, "bank-c"));
+            only(w, &rest, &session(d, "second"));
+            only(w, &["bank-a", "helper"], &opening(d, "the model's weights"));
+            only(w, &rest, &end(d, "done", 0));
         }),
     ];
     for (expected, allowed, change) in cases {
         let report = went_on(allowed, change);
         assert!(kinds(&report).contains(&expected), "{expected:?} not in\n{}", report.text());
+    }
+}
+
+#[test]
+fn those_that_survive_others_verify_and_so_do_the_others() {
+    let mut surviving = manifest(9);
+    surviving.job.protocol = "shamir".into();
+    (surviving.job.threshold, surviving.job.on_loss) = (Some(1), OnLoss::Survive);
+    let (rest, end) = (["bank-a", "bank-b", "helper"], |digest: &str, end: &str| Record::Ended {
+        manifest: digest.into(),
+        number: 1,
+        end: end.into(),
+        code: 0,
+        reason: String::new(),
+        sent: Default::default(),
+        classes: Default::default(),
+        security: String::new(),
+    });
+    for (of_rest, first, wrong) in
+        [("done", "mean loss", false), ("paused", "mean loss", false), ("done", "the model's weights", true)]
+    {
+        let world = World::new();
+        let digest = world.approved(&surviving);
+        world.started(&digest, 1);
+        let opening = |what: &str| Record::Opening { manifest: digest.clone(), number: 1, what: what.into() };
+        only(&world, &["bank-c"], &opening(first));
+        (0..5).for_each(|_| only(&world, &rest, &opening("mean loss")));
+        only(&world, &rest, &end(&digest, of_rest));
+        only(&world, &["bank-c"], &end(&digest, "paused"));
+        world.gossip();
+        world.heads();
+        let report = audit(&world.exports());
+        assert_eq!(report.wrong() > 0, wrong, "{}", report.text());
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Job {
     digest: [u8; 32],
     questions: Option<Arc<Table>>,
     schemes: Mixed,
+    /// The most lanes that it may have, where it has fewer.
+    most_lanes: usize,
 }
 
 /// Rows of each party.
@@ -82,7 +84,8 @@ impl Job {
         if let (Some(distillation), Some(questions)) = (&file.distillation, &questions) {
             distillation.check(&file, &schema, questions.rows())?;
         }
-        Ok(Job { file, schema, protocol, config, digest, questions: questions.map(Arc::new), schemes })
+        let most_lanes = file.training.lanes;
+        Ok(Job { file, schema, protocol, config, digest, questions: questions.map(Arc::new), schemes, most_lanes })
     }
 
     /// The job file, with nothing left to look up elsewhere.
@@ -190,13 +193,20 @@ impl Job {
         }
         (file.admits, file.refits, file.checkpoint) = (None, None, None);
         file.continues = Some(Continues { job: self.digest_hex(), participants: names, accept: ACCEPTED.into() });
-        Job::new(file, Path::new(""))
+        file.training.lanes = self.most_lanes;
+        Ok(Job::new(file, Path::new(""))?.in_lanes(self.file.training.lanes))
     }
     /// The same job in fewer lanes than it may have, with its digest: in exact mode the model is that of all lanes to the bit, and checkpoints know nothing
     /// of lanes (ADR 13). All parties must take the same number.
     pub fn in_lanes(mut self, lanes: usize) -> Job {
-        self.file.training.lanes = lanes.clamp(1, self.file.training.lanes);
+        self.file.training.lanes = lanes.clamp(1, self.most_lanes);
         self
+    }
+    /// The job file with all lanes that the job may have: what its digest is of.
+    pub(crate) fn agreed(&self) -> JobFile {
+        let mut file = self.file.clone();
+        file.training.lanes = self.most_lanes;
+        file
     }
     /// Digest of the job whose checkpoints this one goes on from, and under what they were kept.
     pub fn goes_on_from(&self) -> Option<(String, Origin)> {

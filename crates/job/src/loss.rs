@@ -173,7 +173,7 @@ pub(crate) fn amend(job: &Job, loss: &Loss, out: &Path) -> Result<(Job, PathBuf)
     let amended = job.without(job.index(&loss.lost)?)?;
     let json = serde_json::to_vec_pretty(loss).map_err(|e| JobError::Internal(e.to_string()))?;
     write::atomically(out, RECORD, &json)?;
-    let path = write::atomically(out, AMENDMENT, amended.file().to_toml()?.as_bytes())?;
+    let path = write::atomically(out, AMENDMENT, amended.agreed().to_toml()?.as_bytes())?;
     Ok((amended, path))
 }
 

@@ -3,11 +3,12 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, Place, Start, words};
-use crate::node::{Node, Running, instant, now};
+use crate::node::{Node, Running, Without, instant, now};
 use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
 use privity_job::file::OnLoss;
 use privity_job::{Job, exit};
+use privity_net::relay::behind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -238,12 +239,7 @@ impl Node {
     }
 
     /// Signs an attempt, once and for all: no number twice, none that is lower than one before.
-    async fn sign_attempt(
-        &self,
-        stored: &Stored,
-        number: u32,
-        lanes: usize,
-    ) -> Result<Statement<Attempt>, NodeError> {
+    async fn sign_attempt(&self, stored: &Stored, number: u32, lanes: usize) -> Result<Statement<Attempt>, NodeError> {
         let manifest = &stored.manifest.body;
         let refuse = |problem: String| attempt_error(stored, number, problem);
         let job = manifest.check(now())?;
@@ -343,7 +339,7 @@ impl Node {
         let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
         let survives = stored.manifest.body.job.on_loss == OnLoss::Survive;
         let (ends, lost) = (BTreeMap::new(), BTreeSet::new());
-        let attempt = Running { number, since, cancel, ends, lost, without: None, survives, lanes };
+        let attempt = Running { number, since, cancel, ends, lost, without: None, survives, stands: false, lanes };
         let cancel = attempt.cancel.clone();
         running.insert(digest.clone(), attempt);
         self.turns.release(digest);
@@ -359,10 +355,6 @@ impl Node {
         let manifest = &stored.manifest.body;
         let from = participant_of(manifest, root)
             .ok_or_else(|| NodeError::Stranger { who: root.into(), project: manifest.project.clone() })?;
-        if self.goes_on_without(&end.manifest).as_ref() == Some(&from) {
-            tracing::warn!(job = end.manifest, from, reason = words(&end.reason), "what a lost participant says of the attempt counts no more");
-            return Ok(());
-        }
         let end = End { reason: words(&end.reason), ..end };
         // As good as a denial: without this participant there is no further attempt. A node that is killed just then finds it when it is back.
         let (code, reason) = match end.done {
@@ -433,7 +425,10 @@ impl Node {
     pub(crate) fn ended(&self, at: &str, end: End) -> bool {
         let mut all = self.running();
         let Some(running) = all.get_mut(&end.manifest).filter(|r| r.number == end.number) else { return false };
-        let spared = running.survives && at != self.organisation() && end.again && end.code != exit::CHEATING;
+        // What a failed check found counts, whoever says it.
+        let gone = running.without.as_ref().is_some_and(|without| without.lost == at);
+        let spared = gone || (running.survives && running.stands && at != self.organisation());
+        let spared = spared && end.code != exit::CHEATING;
         if !end.done && !spared {
             running.cancel.cancel(end.reason.clone());
         }
@@ -448,22 +443,62 @@ impl Node {
     }
 
     /// All others have stated a participant lost, and this node's engine is about to go on without it: not a share is sent before that is in the log.
-    pub(crate) fn go_on_without(&self, digest: &str, lost: &str, security: &str) -> Result<(), NodeError> {
-        let number = match self.running().get_mut(digest) {
-            Some(running) => {
-                running.without = Some(lost.to_owned());
-                // It may have said so itself, and cannot take back what the others have stated since.
-                running.ends.remove(lost);
-                running.number
+    ///
+    /// # Errors
+    /// Its node answers: then its engine was stopped, by whomever, and all four can go on. Or another participant could have cut it off alone, or the
+    /// attempt is over.
+    pub(crate) async fn go_on_without(
+        &self,
+        (stored, number): (&Stored, u32),
+        lost: &str,
+        security: &str,
+    ) -> Result<(), NodeError> {
+        let (manifest, digest) = (&stored.manifest.body, &stored.digest);
+        let refuse = |problem: String| attempt_error(stored, number, format!("not without {lost}: {problem}"));
+        let participants = &manifest.job.participants;
+        let address = participants.iter().find(|p| p.name == lost).map_or("", |p| &p.address);
+        if let Some(relay) = behind(address)
+            && let Some(carrier) = participants.iter().find(|p| p.address == relay)
+        {
+            return Err(refuse(format!(
+                "only the node of {}, which carries its connections, knows whether it lives",
+                carrier.name
+            )));
+        }
+        if !self.is_silent(lost) {
+            let member = self.peers.member(&manifest.project, lost).await?;
+            let answer = tokio::time::timeout(crate::watch::ANSWER, self.peers.ping(&member)).await;
+            if answer.is_ok_and(|answer| answer.is_ok()) {
+                return Err(refuse("its node answers".into()));
             }
-            None => return Err(NodeError::Internal("an attempt goes on that does not run".into())),
-        };
-        let (manifest, lost, security) = (digest.to_owned(), lost.to_owned(), security.to_owned());
-        self.record(&Record::Lost { manifest, number, lost, security })
+        }
+        self.leave_out(digest, Without { lost: lost.into(), security: security.into() }).map_err(refuse)?;
+        self.record(&Record::Lost { manifest: digest.clone(), number, lost: lost.into(), security: security.into() })
     }
 
-    /// Whom an attempt that runs here goes on without.
-    pub(crate) fn goes_on_without(&self, digest: &str) -> Option<String> {
+    /// From now on nothing waits for who is lost, unless there is nothing to go on with.
+    fn leave_out(&self, digest: &str, without: Without) -> Result<(), String> {
+        let mut all = self.running();
+        let running = all.get_mut(digest).ok_or("the attempt does not run")?;
+        if let Some(reason) = running.cancel.reason() {
+            return Err(reason.to_owned());
+        }
+        if running.ends.get(&without.lost).is_some_and(|end| end.done) {
+            return Err("it has its results already".into());
+        }
+        running.without = Some(without);
+        Ok(())
+    }
+
+    /// The session of an attempt stands.
+    pub(crate) fn stands(&self, digest: &str) {
+        if let Some(running) = self.running().get_mut(digest) {
+            running.stands = true;
+        }
+    }
+
+    /// What an attempt that runs here went on without.
+    pub(crate) fn went_on_without(&self, digest: &str) -> Option<Without> {
         self.running().get(digest)?.without.clone()
     }
 

@@ -76,12 +76,23 @@ pub(crate) struct Running {
     pub ends: BTreeMap<String, End>,
     /// Participants that do not answer: nobody waits for their words.
     pub lost: BTreeSet<String>,
-    /// Whom all others have stated lost, where they went on without it: what it says counts no more.
-    pub without: Option<String>,
+    /// Whom all others have stated lost, where they went on without it: it stops them no more.
+    pub without: Option<Without>,
     /// Whether the engines of the others finish without those that fail: then none is stopped for another.
     pub survives: bool,
+    /// Whether the session stands.
+    pub stands: bool,
     /// Its lanes.
     pub lanes: usize,
+}
+
+/// A participant without which an attempt went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Without {
+    /// Who.
+    pub lost: String,
+    /// What protects the job from then on.
+    pub security: String,
 }
 
 /// Now.
@@ -112,7 +123,8 @@ impl Node {
         (switch, engine): (Switch, Engine),
     ) -> Result<Arc<Node>, NodeError> {
         let (running, draining, build) = (Mutex::default(), AtomicBool::new(false), build()?);
-        let (changing, turns) = (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize, config.most_lanes()));
+        let (changing, turns) =
+            (tokio::sync::Mutex::default(), Turns::new(config.max_running as usize, config.most_lanes()));
         let policy = crate::policy::read(&home)?;
         let digest = policy.policy.digest().to_owned();
         log.append(now(), &Record::Policy { digest, by: "start".into() })

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 /// How long participants' engines wait for each other. Where a node does not begin, its submitter's node tells the others; where one is gone, they notice.
@@ -39,14 +40,14 @@ pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): 
     let until = stored.manifest.body.release.until;
     let (to, mut from) = mpsc::unbounded_channel();
     let engine = {
-        let (node, digest) = (node.clone(), stored.digest.clone());
+        let (node, stored, runtime) = (node.clone(), stored.clone(), Handle::current());
         std::thread::Builder::new().name("engine".into()).spawn(move || {
             let resume = number > 1 && job.file().on_loss != OnLoss::Abort;
-            let options = options(&node, &digest, (number, resume), table, (until, cancel.clone()));
+            let options = options(&node, &stored.digest, (number, resume), table, (until, cancel.clone()));
             let tell = to.clone();
             let outcome = (node.engine)(&job, &options, &mut |event| {
-                if let Err(problem) = log(&node, &digest, number, &event) {
-                    tracing::error!(job = digest, error = %problem, "a session could not be recorded");
+                if let Err(problem) = log(&node, &runtime, &stored, number, &event) {
+                    tracing::error!(job = stored.digest, error = %problem, "the engine is stopped before it sends a share");
                     cancel.cancel(problem.for_others());
                 }
                 drop(tell.send(Ok(event)));
@@ -123,12 +124,13 @@ fn options(
 }
 
 /// A session is in the log before any share of it is sent, and so is who is lost, where the others go on.
-fn log(node: &Node, digest: &str, number: u32, event: &Event) -> Result<(), NodeError> {
+fn log(node: &Node, runtime: &Handle, stored: &Stored, number: u32, event: &Event) -> Result<(), NodeError> {
     match event {
         Event::Connected { session, .. } => {
-            node.record(&Record::Session { manifest: digest.into(), number, session: session.clone() })
+            node.stands(&stored.digest);
+            node.record(&Record::Session { manifest: stored.digest.clone(), number, session: session.clone() })
         }
-        Event::Lost { party, security } => node.go_on_without(digest, party, security),
+        Event::Lost { party, security } => runtime.block_on(node.go_on_without((stored, number), party, security)),
         _ => Ok(()),
     }
 }
@@ -163,8 +165,8 @@ async fn finish(
     }
     let ours = match &outcome {
         Ok(_) => {
-            let without = node.goes_on_without(&digest);
-            let how = without.map_or_else(|| DONE.to_owned(), |lost| format!("{DONE}, without {lost}"));
+            let without = node.went_on_without(&digest);
+            let how = without.map_or_else(|| DONE.to_owned(), |without| format!("{DONE}, without {}", without.lost));
             End { done: true, again: false, ..End::again(&digest, number, exit::OK, &how) }
         }
         Err(error) => {
@@ -252,7 +254,7 @@ async fn hear(node: &Node, stored: &Stored) -> BTreeMap<String, End> {
     loop {
         let (ends, lost) = match node.running().get(&stored.digest) {
             Some(running) => {
-                let without = running.without.iter().cloned();
+                let without = running.without.iter().map(|without| without.lost.clone());
                 (running.ends.clone(), running.lost.iter().cloned().chain(without).collect::<BTreeSet<_>>())
             }
             None => return BTreeMap::new(),
@@ -311,7 +313,8 @@ fn record(
         let to = names_of_session(node, stored, job).into_iter().zip(r.bytes_sent.iter().copied());
         to.filter(|(name, _)| name != node.organisation()).collect()
     });
-    let security = report.map(|r| r.protocol.clone()).or(job.map(Job::security)).unwrap_or_default();
+    let without = node.went_on_without(&stored.digest).map(|without| without.security);
+    let security = report.map(|r| r.protocol.clone()).or(without).or(job.map(Job::security)).unwrap_or_default();
     Record::Ended {
         manifest: stored.digest.clone(),
         number,
@@ -327,8 +330,9 @@ fn record(
 /// The parties of the session that ended, in its order: without who was lost, if they went on without it.
 fn names_of_session(node: &Node, stored: &Stored, job: Option<&Job>) -> Vec<String> {
     let all: Vec<String> = stored.manifest.body.job.participants.iter().map(|p| p.name.clone()).collect();
-    let Some(lost) = node.goes_on_without(&stored.digest) else { return all };
-    let amended = job.zip(all.iter().position(|name| *name == lost)).and_then(|(job, lost)| job.without(lost).ok());
+    let Some(without) = node.went_on_without(&stored.digest) else { return all };
+    let amended =
+        job.zip(all.iter().position(|name| *name == without.lost)).and_then(|(job, lost)| job.without(lost).ok());
     amended.map_or(all, |amended| amended.names())
 }
 

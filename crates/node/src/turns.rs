@@ -48,13 +48,7 @@ impl Turns {
     }
 
     /// A place for an attempt at a job, while so much runs: its lanes. If there is none, its submitter waits.
-    pub fn take(
-        &self,
-        (job, wanted): (&str, usize),
-        submitter: &str,
-        running: Load,
-        now: Instant,
-    ) -> Option<usize> {
+    pub fn take(&self, (job, wanted): (&str, usize), submitter: &str, running: Load, now: Instant) -> Option<usize> {
         let mut state = self.state();
         state.kept.retain(|_, kept| kept.until > now);
         state.waiting.retain(|_, (_, asked)| now.duration_since(*asked) < WAITS);
@@ -116,18 +110,14 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(takes(&turns, "a1", 0, at(0)) && takes(&turns, "a2", 0, at(0)));
         assert!(takes(&turns, "a1", 0, at(0)), "a place is kept for the same job");
-        assert!(
-            !takes(&turns, "a3", 0, at(1)) && !takes(&turns, "b1", 0, at(2)) && !takes(&turns, "c1", 0, at(3))
-        );
+        assert!(!takes(&turns, "a3", 0, at(1)) && !takes(&turns, "b1", 0, at(2)) && !takes(&turns, "c1", 0, at(3)));
         turns.release("a1");
         assert!(!takes(&turns, "c1", 0, at(4)) && !takes(&turns, "b1", 0, at(4)), "a came first");
         assert!(takes(&turns, "a3", 0, at(5)));
         // With its next job it waits behind the others.
         assert!(!takes(&turns, "a4", 0, at(6)));
         turns.release("a3");
-        assert!(
-            !takes(&turns, "a4", 0, at(7)) && !takes(&turns, "c1", 0, at(7)) && takes(&turns, "b1", 0, at(7))
-        );
+        assert!(!takes(&turns, "a4", 0, at(7)) && !takes(&turns, "c1", 0, at(7)) && takes(&turns, "b1", 0, at(7)));
         turns.release("b1");
         assert!(takes(&turns, "c1", 0, at(8)));
         // Attempts that run have places, too.
@@ -139,9 +129,7 @@ mod tests {
     fn who_does_not_come_again_holds_up_nobody() {
         let (turns, start) = (few(1), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert!(
-            takes(&turns, "a1", 0, at(0)) && !takes(&turns, "b1", 0, at(1)) && !takes(&turns, "c1", 0, at(2))
-        );
+        assert!(takes(&turns, "a1", 0, at(0)) && !takes(&turns, "b1", 0, at(1)) && !takes(&turns, "c1", 0, at(2)));
         assert!(!takes(&turns, "c1", 0, at(14)), "the place is kept");
         assert!(turns.lanes("a1", at(29)).is_some() && turns.lanes("a1", at(31)).is_none());
         assert!(!takes(&turns, "c1", 0, at(27)));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Between signs of life.
 const BEAT: Duration = Duration::from_secs(2);
 /// How long a sign of life may take.
-const ANSWER: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER: Duration = Duration::from_secs(3);
 /// Without a sign of life for so long, a participant of a running job is lost.
 pub const LOST: Duration = Duration::from_secs(8);
 /// Without a sign of life for so long, it is lost also where the engines were to state that, and have not.
@@ -239,17 +239,24 @@ async fn lose(node: &Node, name: &str, silent: Duration, why: &str) {
             if let Some(running) = node.running().get_mut(&digest) {
                 running.lost.insert(name.to_owned());
             }
-            let engines_find_out = match job.on_loss {
-                OnLoss::Survive => true,
-                OnLoss::Continue => {
-                    silent < COUNCIL || node.goes_on_without(&digest).is_some_and(|without| without == name)
-                }
-                OnLoss::Pause | OnLoss::Abort => false,
-            };
-            if engines_find_out {
+            if node.engines_find_out(&digest, job.on_loss, name, silent) {
                 continue;
             }
             node.ended(node.organisation(), End::again(&digest, number, exit::NETWORK, why));
+        }
+    }
+}
+
+impl Node {
+    /// Whether the engines of an attempt find out themselves that a participant is lost, and go on.
+    fn engines_find_out(&self, digest: &str, on_loss: OnLoss, name: &str, silent: Duration) -> bool {
+        let running = self.running();
+        let Some(running) = running.get(digest).filter(|running| running.stands) else { return false };
+        let gone = || running.without.as_ref().is_some_and(|without| without.lost == name);
+        match on_loss {
+            OnLoss::Survive => true,
+            OnLoss::Continue => silent < COUNCIL || gone(),
+            OnLoss::Pause | OnLoss::Abort => false,
         }
     }
 }

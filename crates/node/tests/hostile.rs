@@ -295,7 +295,9 @@ fn an_attempt_starts_once_and_only_as_it_was_signed() {
     // Nobody jumps the queue, and nobody takes more lanes than it was given.
     site.refuses(&site.a, "attempt", &site.attempt(&site.a, &manifest, 1), "E3005");
     assert_eq!(site.takes(&site.a, "ready", &digest), r#"{"lanes":1}"#);
-    for (lanes, said) in [("2", "asks for 2 lanes, and 1"), ("3", "1 to 2"), ("0", "1 to 2"), ("-1", "1 to 2"), ("\u{1b}", "1 to 2")] {
+    for (lanes, said) in
+        [("2", "asks for 2 lanes, and 1"), ("3", "1 to 2"), ("0", "1 to 2"), ("-1", "1 to 2"), ("\u{1b}", "1 to 2")]
+    {
         let mut more = site.attempt(&site.a, &manifest, 1).body;
         more.parameters.last_mut().expect("lanes").1 = lanes.into();
         let text = site.refuses(&site.a, "attempt", &site.a.sign(more), "E3003");

@@ -59,7 +59,7 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
     let mut site = Site::new();
     let digest = site.submit(
         |job| {
-            epochs(900)(job);
+            epochs(300)(job);
             job["training"].as_table_mut().expect("training").insert("lanes".into(), 2.into());
             job.insert("on_loss".into(), "continue".into());
             job.insert("after_loss".into(), "passive".into());
@@ -67,19 +67,12 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
         },
         &[],
     );
-    assert!(site.nodes["helper"].run(&["job", "show", &digest]).contains("continue"));
+    let shown = site.nodes["helper"].run(&["job", "show", &digest]);
+    assert!(shown.contains("as all three others sign: they go on without it"), "{shown}");
     site.approve(&digest);
     until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
     std::thread::sleep(Duration::from_secs(3));
-    // A node that is back at once is not lost: all four go on.
     let lost = "hospital-c";
-    site.nodes.get_mut(lost).expect("a node").kill();
-    site.nodes.get_mut(lost).expect("a node").start();
-    until("all four go on", || {
-        let line = &site.nodes[NAMES[0]].job(&digest)["line"];
-        line["attempt"] == 2 && line["state"] == "running"
-    });
-    std::thread::sleep(Duration::from_secs(3));
     site.nodes.get_mut(lost).expect("a node").kill();
     let others = [NAMES[0], NAMES[1], NAMES[3]];
     let told = |site: &Site, name: &str| site.nodes[name].run(&["job", "watch", &digest]);
@@ -90,11 +83,11 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
             state == "done"
         });
         let job = site.nodes[name].job(&digest);
-        assert_eq!(job["line"]["attempt"], 2, "{job}");
+        assert_eq!(job["line"]["attempt"], 1, "{job}");
         assert_eq!(job["line"]["reason"], format!("done, without {lost}"));
         let report = &job["report"];
         assert!(report["protocol"].as_str().expect("text").contains(&format!("without {lost}: passive")), "{report}");
-        assert_eq!(report["losses"].as_array().expect("losses").len(), 900);
+        assert_eq!(report["losses"].as_array().expect("losses").len(), 300);
         assert!(told(&site, name).contains(&format!("{lost} is lost, as all others state")));
     }
     assert!(site.nodes[NAMES[1]].job(&digest)["report"]["joint"]["auc"].as_f64().expect("an AUC") > 0.98);
@@ -113,7 +106,7 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
     // Where a party can be spared, the others finish in the session that they have, also if it is back and says that there is no further attempt.
     let digest = site.submit(
         |job| {
-            epochs(400)(job);
+            epochs(150)(job);
             job.insert("protocol".into(), "shamir".into());
             job.insert("threshold".into(), 1.into());
             job.insert("on_loss".into(), "survive".into());

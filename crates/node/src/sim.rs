@@ -7,6 +7,7 @@
 mod engine;
 mod faults;
 mod load;
+mod lost;
 mod random;
 mod site;
 

@@ -29,7 +29,7 @@ fn stands(sim: &Sim, names: &[&str], digest: &str, at: &[State]) -> bool {
 }
 
 /// A job of four that runs, and goes on running.
-fn running(seed: u64) -> (Sim, String) {
+pub(super) fn running(seed: u64) -> (Sim, String) {
     let mut sim = Sim::new(seed, &NAMES, &owned(&["fraud"]), &[]);
     crate::lock(&sim.world.engines).lasts = Some(600_000);
     let submitted = sim.site("bank-a").submit("fraud", &NAMES, 5);

@@ -135,17 +135,22 @@ fn form(model: &ModelFile, files: usize) -> String {
         (false, true) => format!("neural network with hidden layers of {}, a classifier", hidden.join(", ")),
         (false, false) => format!("neural network with hidden layers of {}, a regression", hidden.join(", ")),
     };
-    let features = model.schema.feature_names().len();
+    let features = match model.schema.feature_names().len() {
+        1 => "1 feature".to_owned(),
+        n => format!("{n} features"),
+    };
     match files {
-        1 => format!("{kind}, {features} features"),
-        n => format!("{kind}, {features} features, one for each of {n} classes"),
+        1 => format!("{kind}, {features}"),
+        n => format!("{kind}, {features}, one for each of {n} classes"),
     }
 }
 
 /// One digest for all files.
 fn digest(files: &[Registered]) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("privity 2026-11 files of a model");
-    files.iter().for_each(|file| drop(hasher.update(file.digest.as_bytes())));
+    for file in files {
+        hasher.update(file.digest.as_bytes());
+    }
     hasher.finalize().to_hex().to_string()
 }
 
@@ -327,5 +332,94 @@ impl Store {
         let query = "SELECT CAST(COALESCE(SUM(row_count), 0) AS BIGINT) FROM scored WHERE model = $1";
         let row = sqlx::query(query).bind(model.to_owned()).fetch_one(&self.0).await?;
         Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn model(bias: f64) -> Value {
+        json!({
+            "format": 2, "job": "00", "trained_under": "rep3 (passive)",
+            "schema": { "columns": [
+                { "name": "amount", "kind": "number", "min": 0.0, "max": 1.0, "missing": 0.0 },
+                { "name": "fraud", "kind": "label", "values": ["no", "yes"] }
+            ] },
+            "scaling": { "centre": [0.5], "factor": [2.0], "bound": 16.0 }, "mean": [0.0], "inverse_deviation": [1.0],
+            "input_limit": 8.0, "logistic": true, "model": { "layers": [{ "weights": [[0.25]], "biases": [bias] }] }
+        })
+    }
+
+    fn deeper() -> Value {
+        let mut model = model(0.5);
+        model["model"]["layers"] =
+            json!([{ "weights": [[1.0], [2.0]], "biases": [0.0, 0.5] }, { "weights": [[1.0, 1.0]], "biases": [0.0] }]);
+        model
+    }
+
+    fn elsewhere() -> Value {
+        let mut model = model(0.5);
+        model["schema"]["columns"][0]["name"] = "sum".into();
+        model
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn put(&self, name: &str, text: &str) -> String {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            path.display().to_string()
+        }
+        fn read(&self, name: &str, files: &[Value]) -> Result<Model, NodeError> {
+            let put = |(i, value): (usize, &Value)| self.put(&format!("{i}.json"), &value.to_string());
+            read(&NewModel { name: name.into(), files: files.iter().enumerate().map(put).collect(), most_rows: 9 })
+        }
+    }
+
+    #[test]
+    fn what_is_registered_is_what_the_files_hold() {
+        let folder = Folder(tempfile::tempdir().expect("a directory"));
+        let one = folder.read("net", &[model(0.5)]).expect("a model");
+        assert_eq!((one.form.as_str(), one.most_rows, one.files.len()), ("logistic regression, 1 feature", 9, 1));
+        assert!(one.schema.contains("amount") && !one.schema.contains("fraud"), "{}", one.schema);
+        let again = folder.read("other-name", &[model(0.5)]).expect("a model");
+        assert_eq!(again.digest, one.digest, "what is counted does not hang on the name");
+        assert_ne!(folder.read("net", &[model(0.25)]).expect("a model").digest, one.digest);
+        let two = folder.read("net", &[model(0.5), model(0.25)]).expect("two classes");
+        assert!(two.form.ends_with("one for each of 2 classes"), "{}", two.form);
+        assert_ne!(two.digest, folder.read("net", &[model(0.25), model(0.5)]).expect("two classes").digest);
+        assert!(folder.read("net", &[deeper()]).expect("a network").form.contains("hidden layers of 2, a classifier"));
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused_without_its_path() {
+        let folder = Folder(tempfile::tempdir().expect("a directory"));
+        let cases: [(&str, Vec<Value>, &str); 7] = [
+            ("../net", vec![model(0.5)], "no name of a model"),
+            ("net", Vec::new(), "0 files are given"),
+            ("net", vec![model(0.5); 65], "65 files are given"),
+            ("net", vec![json!({ "format": 2 })], "not a model file"),
+            ("net", vec![json!({ "format": 1 })], "not a model file"),
+            ("net", vec![model(0.5), deeper()], "file 2 is of another form"),
+            ("net", vec![model(0.5), elsewhere()], "file 2 is of another form"),
+        ];
+        let here = folder.0.path().display().to_string();
+        for (name, files, words) in cases {
+            let error = folder.read(name, &files).expect_err(words);
+            let (said, told) = (error.to_string(), error.for_others());
+            assert!(said.contains(words) && !said.contains(&here) && !told.contains(&here), "{said}");
+        }
+        let paths = ["/dev/zero".into(), "/etc".into(), here.clone() + "/none.json"];
+        for path in paths {
+            let error = read(&NewModel { name: "net".into(), files: vec![path], most_rows: 0 }).expect_err("no file");
+            assert!(error.code() == "E1021" && !error.to_string().contains("/none.json"), "{error}");
+        }
+        let long = folder.put("long.json", "");
+        std::fs::File::options().write(true).open(&long).and_then(|f| f.set_len(MAX_BYTES + 1)).expect("a long file");
+        let error = read(&NewModel { name: "net".into(), files: vec![long], most_rows: 0 }).expect_err("too long");
+        assert!(error.to_string().contains("more than 67108864 bytes"), "{error}");
     }
 }

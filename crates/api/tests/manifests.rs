@@ -372,7 +372,7 @@ fn jobs_that_score_name_one_model_and_all_who_learn_results() {
             ("another's model", |m| m.models = vec![named("bank-c", "fraud-net")], "models name 0 models of bank-b"),
             ("a model of the helper", |m| m.models.push(named("helper", "net")), "models name 1 models of helper"),
             ("a model of a stranger", |m| m.models.push(named("bank-d", "net")), "models name `net` of `bank-d`"),
-            ("a model by a path", |m| m.models[0].model = "../root/root.key".into(), "models name `../root/root.key`"),
+            ("a model by a path", |m| m.models[0].model = "../keys/key.pem".into(), "models name `../keys/key.pem`"),
             ("a model without a name", |m| m.models[0].model.clear(), "models name `` of `bank-b`"),
             ("a model that steers a terminal", |m| m.models[0].model = "a\u{1b}c".into(), "models.0.model has control"),
             (
@@ -392,11 +392,11 @@ fn jobs_that_score_name_one_model_and_all_who_learn_results() {
             ("it trains, too", |m| m.job.training.epochs = 3, "training"),
             ("the model is opened", |m| m.job.outputs.model = vec!["bank-a".into()], "outputs"),
             ("it keeps checkpoints", |m| m.job.on_loss = OnLoss::Pause, "is not resolved"),
-            ("classes of one model", |m| m.job.score = score(json!({ "output": "class" })), "score.models is 1"),
+            ("classes of one model", |m| m.job.score = score(json!({ "output": "class" })), "`score.models` is 1;"),
             (
                 "models without end",
                 |m| m.job.score = score(json!({ "output": "class", "models": 65 })),
-                "score.models is 65",
+                "`score.models` is 65;",
             ),
             ("it scores no more", |m| m.job.score = None, "participants.model"),
         ],

@@ -98,13 +98,15 @@ fn own_data(facts: &Facts) -> String {
 
 /// How much this organisation gives of its model, if it is its own.
 fn own_model(facts: &Facts) -> String {
-    match facts.scores() && facts.model_owner == facts.own {
-        true => format!(
-            "{}: {} rows in each of {} attempts at most, after {} that were scored with it; results tell of the model",
-            facts.model_name, facts.total_rows, facts.attempts, facts.scored_before
-        ),
-        false => "none".into(),
+    if !facts.scores() || facts.model_owner != facts.own {
+        return "none".into();
     }
+    let before = match facts.scored_before {
+        0 => String::new(),
+        rows => format!(", after {rows} that were scored with it"),
+    };
+    let Facts { model_name, total_rows, attempts, .. } = facts;
+    format!("{model_name}: {total_rows} rows in each of {attempts} attempts at most{before}; results tell of the model")
 }
 
 fn columns(facts: &Facts) -> String {

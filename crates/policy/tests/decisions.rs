@@ -302,10 +302,7 @@ fn people_read_whose_rows_are_scored_with_whose_model_and_who_learns_what() {
         "`fraud`: scores rows of bank-a, bank-c with model `fraud-net` of bank-b (a neural network); each of bank-a, bank-c learns \
          the prediction of its own rows; bank-b learns no row and no result; nothing is trained"
     );
-    assert_eq!(
-        of("own model"),
-        "fraud-net: 600 rows in each of 3 attempts at most, after 0 that were scored with it; results tell of the model"
-    );
+    assert_eq!(of("own model"), "fraud-net: 600 rows in each of 3 attempts at most; results tell of the model");
     assert_eq!(of("results go to"), "bank-a, bank-c, each those of its own rows");
     assert_eq!((of("model goes to"), of("own data")), ("nobody", "none"));
     assert!(

@@ -3,6 +3,7 @@
 use crate::{Purpose, Time, is_name, printable, sha256, steers};
 use privity_job::file::SchemaSource;
 use privity_job::protocol::ProtocolName;
+use privity_job::score::Output;
 use privity_job::{ConfigError, Job, JobFile, canonical};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -241,7 +242,7 @@ impl Manifest {
     }
 
     /// Whether the job stands for itself. It comes before anything else is done with it: whoever wrote it must not choose files that this machine reads, nor
-    /// have it compare the prices of protocols.
+    /// have it compare the prices of protocols or schemes.
     fn check_resolved(&self) -> Result<(), ManifestError> {
         if self.job.protocol == "auto" {
             return Err(unresolved("leaves its protocol open"));
@@ -251,6 +252,14 @@ impl Manifest {
         }
         if self.job.participants.iter().any(|p| p.certificate.is_some()) {
             return Err(unresolved("names a file instead of a fingerprint"));
+        }
+        let scheme = self.job.score.is_none_or(|score| match score.output {
+            Output::Prediction => true,
+            Output::Class => self.job.mixed.argmax.is_some(),
+            Output::Shares => self.job.mixed.division.is_some(),
+        });
+        if !scheme {
+            return Err(unresolved("leaves open in which scheme an operation runs (`mixed`)"));
         }
         match &self.job.distillation {
             Some(distillation) if !is_name(&distillation.questions) || distillation.digest.is_none() => {

@@ -392,11 +392,17 @@ fn jobs_that_score_name_one_model_and_all_who_learn_results() {
             ("it trains, too", |m| m.job.training.epochs = 3, "training"),
             ("the model is opened", |m| m.job.outputs.model = vec!["bank-a".into()], "outputs"),
             ("it keeps checkpoints", |m| m.job.on_loss = OnLoss::Pause, "is not resolved"),
-            ("classes of one model", |m| m.job.score = score(json!({ "output": "class" })), "`score.models` is 1;"),
+            ("classes of one model", |m| classes(m, json!({ "output": "class" })), "`score.models` is 1;"),
+            ("models without end", |m| classes(m, json!({ "output": "class", "models": 65 })), "`score.models` is 65;"),
             (
-                "models without end",
-                |m| m.job.score = score(json!({ "output": "class", "models": 65 })),
-                "`score.models` is 65;",
+                "a scheme left open",
+                |m| (classes(m, json!({ "output": "class", "models": 2 })), m.job.mixed.argmax = None).0,
+                "leaves open in which scheme",
+            ),
+            (
+                "a scheme of another operation",
+                |m| classes(m, json!({ "output": "shares", "models": 2 })),
+                "leaves open in which scheme",
             ),
             ("it scores no more", |m| m.job.score = None, "participants.model"),
         ],
@@ -408,10 +414,14 @@ fn jobs_that_score_name_one_model_and_all_who_learn_results() {
     let mut more = scoring();
     more.release.recipients.push("bank-b".into());
     assert!(more.check(NOW).is_ok(), "who learns nothing may be named");
+    classes(&mut more, json!({ "output": "class", "models": 2 }));
+    more.check(NOW).expect("classes of two models, with shares");
 }
 
-fn score(value: Value) -> Option<privity_job::score::Score> {
-    serde_json::from_value(value).expect("a section")
+/// Another output, and the largest of several scores with shares.
+fn classes(manifest: &mut Manifest, score: Value) {
+    manifest.job.score = serde_json::from_value(score).expect("a section");
+    manifest.job.mixed.argmax = Some(privity_job::score::Scheme::Share);
 }
 
 fn distillation(questions: &str) -> Distillation {

@@ -503,6 +503,7 @@ async fn submit(
     let recipients = recipients(&file);
     // What `auto` chooses, and what was left out, stands in the manifest.
     let job = Job::new(file, std::path::Path::new("/nonexistent")).map_err(privity_api::ManifestError::Job)?;
+    let file = JobFile { mixed: job.schemes(), ..job.file().clone() };
     let created = now();
     let manifest = Manifest {
         version: VERSION,
@@ -523,7 +524,7 @@ async fn submit(
             until: created.saturating_add(draft.lasts).saturating_add(30 * 86_400),
             epsilon_milli: draft.epsilon_milli,
         },
-        job: job.file().clone(),
+        job: file,
     };
     Ok(Json(node.submit(manifest, draft.priority).await?))
 }

@@ -12,7 +12,7 @@ pub mod record;
 pub mod statement;
 
 pub use approval::{Approval, Attempt, Decision};
-pub use manifest::{Dataset, Manifest, ManifestError, Release};
+pub use manifest::{Dataset, Manifest, ManifestError, NamedModel, Release};
 pub use member::{Member, Project, Revocation};
 pub use record::Record;
 pub use statement::{Purpose, Signer, Statement, StatementError};

@@ -3,6 +3,7 @@
 use crate::{Purpose, Time, is_name, printable, sha256, steers};
 use privity_job::file::SchemaSource;
 use privity_job::protocol::ProtocolName;
+use privity_job::score::Output;
 use privity_job::{ConfigError, Job, JobFile, canonical};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +45,9 @@ pub struct Manifest {
     pub build: String,
     /// Which table of each owner, in any order.
     pub datasets: Vec<Dataset>,
+    /// Which model of the participant that brings one, in jobs that score rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<NamedModel>,
     /// What may be learned.
     pub release: Release,
     /// What runs.
@@ -60,13 +64,23 @@ pub struct Dataset {
     pub table: String,
 }
 
+/// A model of its owner, as its catalogue calls it. What it is for others to know stands in the job: its form, and the columns that it reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedModel {
+    /// Whose.
+    pub organisation: String,
+    /// Its name there.
+    pub model: String,
+}
+
 /// Bounds on what is opened, which every node checks itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
-    /// Organisations that learn anything besides their own predictions.
+    /// Organisations that learn anything besides predictions of their own held-out rows; in jobs that score rows, those that learn results of theirs.
     pub recipients: Vec<String>,
-    /// Rows of all owners together that whatever is opened must rest on.
+    /// Rows of all owners together that whatever is opened must rest on. 0 in jobs that score rows: each result rests on one row, and its owner alone learns it.
     pub min_cohort: u64,
     /// After this nothing is opened any more.
     pub until: Time,
@@ -228,7 +242,7 @@ impl Manifest {
     }
 
     /// Whether the job stands for itself. It comes before anything else is done with it: whoever wrote it must not choose files that this machine reads, nor
-    /// have it compare the prices of protocols.
+    /// have it compare the prices of protocols or schemes.
     fn check_resolved(&self) -> Result<(), ManifestError> {
         if self.job.protocol == "auto" {
             return Err(unresolved("leaves its protocol open"));
@@ -239,13 +253,13 @@ impl Manifest {
         if self.job.participants.iter().any(|p| p.certificate.is_some()) {
             return Err(unresolved("names a file instead of a fingerprint"));
         }
-        if self.job.score.is_some() {
-            // What rules and people are told of a manifest is about training: who learns what would be left out.
-            return Err(field(
-                "job.score",
-                "has a model score rows",
-                "run such a job by its file: manifests speak of training",
-            ));
+        let scheme = self.job.score.is_none_or(|score| match score.output {
+            Output::Prediction => true,
+            Output::Class => self.job.mixed.argmax.is_some(),
+            Output::Shares => self.job.mixed.division.is_some(),
+        });
+        if !scheme {
+            return Err(unresolved("leaves open in which scheme an operation runs (`mixed`)"));
         }
         match &self.job.distillation {
             Some(distillation) if !is_name(&distillation.questions) || distillation.digest.is_none() => {
@@ -280,7 +294,7 @@ impl Manifest {
         }
         for participant in participants {
             let tables = self.datasets.iter().filter(|d| d.organisation == participant.name).count();
-            if tables != usize::from(!participant.is_helper()) {
+            if tables != usize::from(participant.has_rows()) {
                 let problem = format!("name {tables} tables of {}", participant.name);
                 return Err(field(
                     "datasets",
@@ -295,20 +309,43 @@ impl Manifest {
                 format!("name `{}` of `{}`", dataset.table.escape_debug(), dataset.organisation.escape_debug());
             return Err(field("datasets", problem, "name tables of participants"));
         }
-        Ok(())
+        self.check_models(job)
+    }
+
+    /// Whose model: that of the one participant that brings one, and of a job that scores.
+    fn check_models(&self, job: &Job) -> Result<(), ManifestError> {
+        for participant in &self.job.participants {
+            let models = self.models.iter().filter(|m| m.organisation == participant.name).count();
+            if models != usize::from(participant.model) {
+                let problem = format!("name {models} models of {}", participant.name);
+                let remedy =
+                    "name one of the participant with `model = true`, whose job has [score], and none of others";
+                return Err(field("models", problem, remedy));
+            }
+        }
+        match self.models.iter().find(|m| !is_name(&m.model) || job.index(&m.organisation).is_err()) {
+            Some(NamedModel { organisation, model }) => {
+                let problem = format!("name `{}` of `{}`", model.escape_debug(), organisation.escape_debug());
+                Err(field("models", problem, "name the model as its owner's catalogue does"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Who learns what, on how many rows it rests, and what it takes of the privacy budget.
     fn check_release(&self, job: &Job) -> Result<(), ManifestError> {
         let recipients = &self.release.recipients;
         let (model, metrics) = (job.model_recipients(), job.metrics_recipients());
-        let published = self.job.distillation.is_some();
-        let learns = |i: usize| published || [model, metrics].into_iter().flatten().any(|to| to.contains(i));
+        let (published, scored) = (self.job.distillation.is_some(), self.job.score.is_some());
+        let rows = job.rows();
+        let opened = |i: usize| [model, metrics].into_iter().flatten().any(|to| to.contains(i));
+        let learns = |i: usize| published || opened(i) || (scored && rows[i].test > 0);
         let names = job.names();
         let left_out = (0..names.len()).filter(|i| learns(*i)).find(|i| !recipients.contains(&names[*i]));
         if let Some(i) = left_out {
             let problem = format!("leave out {}, who learns an output of the job", names[i]);
-            return Err(field("release.recipients", problem, "name everybody who learns the model or joint figures"));
+            let remedy = "name everybody who learns the model or joint figures, or has rows scored";
+            return Err(field("release.recipients", problem, remedy));
         }
         if let Some(name) = recipients.iter().find(|name| job.index(name).is_err()) {
             let problem = format!("name `{}`, who takes no part", name.escape_debug());
@@ -318,7 +355,12 @@ impl Manifest {
         if !recipients.iter().all(|name| seen.insert(name)) {
             return Err(field("release.recipients", "name somebody twice", "name everybody once"));
         }
-        let (train, test) = job.rows().iter().fold((0, 0), |(train, test), r| (train + r.train, test + r.test));
+        if scored && self.release.min_cohort > 0 {
+            let problem =
+                format!("is {}, and each result of a job that scores rests on one row", self.release.min_cohort);
+            return Err(field("release.min_cohort", problem, "give 0: nobody learns anything of others' rows"));
+        }
+        let (train, test) = rows.iter().fold((0, 0), |(train, test), r| (train + r.train, test + r.test));
         // Joint figures rest on the held-out rows alone.
         let rests_on = if metrics.is_some() { train.min(test) } else { train };
         if (rests_on as u64) < self.release.min_cohort {

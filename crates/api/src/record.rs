@@ -58,6 +58,15 @@ pub enum Record {
         /// Its rows.
         rows: u64,
     },
+    /// A model was registered, changed or withdrawn.
+    Model {
+        /// Its name.
+        model: String,
+        /// Digest of its files; empty if it was withdrawn.
+        digest: String,
+        /// So many rows may be scored with it; 0: as many as jobs are approved for.
+        most_rows: u64,
+    },
     /// The policy changed.
     Policy {
         /// Digest of the new one.

@@ -2,7 +2,8 @@
 
 use privity_api::manifest::{LONGEST, SKEW};
 use privity_api::{
-    Approval, Attempt, Dataset, Decision, MAX_TEXT, Manifest, ManifestError, Purpose, Release, Statement, Time,
+    Approval, Attempt, Dataset, Decision, MAX_TEXT, Manifest, ManifestError, NamedModel, Purpose, Release, Statement,
+    Time,
 };
 use privity_job::distil::{Distillation, Privacy, Voting};
 use privity_job::file::{Metrics, OnLoss, Predictions, SchemaSource};
@@ -100,6 +101,7 @@ fn valid() -> Manifest {
         attempts: 3,
         build: "5d".repeat(32),
         datasets: vec![table("bank-a"), table("bank-b"), table("bank-c")],
+        models: Vec::new(),
         release: Release {
             recipients: ["bank-a", "bank-b", "bank-c"].map(String::from).to_vec(),
             min_cohort: 200,
@@ -120,12 +122,30 @@ fn the_valid_one_is_valid_and_so_is_the_seed_of_the_fuzzer() {
     assert_eq!(seed, manifest.canonical().unwrap().as_bytes());
 }
 
+/// The rows of bank-a and bank-c are scored with a model of bank-b; the helper helps.
+fn scoring() -> Manifest {
+    let text = JOB.split("[training]").next().expect("a beginning").replace("test_rows = 100\n", "");
+    let text = text.replace("rows = 300", "rows = 0\nmodel = true") + "[score]\noutput = \"prediction\"\n";
+    let file = JobFile::from_toml(&text).expect("TOML");
+    let mut manifest = valid();
+    manifest.job = Job::new(file, Path::new("/nonexistent")).expect("a job").file().clone();
+    manifest.datasets.remove(1);
+    manifest.models = vec![NamedModel { organisation: "bank-b".into(), model: "fraud-net".into() }];
+    manifest.release.recipients = ["bank-a", "bank-c"].map(String::from).to_vec();
+    manifest.release.min_cohort = 0;
+    manifest
+}
+
 /// An alteration, and words that the refusal has.
 type Case = (&'static str, fn(&mut Manifest), &'static str);
 
 fn all_refused(cases: &[Case]) {
+    all_refused_of(valid, cases);
+}
+
+fn all_refused_of(sound: fn() -> Manifest, cases: &[Case]) {
     for (name, alter, words) in cases {
-        let mut manifest = valid();
+        let mut manifest = sound();
         alter(&mut manifest);
         match manifest.check(NOW) {
             Ok(_) => panic!("{name}: accepted"),
@@ -322,14 +342,86 @@ fn what_is_left_to_look_up_is_refused_before_any_file_is_read() {
         ("a range that is no number", |m| columns(m)[0]["max"] = toml::Value::Float(f64::NAN), "schema"),
         ("no label", |m| drop(columns(m).pop()), "no label"),
         ("a column that steers a terminal", |m| columns(m)[2]["name"] = "d\u{1b}ay".into(), "control characters"),
-        (
-            "a job that scores",
-            |m| m.job.score = serde_json::from_value(serde_json::json!({ "output": "class" })).unwrap(),
-            "score rows",
-        ),
         ("questions of a file", |m| m.job.distillation = Some(distillation("questions.csv")), "asks questions"),
         ("questions of an absolute file", |m| m.job.distillation = Some(distillation("/dev/zero")), "asks questions"),
     ]);
+}
+
+#[test]
+fn jobs_that_score_name_one_model_and_all_who_learn_results() {
+    let manifest = scoring();
+    let job = manifest.check(NOW).expect("valid");
+    assert_eq!(job.model_owner(), Some(1));
+    let canonical = manifest.canonical().unwrap();
+    assert_eq!(Manifest::from_json(canonical.as_bytes()).unwrap(), manifest);
+    assert_eq!(canonical.as_bytes(), include_bytes!("../../../fuzz/corpus/manifest/scores"));
+    assert!(!valid().canonical().unwrap().contains("\"models\""), "manifests of jobs that train have no such field");
+    fn named(organisation: &str, model: &str) -> NamedModel {
+        NamedModel { organisation: organisation.into(), model: model.into() }
+    }
+    all_refused_of(
+        scoring,
+        &[
+            ("no model", |m| m.models.clear(), "models name 0 models of bank-b"),
+            ("two models of its owner", |m| m.models.push(named("bank-b", "other")), "models name 2 models of bank-b"),
+            (
+                "a model of an owner of rows",
+                |m| m.models.push(named("bank-a", "other")),
+                "models name 1 models of bank-a",
+            ),
+            ("another's model", |m| m.models = vec![named("bank-c", "fraud-net")], "models name 0 models of bank-b"),
+            ("a model of the helper", |m| m.models.push(named("helper", "net")), "models name 1 models of helper"),
+            ("a model of a stranger", |m| m.models.push(named("bank-d", "net")), "models name `net` of `bank-d`"),
+            ("a model by a path", |m| m.models[0].model = "../keys/key.pem".into(), "models name `../keys/key.pem`"),
+            ("a model without a name", |m| m.models[0].model.clear(), "models name `` of `bank-b`"),
+            ("a model that steers a terminal", |m| m.models[0].model = "a\u{1b}c".into(), "models.0.model has control"),
+            (
+                "a table of the model's owner",
+                |m| {
+                    m.datasets.push(Dataset { organisation: "bank-b".into(), table: "t".into() });
+                },
+                "datasets name 1 tables of bank-b",
+            ),
+            ("a table missing", |m| drop(m.datasets.pop()), "datasets name 0 tables of bank-c"),
+            ("nobody learns, as it says", |m| m.release.recipients.clear(), "leave out bank-a"),
+            ("an owner of rows is left out", |m| drop(m.release.recipients.pop()), "leave out bank-c"),
+            ("a cohort", |m| m.release.min_cohort = 1, "each result of a job that scores rests on one row"),
+            ("nobody brings the model", |m| m.job.participants[1].model = false, "participants.model"),
+            ("two bring models", |m| m.job.participants[3].model = true, "participants.model"),
+            ("the model's owner has rows", |m| m.job.participants[1].rows = 5, "participants[1].rows"),
+            ("it trains, too", |m| m.job.training.epochs = 3, "training"),
+            ("the model is opened", |m| m.job.outputs.model = vec!["bank-a".into()], "outputs"),
+            ("it keeps checkpoints", |m| m.job.on_loss = OnLoss::Pause, "is not resolved"),
+            ("classes of one model", |m| classes(m, json!({ "output": "class" })), "`score.models` is 1;"),
+            ("models without end", |m| classes(m, json!({ "output": "class", "models": 65 })), "`score.models` is 65;"),
+            (
+                "a scheme left open",
+                |m| (classes(m, json!({ "output": "class", "models": 2 })), m.job.mixed.argmax = None).0,
+                "leaves open in which scheme",
+            ),
+            (
+                "a scheme of another operation",
+                |m| classes(m, json!({ "output": "shares", "models": 2 })),
+                "leaves open in which scheme",
+            ),
+            ("it scores no more", |m| m.job.score = None, "participants.model"),
+        ],
+    );
+    let mut trains = valid();
+    trains.models.push(named("bank-b", "fraud-net"));
+    let error = trains.check(NOW).unwrap_err().to_string();
+    assert!(error.contains("models name 1 models of bank-b"), "a job that trains names no models: {error}");
+    let mut more = scoring();
+    more.release.recipients.push("bank-b".into());
+    assert!(more.check(NOW).is_ok(), "who learns nothing may be named");
+    classes(&mut more, json!({ "output": "class", "models": 2 }));
+    more.check(NOW).expect("classes of two models, with shares");
+}
+
+/// Another output, and the largest of several scores with shares.
+fn classes(manifest: &mut Manifest, score: Value) {
+    manifest.job.score = serde_json::from_value(score).expect("a section");
+    manifest.job.mixed.argmax = Some(privity_job::score::Scheme::Share);
 }
 
 fn distillation(questions: &str) -> Distillation {

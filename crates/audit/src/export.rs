@@ -162,7 +162,7 @@ impl Survey {
         match &entry.record {
             Record::Begun { .. } | Record::Cut { .. } | Record::Cosigned { .. } => true,
             Record::Joined { project, .. } => filter.project.as_ref().is_none_or(|wanted| wanted == project),
-            Record::Table { .. } => filter.project.is_none() && recent,
+            Record::Table { .. } | Record::Model { .. } => filter.project.is_none() && recent,
             Record::Revoked { .. } | Record::Key { .. } | Record::Policy { .. } | Record::Person { .. } => recent,
             about => about.manifest().is_some_and(|manifest| self.selects(filter, manifest)),
         }

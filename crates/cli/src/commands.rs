@@ -98,7 +98,7 @@ fn run_job(args: &RunArgs) -> Result<(), CliError> {
         party: args.party.clone(),
         data: args.data.clone(),
         test_data: args.test_data.clone(),
-        models: args.models.clone(),
+        models: args.models.iter().cloned().map(Into::into).collect(),
         identity: args.identity.clone(),
         out: args.out.clone(),
         patience: Duration::from_secs(args.wait),

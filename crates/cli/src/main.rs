@@ -15,6 +15,7 @@ mod demo;
 mod error;
 mod key;
 mod log;
+mod model;
 mod organisation;
 mod policy;
 mod scenario;
@@ -82,6 +83,9 @@ enum Command {
     /// Register tables that jobs may name.
     #[command(subcommand)]
     Table(organisation::TableCommand),
+    /// Register models that jobs may name to score rows with.
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Say who may sign in to the dashboard.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -137,6 +141,7 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Confirm(args) => organisation::confirm(&args),
         Command::Join(args) => organisation::join(&args),
         Command::Table(command) => organisation::table(&command),
+        Command::Model(command) => model::run(&command),
         Command::User(command) => user::run(&command),
         Command::Jobs(args) => organisation::jobs(&args),
         Command::Job(command) => organisation::job(&command),

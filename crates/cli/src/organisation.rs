@@ -161,6 +161,9 @@ pub enum JobCommand {
         /// Which table of each organisation with rows: ORGANISATION=TABLE
         #[arg(long = "table", value_name = "ORGANISATION=TABLE")]
         tables: Vec<String>,
+        /// Which model of the organisation that brings one, where rows are scored: ORGANISATION=MODEL
+        #[arg(long = "model", value_name = "ORGANISATION=MODEL")]
+        models: Vec<String>,
         /// Hours until it must have started
         #[arg(long, default_value_t = 72)]
         hours: i64,
@@ -189,6 +192,9 @@ pub enum JobCommand {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Only in what it differs from the last job of its name that this organisation approved
+        #[arg(long, conflicts_with = "json")]
+        diff: bool,
     },
     /// Approve a job
     Approve {
@@ -490,6 +496,7 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
             project,
             purpose,
             tables,
+            models,
             hours,
             attempts,
             min_cohort,
@@ -497,9 +504,8 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
             priority,
             person: who,
         } => {
-            let tables: Option<BTreeMap<String, String>> =
-                tables.iter().map(|t| t.split_once('=').map(|(o, t)| (o.to_owned(), t.to_owned()))).collect();
-            let tables = tables.ok_or_else(|| CliError::Node("write --table ORGANISATION=TABLE".into()))?;
+            let tables = by_organisation(tables, "write --table ORGANISATION=TABLE")?;
+            let models = by_organisation(models, "write --model ORGANISATION=MODEL")?;
             let draft = Draft {
                 project: project.clone(),
                 person: person(who),
@@ -507,6 +513,7 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
                 lasts: hours * 3600,
                 attempts: *attempts,
                 tables,
+                models,
                 min_cohort: *min_cohort,
                 epsilon_milli: (epsilon * 1000.0).ceil().max(0.0) as u64,
                 priority: *priority,
@@ -516,11 +523,16 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
             println!("{digest}");
             Ok(())
         }
-        JobCommand::Show { home, job, json } => {
-            let details: Details = Client::new(home)?.get(&format!("jobs/{job}"))?;
-            match json {
-                true => println!("{}", crate::commands::json(&details)),
-                false => show(&details),
+        JobCommand::Show { home, job, json, diff } => {
+            let client = Client::new(home)?;
+            let details: Details = client.get(&format!("jobs/{job}"))?;
+            match (json, diff) {
+                (true, _) => println!("{}", crate::commands::json(&details)),
+                (_, true) => {
+                    let own: Status = client.get("status")?;
+                    crate::show::differences(&details, &own.organisation)?;
+                }
+                _ => show(&details)?,
             }
             Ok(())
         }
@@ -536,6 +548,12 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
         JobCommand::Explain { home, job, json } => explain(home, job, *json),
         JobCommand::Watch { home, job } => watch(home, job),
     }
+}
+
+/// Names that are given as ORGANISATION=NAME.
+fn by_organisation(given: &[String], remedy: &str) -> Result<BTreeMap<String, String>, CliError> {
+    let parts = given.iter().map(|text| text.split_once('=').map(|(o, name)| (o.to_owned(), name.to_owned())));
+    parts.collect::<Option<_>>().ok_or_else(|| CliError::Node(remedy.into()))
 }
 
 fn explain(home: &Home, job: &str, json: bool) -> Result<(), CliError> {
@@ -582,10 +600,11 @@ fn job_file(path: &Path) -> Result<JobFile, CliError> {
     Ok(file)
 }
 
-fn show(details: &Details) {
+fn show(details: &Details) -> Result<(), CliError> {
     let (line, manifest) = (&details.line, &details.manifest);
     println!("{} ({})", manifest.job.name, line.digest);
     println!("  {}: {}", line.state.name(), line.reason);
+    println!("  runs       {}", crate::show::what_runs(manifest)?);
     println!("  for        {}", manifest.purpose);
     println!("  submitted  by {} of {}, project {}", manifest.person, manifest.submitter, manifest.project);
     println!("  protects   {}", details.guarantee);
@@ -593,6 +612,9 @@ fn show(details: &Details) {
     for dataset in &manifest.datasets {
         let rows = manifest.job.participants.iter().find(|p| p.name == dataset.organisation).map_or(0, |p| p.rows);
         println!("  data       {} of {}, {rows} rows", dataset.table, dataset.organisation);
+    }
+    for model in &manifest.models {
+        println!("  model      {} of {}", model.model, model.organisation);
     }
     println!("  learn      {}", manifest.release.recipients.join(", "));
     if let Some(openings) = details.plan.get("openings").and_then(|o| o.as_array()) {
@@ -615,6 +637,7 @@ fn show(details: &Details) {
     if !details.missing.is_empty() {
         println!("  waits for  {}", details.missing.join(", "));
     }
+    Ok(())
 }
 
 /// Prints what a job's engine tells until it ends; fails with its code if it fails.

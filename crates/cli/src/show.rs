@@ -1,7 +1,12 @@
 //! Text for people.
 
+use crate::error::CliError;
 use comfy_table::Table;
-use privity_job::{Event, Plan, Report};
+use privity_api::Manifest;
+use privity_job::{Event, Job, Plan, Report};
+use privity_node::admin::Details;
+use privity_policy::Facts;
+use std::path::Path;
 
 /// A number of bytes.
 pub fn bytes(n: u64) -> String {
@@ -11,6 +16,35 @@ pub fn bytes(n: u64) -> String {
         10_000_000..10_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
         _ => format!("{:.1} GB", n as f64 / 1e9),
     }
+}
+
+/// The facts of a manifest as an organisation sees them. Its times do not matter here.
+fn facts(manifest: &Manifest, own: &str) -> Result<Facts, CliError> {
+    let job = Job::new(manifest.job.clone(), Path::new("/nonexistent"))?;
+    Ok(Facts::new(manifest, &job, own, privity_node::now(), false))
+}
+
+/// What a manifest has run, in a sentence.
+pub fn what_runs(manifest: &Manifest) -> Result<String, CliError> {
+    let all = privity_policy::explain(&facts(manifest, &manifest.submitter)?);
+    Ok(all.into_iter().find(|(label, _)| *label == "what runs").map(|(_, text)| text).unwrap_or_default())
+}
+
+/// In what a job differs from the last of its name that this organisation approved.
+pub fn differences(details: &Details, own: &str) -> Result<(), CliError> {
+    let Some(previous) = &details.previous else {
+        println!("this organisation has approved no earlier job of this name in this project: read all of it");
+        return Ok(());
+    };
+    let changes = privity_policy::diff(&facts(&previous.manifest, own)?, &facts(&details.manifest, own)?);
+    println!("since {}:", previous.digest);
+    for change in &changes {
+        println!("  {}\n    - {}\n    + {}", change.label, change.before, change.after);
+    }
+    if changes.is_empty() {
+        println!("  nothing but its number and its times");
+    }
+    Ok(())
 }
 
 /// A plan.

@@ -1,9 +1,14 @@
-//! Rows of one party scored with a model of another, each a process of its own over TLS: against the model in the clear.
+//! Rows of one party scored with a model of another, each a process of its own over TLS: against the model in the clear. By job files, and between nodes.
+
+mod site;
 
 use assert_cmd::cargo::cargo_bin;
+use site::{Node, until};
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 fn privity(folder: &Path, args: &[&str]) -> Output {
     Command::new(cargo_bin("privity")).current_dir(folder).args(args).output().expect("the program starts")
@@ -161,4 +166,169 @@ fn a_party_without_the_models_it_is_to_bring_stops_before_it_connects() {
     let rows = site.start("score.toml", "hospital-a", &rows).wait_with_output().expect("it ends");
     assert_eq!(rows.status.code(), Some(2));
     assert!(text(&rows.stderr).contains("without rows"), "{}", text(&rows.stderr));
+}
+
+const OWNER: &str = "hospital-a";
+const CLIENT: &str = "hospital-b";
+
+/// The nodes of a model's owner and of a client that has rows, members of one project, what they bring registered.
+struct Nodes {
+    files: Site,
+    site: site::Site,
+    rows: usize,
+}
+
+impl Nodes {
+    fn new() -> Nodes {
+        let files = Site::new();
+        let folder = tempfile::tempdir().expect("a scratch directory");
+        let make = |(number, name)| (name, Node::init(folder.path(), (name, number), None, &[], Vec::new()));
+        let nodes: BTreeMap<_, _> = [OWNER, CLIENT].into_iter().enumerate().map(make).collect();
+        let mut site = site::Site { folder, nodes };
+        site.nodes.get_mut(OWNER).expect("a node").start();
+        site.join(CLIENT);
+        site.nodes.get_mut(CLIENT).expect("a node").start();
+        let data = std::fs::read_to_string(files.path().join("hospital-b/data.csv")).expect("rows");
+        let nodes = Nodes { rows: data.lines().count() - 1, files, site };
+        let (data, schema) = (nodes.file("hospital-b/data.csv"), nodes.file("schema.toml"));
+        nodes.client().run(&["table", "add", "tumours", "--data", &data, "--schema", &schema]);
+        nodes
+    }
+    fn owner(&self) -> &Node {
+        &self.site.nodes[OWNER]
+    }
+    fn client(&self) -> &Node {
+        &self.site.nodes[CLIENT]
+    }
+    fn file(&self, name: &str) -> String {
+        self.files.path().join(name).to_str().expect("a path").to_owned()
+    }
+    fn add_model(&self, most_rows: usize) -> String {
+        self.owner().run(&[
+            "model",
+            "add",
+            "tumours",
+            "--file",
+            &self.file(MODEL),
+            "--most-rows",
+            &most_rows.to_string(),
+        ])
+    }
+    /// How the client submits a job that scores its rows.
+    fn submission(&self, more: &[&str]) -> Vec<String> {
+        let job = format!(
+            "name = \"second opinion\"\nprotocol = \"gmw\"\n[[participants]]\nname = \"{OWNER}\"\nrows = 0\nmodel = true\n\
+             [[participants]]\nname = \"{CLIENT}\"\nrows = {}\n[data]\nschema = \"schema.toml\"\n[model]\nkind = \"logistic\"\n[score]\n",
+            self.rows
+        );
+        std::fs::write(self.file("submitted.toml"), job).expect("written");
+        let file = self.file("submitted.toml");
+        let args = ["job", "submit", &file, "--project", "tumours-2026", "--purpose", "a second opinion"];
+        let table = format!("{CLIENT}=tumours");
+        args.iter().chain(&["--table", &table]).chain(more).map(|arg| (*arg).to_owned()).collect()
+    }
+    fn submit(&self) -> String {
+        let args = self.submission(&["--model", "hospital-a=tumours"]);
+        let digest = self.client().run(&args.iter().map(String::as_str).collect::<Vec<_>>()).trim().to_owned();
+        until("the manifest arrives", || self.owner().run(&["jobs"]).contains(&digest[..12]));
+        digest
+    }
+    fn policy(&self, node: &Node, rule: &str) {
+        std::fs::write(node.home.join("policy.cedar"), rule).expect("a policy");
+        until("the policy is in use", || {
+            let log = std::fs::read_to_string(node.home.join("log")).expect("a log");
+            log.contains("another policy is in use")
+        });
+    }
+    fn done(&self, digest: &str) {
+        for node in [self.owner(), self.client()] {
+            until("it is done", || {
+                let line = node.job(digest)["line"].clone();
+                assert!(!["aborted", "denied", "expired"].contains(&line["state"].as_str().expect("text")), "{line}");
+                line["state"] == "done"
+            });
+        }
+        let plain = self.files.plain(MODEL);
+        let out = |node: &Node| node.home.join("jobs").join(digest);
+        let (head, rows) = self.files.columns(out(self.client()).join("predictions.csv"));
+        assert_eq!((head.as_str(), rows.len()), ("prediction,label", plain.len()));
+        for (row, plain) in rows.iter().zip(&plain) {
+            assert!((row[0] - plain).abs() < 5e-3, "in the clear {plain}, here {}", row[0]);
+        }
+        assert!(out(self.owner()).join("report.json").exists());
+        for name in ["predictions.csv", "model.json"] {
+            assert!(!out(self.owner()).join(name).exists(), "the owner of the model learns no {name}");
+        }
+        assert!(!out(self.client()).join("model.json").exists(), "the owner of the rows learns no model");
+    }
+    fn stays(&self, digest: &str, state: &str) {
+        std::thread::sleep(Duration::from_secs(3));
+        for node in [self.owner(), self.client()] {
+            let line = node.job(digest)["line"].clone();
+            assert_eq!((line["state"].as_str(), line["attempt"].as_u64()), (Some(state), Some(0)), "{line}");
+            assert!(!node.home.join("jobs").join(digest).join("openings.jsonl").exists());
+        }
+    }
+}
+
+#[test]
+fn a_client_queries_a_model_between_nodes_by_people_and_by_rules() {
+    let nodes = Nodes::new();
+    let (owner, client) = (nodes.owner(), nodes.client());
+    let added = nodes.add_model(2 * nodes.rows);
+    assert!(added.contains("model tumours: logistic regression, 30 features; 0 of"), "{added}");
+    let nothing = nodes.submission(&[]);
+    let refused = client.fails(&nothing.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(refused.contains("models name 0 models of hospital-a"), "{refused}");
+
+    // By hand. Others learn results of the owner's model: that takes two of its people, and nothing runs before.
+    let digest = nodes.submit();
+    let shown = owner.run(&["job", "show", &digest]);
+    let wanted = "scores rows of hospital-b with model `tumours` of hospital-a (logistic regression); hospital-b learns the prediction \
+                  of its own rows; hospital-a learns no row and no result";
+    assert!(shown.contains(wanted), "{shown}");
+    let said = owner.run(&["job", "approve", &digest, "--person", "officer"]);
+    assert!(said.contains("1 of 2"), "{said}");
+    nodes.stays(&digest, "pending");
+    owner.run(&["job", "approve", &digest, "--person", "head"]);
+    nodes.done(&digest);
+    let told = client.run(&["job", "explain", &digest]);
+    let openings = told.lines().filter(|line| line.contains("opens results for rows, to their owners"));
+    assert_eq!(openings.count(), 2, "both logs have it: {told}");
+    let listed = owner.run(&["model", "list"]);
+    assert!(listed.contains(&format!("{0} of {1} rows scored", nodes.rows, 2 * nodes.rows)), "{listed}");
+
+    // By the owner's rules; at the client two persons have to, so that there is time to change the model.
+    let rule = "@id(\"asked\") permit (principal == Organisation::\"hospital-b\", action == Action::\"score\", resource)\n\
+                when { context.model_name == \"tumours\" && context.output == \"prediction\" && context.total_rows <= 200 };\n\
+                @id(\"passive\") forbid (principal, action, resource) unless { context.threshold >= 1 };";
+    nodes.policy(owner, rule);
+    nodes.policy(client, "@id(\"two\") @approvers(\"2\") permit (principal, action == Action::\"score\", resource);");
+    let digest = nodes.submit();
+    until("the owner's rules approve", || {
+        let job = client.job(&digest);
+        let approvals = job["approvals"].as_array().expect("approvals").clone();
+        approvals.iter().any(|a| a["organisation"] == OWNER && a["by"][0] == "policy:asked")
+    });
+    let path = nodes.file(MODEL);
+    let model = std::fs::read_to_string(&path).expect("the model");
+    std::fs::write(&path, model.replacen("0.", "1.", 1)).expect("written");
+    client.run(&["job", "approve", &digest, "--person", "head"]);
+    until("the owner's node refuses", || {
+        let line = client.job(&digest)["line"].clone();
+        line["reason"].as_str().is_some_and(|why| why.contains("E1021 model tumours cannot be used as it is"))
+    });
+    nodes.stays(&digest, "ready");
+    std::fs::write(&path, model).expect("written");
+    nodes.done(&digest);
+
+    // All rows that the owner allows are scored: rules approve no more, and neither do people.
+    let digest = nodes.submit();
+    let refused = owner.fails(&["job", "approve", &digest, "--person", "head"]);
+    assert!(refused.contains("hospital-a lets no"), "{refused}");
+    nodes.stays(&digest, "pending");
+    nodes.site.nodes.values().for_each(|node| {
+        let log = std::fs::read_to_string(node.home.join("log")).expect("a log");
+        assert!(!log.contains("panicked"), "{log}");
+    });
 }

@@ -364,6 +364,7 @@ impl JobError {
             }
             // Whoever makes one of these leaves in it what others may hear.
             JobError::Train(TrainError::Keeping { problem }) => problem.clone(),
+            JobError::Model { .. } => "its model cannot be used; its own messages say why".into(),
             other => match other.exit_code() {
                 exit::NETWORK | exit::RANGE | exit::CHEATING | exit::STOPPED => other.to_string(),
                 exit::DATA => "its rows cannot be used; its own messages say why".into(),

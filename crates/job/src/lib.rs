@@ -39,3 +39,4 @@ pub use model_file::ModelFile;
 pub use plan::Plan;
 pub use run::{Event, Report, RunOptions};
 pub use scaling::Scaling;
+pub use score::ModelSource;

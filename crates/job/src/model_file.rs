@@ -61,11 +61,19 @@ impl ModelFile {
     /// # Errors
     /// It cannot be read, is no model file, or its parts do not fit together.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with_digest(path).map(|(model, _)| model)
+    }
+
+    /// Reads a model file, and says the BLAKE3 digest of what it read, in hexadecimal.
+    ///
+    /// # Errors
+    /// As [`ModelFile::load`].
+    pub fn load_with_digest(path: &Path) -> Result<(Self, String), ConfigError> {
         let failed = |problem: String| ConfigError::Read { file: path.into(), problem };
         let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
         let model: ModelFile = serde_json::from_str(&text).map_err(|e| failed(format!("not a model file: {e}")))?;
         match model.is_sound() {
-            true => Ok(model),
+            true => Ok((model, blake3::hash(text.as_bytes()).to_hex().to_string())),
             false => Err(failed("not a model file of this version: its parts do not fit together".into())),
         }
     }

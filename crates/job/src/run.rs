@@ -7,6 +7,7 @@ use crate::program::{Inputs, Outcome};
 use crate::protocol::{self, Keepers, Measured};
 use crate::publish::{self, Desk, Release};
 use crate::release::Publisher;
+use crate::score::ModelSource;
 use crate::{ConfigError, Hooks, Job, JobError, ModelFile, escrow, loss, prepare, score, write};
 use privity_data::{Table, metrics};
 use privity_mpc::Party;
@@ -34,7 +35,7 @@ pub struct RunOptions {
     /// Its rows for evaluation, if the job keeps them apart.
     pub test_data: Option<PathBuf>,
     /// Its model files, if it brings the models that rows are scored with.
-    pub models: Vec<PathBuf>,
+    pub models: Vec<ModelSource>,
     /// The directory of its certificate and key.
     pub identity: PathBuf,
     /// Where its results go.

@@ -54,6 +54,17 @@ pub enum Output {
     Shares,
 }
 
+impl Output {
+    /// As a job file writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Output::Prediction => "prediction",
+            Output::Class => "class",
+            Output::Shares => "shares",
+        }
+    }
+}
+
 /// The schemes of operations that another one may suit better than the job's own shares. Default: whichever takes less on the declared link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -223,11 +234,26 @@ pub(crate) fn settle(file: &JobFile, protocol: ProtocolName, config: Config) -> 
     Mixed { argmax: choose(file.mixed.argmax, Output::Class), division: choose(file.mixed.division, Output::Shares) }
 }
 
+/// A model file of a party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSource {
+    /// Where it is.
+    pub file: PathBuf,
+    /// BLAKE3 digest of what it must hold, in hexadecimal, if that is settled.
+    pub digest: Option<String>,
+}
+
+impl From<PathBuf> for ModelSource {
+    fn from(file: PathBuf) -> Self {
+        ModelSource { file, digest: None }
+    }
+}
+
 /// Reads the models of a party: as many as the job says of their owner, none of others.
 ///
 /// # Errors
-/// Another number of files; a file that is no model, or not one for this job.
-pub fn load(job: &Job, party: usize, files: &[PathBuf]) -> Result<Vec<ModelFile>, JobError> {
+/// Another number of files; a file that is no model, not what it must hold, or not one for this job.
+pub fn load(job: &Job, party: usize, files: &[ModelSource]) -> Result<Vec<ModelFile>, JobError> {
     let wanted = match &job.file().score {
         Some(score) if job.file().participants[party].model => score.models,
         _ => 0,
@@ -236,12 +262,13 @@ pub fn load(job: &Job, party: usize, files: &[PathBuf]) -> Result<Vec<ModelFile>
         let party = job.names()[party].clone();
         return Err(ConfigError::Models { party, wanted, given: files.len() }.into());
     }
-    let read = |file: &PathBuf| {
-        let model = ModelFile::load(file)?;
-        match fit(job, &model) {
-            Ok(()) => Ok(model),
-            Err(problem) => Err(JobError::Model { file: file.clone(), problem }),
+    let read = |source: &ModelSource| {
+        let refused = |problem: String| JobError::Model { file: source.file.clone(), problem };
+        let (model, digest) = ModelFile::load_with_digest(&source.file)?;
+        if source.digest.as_ref().is_some_and(|wanted| *wanted != digest) {
+            return Err(refused("it was changed since it was registered".into()));
         }
+        fit(job, &model).map(|()| model).map_err(refused)
     };
     files.iter().map(read).collect()
 }

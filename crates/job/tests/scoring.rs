@@ -7,9 +7,8 @@ use privity_job::prepare::{divide, encode, nothing};
 use privity_job::program::{Encoded, Inputs};
 use privity_job::run::Done;
 use privity_job::score::{self, Scheme};
-use privity_job::{ConfigError, Job, JobError, ModelFile, exit, plan, protocol};
+use privity_job::{ConfigError, Job, JobError, ModelFile, ModelSource, exit, plan, protocol};
 use privity_mpc::cost::Speeds;
-use std::path::PathBuf;
 
 const MLP: &str = "{ mlp = { hidden = [5] } }";
 
@@ -275,10 +274,10 @@ fn models_of_other_jobs_are_refused_before_anything_is_sent() {
     let folder = tempfile::tempdir().expect("a scratch directory");
     let job = job(&text("gmw", "\"logistic\""));
     let good = model("\"logistic\"", 0);
-    let file = |model: &ModelFile| -> Vec<PathBuf> {
+    let file = |model: &ModelFile| -> Vec<ModelSource> {
         let path = folder.path().join("model.json");
         std::fs::write(&path, serde_json::to_vec(model).expect("JSON")).expect("written");
-        vec![path]
+        vec![path.into()]
     };
     let read = score::load(&job, 1, &file(&good)).expect("its model");
     assert_eq!((read.len(), &read[0].job), (1, &good.job));
@@ -305,6 +304,15 @@ fn models_of_other_jobs_are_refused_before_anything_is_sent() {
     }
     let error = score::load(&job, 1, &file(&model(MLP, 0))).expect_err("another architecture");
     assert!(error.to_string().contains("model.kind"), "{error}");
+    // What was settled by its digest is read if it is still that, to the last blank.
+    let [mut source]: [ModelSource; 1] = file(&good).try_into().expect("one");
+    source.digest = Some(ModelFile::load_with_digest(&source.file).expect("a model").1);
+    assert_eq!(score::load(&job, 1, std::slice::from_ref(&source)).expect("unchanged").len(), 1);
+    let text = std::fs::read_to_string(&source.file).expect("the model");
+    std::fs::write(&source.file, text + " ").expect("written");
+    let error = score::load(&job, 1, std::slice::from_ref(&source)).expect_err("changed");
+    assert!(error.to_string().contains("was changed since"), "{error}");
+    assert!(!error.for_others().contains("model.json"), "{}", error.for_others());
 }
 
 /// Rows at the bound give (16 + 15.9) 31.9 + 8 = 1026, which 27 bits with 16 of a fraction do not hold.
@@ -318,7 +326,7 @@ fn models_whose_features_outgrow_the_width_are_refused() {
     let read = |width: &str| {
         let text = text("rep3", "\"logistic\"").replacen("[numbers]", &format!("[numbers]\nwidth = {width}"), 1);
         let job = job(&text);
-        score::load(&job, 1, std::slice::from_ref(&path)).map(|_| job.schema().feature_names()[2].clone())
+        score::load(&job, 1, &[path.clone().into()]).map(|_| job.schema().feature_names()[2].clone())
     };
     let name = read("28").expect("wide enough");
     let error = read("27").expect_err("too narrow");

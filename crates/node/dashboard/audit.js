@@ -30,6 +30,7 @@ const WORDS = {
   joined: (r) => ["Member", `${r.organisation} in project ${r.project}`],
   revoked: (r) => ["Certificates void", `of ${r.organisation}`],
   key: (r) => ["Key", `of ${r.purpose}: ${r.event}`],
+  model: (r) => ["Model", r.digest ? `${r.model}${r.most_rows ? `, for ${plural(r.most_rows, "row")} at most` : ""}` : `${r.model} withdrawn`],
   table: (r) => ["Table", r.schema ? `${r.table} with ${plural(r.rows, "row")}` : `${r.table} withdrawn`],
   person: (r) => ["Person", `${r.name}: ${r.event}, by ${r.by}`],
   policy: (r) => ["Policy", `${r.digest.slice(0, 12)}, ${{ start: "in use as the node started", "policy.cedar": "changed in its file" }[r.by] ?? `changed by ${r.by}`}`],

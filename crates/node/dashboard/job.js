@@ -83,30 +83,32 @@ function progressCard({ details, progress }) {
   const part = line.state === "done" ? 1 : share(progress, epochs);
   const losses = report?.losses?.length ? report.losses.map((loss, i) => [i, loss]) : progress.losses;
   const eta = line.state === "running" && part > 0.02 && progress.connected ? (Date.now() / 1000 - progress.connected.at) * (1 - part) / part : null;
-  const words = line.state === "done" ? "complete" : progress.connected ? `pass ${Math.min(epochs, progress.epoch + 1)} of ${epochs}` : "not started";
+  const words = line.state === "done" ? "complete" : progress.connected ? manifest.job.score ? "computes" : `pass ${Math.min(epochs, progress.epoch + 1)} of ${epochs}` : "not started";
   const label = h("div", { class: "spread" }, h("span", {}, `${Math.floor(part * 100)} %, ${words}`), h("span", { class: "muted" }, eta ? `about ${duration(eta)} left` : "\u00a0"));
   return card("Progress", label,
     h("progress", { value: part.toFixed(3), max: "1", "aria-label": "Progress" }), manifest.job.score ? null : h("figure", {}, curve(losses, epochs), h("figcaption", { class: "small muted" }, "Mean training loss after each pass. It is opened to all, as listed under “Who learns what”.")),
     progress.notes.length > 0 && h("ul", { class: "notes" }, progress.notes.map((note) => h("li", {}, time(note.at), " ", note.text))));
 }
 
-function resultCard({ report }) {
-  if (!report?.joint && !report?.own) return null;
+function resultCard({ report, manifest }) {
+  const scored = manifest.job.score && report?.files?.find((file) => file.endsWith("predictions.csv"));
+  if (!report?.joint && !report?.own) return scored ? card("Result", facts(["Results of the own rows", h("code", { class: "wrap" }, scored)])) : null;
   const row = (name, of) => of && { name, ...of };
-  const rows = [row("Held-out rows of all", report.joint), row("Held-out rows here", report.own)].filter(Boolean);
+  const rows = [row("Held-out rows of all", report.joint), row(manifest.job.score ? "Rows here, by their labels" : "Held-out rows here", report.own)].filter(Boolean);
   return card("Result", table("Quality of the model", [
     { name: "Judged on", cell: (r) => r.name }, { name: "Rows", number: true, cell: (r) => number(r.rows) }, { name: "Accuracy", number: true, cell: (r) => figure(r.accuracy) },
     { name: "AUC", number: true, cell: (r) => figure(r.auc) }, { name: "Log loss", number: true, cell: (r) => figure(r.log_loss) },
-  ], rows), report.warning && h("p", { class: "reason" }, report.warning));
+  ], rows), scored && facts(["Results of the own rows", h("code", { class: "wrap" }, scored)]), report.warning && h("p", { class: "reason" }, report.warning));
 }
 
 function participantsCard({ line, manifest, approvals }) {
   const missing = isOver(line) ? ["expired", "none"] : ["pending", "missing"];
+  const model_ = (name) => manifest.models?.find((m) => m.organisation === name)?.model;
   const table_ = (name) => manifest.datasets.find((d) => d.organisation === name)?.table;
   const decided = (name) => approvals.find((a) => a.organisation === name);
   return card("Participants and decisions", table("Participants and their decisions", [
     { name: "Organisation", cell: (p) => h("div", {}, h("span", { class: "strong" }, p.name), h("div", { class: "small muted" }, "root ", digest(p.fingerprint, 8))) },
-    { name: "Brings", cell: (p) => p.rows ? h("div", {}, "table ", h("code", {}, table_(p.name)), h("div", { class: "small muted" }, `${plural(p.rows, "row")}${p.test_rows ? ` and ${number(p.test_rows)} held out` : ""}`)) : "no data, helps" },
+    { name: "Brings", cell: (p) => p.rows ? h("div", {}, "table ", h("code", {}, table_(p.name)), h("div", { class: "small muted" }, `${plural(p.rows, "row")}${p.test_rows ? ` and ${number(p.test_rows)} held out` : ""}`)) : p.model ? h("div", {}, "model ", h("code", {}, model_(p.name))) : "no data, helps" },
     { name: "Decision", cell: (p) => decided(p.name) ? h("span", { class: `badge ${decided(p.name).decision === "approve" ? "done" : "denied"}` }, h("span", { class: "dot", "aria-hidden": "true" }), decided(p.name).decision === "approve" ? "approved" : "denied")
       : h("span", { class: `badge ${missing[0]}` }, h("span", { class: "dot", "aria-hidden": "true" }), missing[1]) },
     { name: "By", cell: (p) => decided(p.name) ? h("div", {}, decided(p.name).by.join(", "), h("div", { class: "small muted" }, ago(decided(p.name).at))) : "–" },
@@ -128,9 +130,9 @@ function learnsCard({ plan, manifest }) {
       { name: "Opened", cell: (o) => o.what }, { name: "To", cell: (o) => list(o.recipients) },
       { name: "Times", number: true, cell: (o) => number(o.times) }, { name: "Values each", number: true, cell: (o) => number(o.values) },
     ], plan.openings) : h("p", { class: "reason" }, plan.problem),
-    facts(["Recipients", list(release.recipients) || "nobody"], ["At least", release.min_cohort ? plural(release.min_cohort, "row") : "no lower bound on rows"],
+    facts(["Recipients", list(release.recipients) || "nobody"], ["At least", manifest.job.score ? "each result rests on one row, and its owner alone learns it" : release.min_cohort ? plural(release.min_cohort, "row") : "no lower bound on rows"],
       ["Nothing opens after", time(release.until, true)], ["Privacy budget", release.epsilon_milli ? `ε ${release.epsilon_milli / 1000}` : "none taken: nothing that is opened is noised"]),
-    h("p", { class: "muted small" }, "All participants also learn sizes, columns and timing. What is opened can be studied for what it was made of."));
+    h("p", { class: "muted small" }, "All participants also learn sizes, columns and timing. What is opened can be studied for what it was made of.", manifest.job.score && " Results tell of the model: with enough of them it can be copied, and every attempt may open them again."));
 }
 
 function protectionCard({ guarantee, plan, manifest }) {

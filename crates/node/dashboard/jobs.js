@@ -54,7 +54,7 @@ function progress(line) {
   const part = share(known, line.epochs);
   return h("div", { class: "progress-cell" },
     h("progress", { value: part.toFixed(3), max: "1", "aria-label": `Progress of ${line.name}` }),
-    h("span", { class: "small muted" }, `${Math.floor(part * 100)} %, pass ${Math.min(line.epochs, (known?.epoch ?? 0) + 1)} of ${line.epochs}`),
+    h("span", { class: "small muted" }, line.epochs ? `${Math.floor(part * 100)} %, pass ${Math.min(line.epochs, (known?.epoch ?? 0) + 1)} of ${line.epochs}` : "computes"),
     known?.losses.length > 1 && sparkline(known.losses, line.epochs));
 }
 

@@ -12,13 +12,26 @@ export function model({ kind }) {
   return `a model: ${JSON.stringify(kind)}`;
 }
 
+// What the owner of a row learns of it.
+const RESULTS = { prediction: "the prediction", class: "the class with the highest score", shares: "the share of each class" };
+
+/** What runs where rows are scored: whose rows, whose model, and who learns what of them. */
+function scoring({ job, models }, rows, owners) {
+  const { organisation, model: name } = models?.[0] ?? { organisation: "another participant", model: "?" };
+  const several = job.score.models > 1 ? `, one for each of ${number(job.score.models)} classes` : "";
+  const each = holders(job).length > 1 ? `Each of ${owners}` : owners;
+  return `Scores ${plural(rows, "row")} of ${owners} with model “${name}” of ${organisation} (${model(job.model)}${several}). ${each} learns ${RESULTS[job.score.output] ?? job.score.output} of its own rows; `
+    + `${organisation} learns no row and no result. Nothing is trained.`;
+}
+
 const holders = (job) => job.participants.filter((p) => p.rows > 0);
 
 /** What runs, in a sentence or two. */
-export function summary({ job }) {
+export function summary(manifest) {
+  const { job } = manifest;
   const rows = job.participants.reduce((sum, p) => sum + p.rows, 0);
   const owners = list(holders(job).map((p) => p.name));
-  if (job.score) return `Scores ${plural(rows, "row")} of ${owners} with ${model(job.model)} that another participant brings. Nothing is trained.`;
+  if (job.score) return scoring(manifest, rows, owners);
   const { epochs, batch } = job.training;
   return `Trains ${model(job.model)} on ${plural(rows, "row")} of ${owners}: ${plural(epochs, "pass", "passes")} in batches of ${number(batch)}.`;
 }
@@ -55,7 +68,7 @@ function flat(value, at, into) {
 
 const NAMES = [
   ["job.participants.", "participant "], ["job.data.schema.columns.", "column "], ["job.training.", "training: "], ["job.model.", "model: "], ["job.outputs.", "outputs: "],
-  ["job.evaluation.", "evaluation: "], ["job.numbers.", "number format: "], ["job.link.", "assumed link: "], ["datasets.", "table of "], ["release.", "release: "], ["job.", ""],
+  ["job.evaluation.", "evaluation: "], ["job.numbers.", "number format: "], ["job.link.", "assumed link: "], ["datasets.", "table of "], ["models.", "model of "], ["release.", "release: "], ["job.", ""],
 ];
 
 function name(path) {

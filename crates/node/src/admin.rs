@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod limits;
+mod models;
 mod page;
 mod people;
 mod policy;
@@ -25,8 +26,9 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::middleware;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use privity_api::manifest::{Dataset, Release, VERSION};
+use privity_api::manifest::{Dataset, NamedModel, Release, VERSION};
 use privity_api::{Approval, Decision, MAX_TEXT, Manifest, Project, Time};
+use privity_job::file::Participant;
 use privity_job::{Job, JobFile};
 use provider::Provider;
 use serde::{Deserialize, Serialize};
@@ -104,6 +106,9 @@ pub struct Draft {
     pub attempts: u32,
     /// Tables by organisation.
     pub tables: BTreeMap<String, String>,
+    /// The model that rows are scored with, by its organisation.
+    #[serde(default)]
+    pub models: BTreeMap<String, String>,
     /// Rows that whatever is opened must rest on.
     pub min_cohort: u64,
     /// Thousandths of epsilon that it takes.
@@ -161,7 +166,7 @@ pub struct Line {
     /// Whether it waits for a decision of this organisation.
     #[serde(default)]
     pub ours: bool,
-    /// Passes over the rows.
+    /// Passes over the rows; 0 where nothing is trained.
     #[serde(default)]
     pub epochs: u64,
 }
@@ -301,6 +306,7 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(projects))
         .routes(routes!(examine))
         .routes(routes!(tables))
+        .routes(routes!(models::models))
         .routes(routes!(jobs))
         .routes(routes!(details))
         .routes(routes!(events))
@@ -315,6 +321,7 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(confirm))
         .routes(routes!(register))
         .routes(routes!(withdraw))
+        .routes(routes!(models::register_model, models::withdraw_model))
         .routes(routes!(submit))
         .routes(routes!(abort))
         .routes(routes!(revoke))
@@ -440,7 +447,10 @@ async fn withdraw(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Re
 fn line(stored: &Stored, decided: bool) -> Line {
     Line {
         ours: stored.state == JobState::Pending && !decided,
-        epochs: stored.manifest.body.job.training.epochs as u64,
+        epochs: match &stored.manifest.body.job {
+            JobFile { score: Some(_), .. } => 0,
+            file => file.training.epochs as u64,
+        },
         digest: stored.digest.clone(),
         name: stored.manifest.body.job.name.clone(),
         project: stored.manifest.body.project.clone(),
@@ -490,13 +500,10 @@ async fn submit(
         participant.address = member.address.clone();
         participant.fingerprint = Some(member.root.clone());
     }
-    let everybody: Vec<String> = file.participants.iter().map(|p| p.name.clone()).collect();
-    let mut recipients = file.outputs.model.clone();
-    recipients.extend(file.outputs.metrics.clone().unwrap_or(everybody));
-    recipients.sort_unstable();
-    recipients.dedup();
+    let recipients = recipients(&file);
     // What `auto` chooses, and what was left out, stands in the manifest.
     let job = Job::new(file, std::path::Path::new("/nonexistent")).map_err(privity_api::ManifestError::Job)?;
+    let file = JobFile { mixed: job.schemes(), ..job.file().clone() };
     let created = now();
     let manifest = Manifest {
         version: VERSION,
@@ -510,15 +517,29 @@ async fn submit(
         attempts: draft.attempts,
         build: node.build.clone(),
         datasets: draft.tables.into_iter().map(|(organisation, table)| Dataset { organisation, table }).collect(),
+        models: draft.models.into_iter().map(|(organisation, model)| NamedModel { organisation, model }).collect(),
         release: Release {
             recipients,
             min_cohort: draft.min_cohort,
             until: created.saturating_add(draft.lasts).saturating_add(30 * 86_400),
             epsilon_milli: draft.epsilon_milli,
         },
-        job: job.file().clone(),
+        job: file,
     };
     Ok(Json(node.submit(manifest, draft.priority).await?))
+}
+
+/// Who learns anything besides predictions of own held-out rows; in jobs that score, the owners of rows.
+fn recipients(file: &JobFile) -> Vec<String> {
+    let named = |of: fn(&Participant) -> bool| file.participants.iter().filter(move |p| of(p)).map(|p| p.name.clone());
+    if file.score.is_some() {
+        return named(Participant::has_rows).collect();
+    }
+    let mut recipients = file.outputs.model.clone();
+    recipients.extend(file.outputs.metrics.clone().unwrap_or_else(|| named(|_| true).collect()));
+    recipients.sort_unstable();
+    recipients.dedup();
+    recipients
 }
 
 /// Everything about a job.

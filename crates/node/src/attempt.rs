@@ -3,6 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, Place, Start, words};
+use crate::model::Model;
 use crate::node::{Node, Running, Without, instant, now};
 use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
@@ -45,13 +46,14 @@ impl Node {
         able.map(|()| Place { lanes })
     }
 
-    /// Whether all have approved a job and this node's table is what the job wants.
+    /// Whether all have approved a job and this node's table or model is what the job wants.
     async fn able(&self, stored: &Stored) -> Result<(), NodeError> {
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             let problem = format!("the approval of {missing} is missing at {}", self.organisation());
             return Err(attempt_error(stored, stored.attempt + 1, problem));
         }
-        self.own_table(&stored.manifest.body).await.map(drop)
+        self.own_table(&stored.manifest.body).await?;
+        self.usable_model(&stored.manifest.body).await
     }
 
     /// What the node with this root asks before an attempt, or takes back; only the submitter's may.
@@ -280,14 +282,14 @@ impl Node {
         self.may_start(&stored, number)?;
         let lanes = lanes_of(&stored, &ours.body)?;
         let job = manifest.check(now())?.in_lanes(lanes);
-        let table = self.own_table(manifest).await?;
+        let (table, model) = (self.own_table(manifest).await?, self.own_model(manifest).await?);
         // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
         let Some(running) = self.enter(&stored, number, lanes) else {
             return Err(attempt_error(&stored, number, "an attempt runs".into()));
         };
-        match self.begin(&stored, number).await {
+        match self.begin(&stored, number, model.as_ref()).await {
             Ok(()) => {
-                crate::run::spawn(self.clone(), stored, number, (job, table), running);
+                crate::run::spawn(self.clone(), stored, number, (job, table, model), running);
                 Ok(())
             }
             Err(error) => {
@@ -313,12 +315,13 @@ impl Node {
         Ok(())
     }
 
-    async fn begin(&self, stored: &Stored, number: u32) -> Result<(), NodeError> {
+    async fn begin(&self, stored: &Stored, number: u32, model: Option<&Model>) -> Result<(), NodeError> {
         let _alone = self.changing.lock().await;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }
         self.spend(stored).await?;
+        self.count_rows(stored, number, model).await?;
         match self.store.begin_attempt(&stored.digest, number, now()).await? {
             true => Ok(()),
             false => {

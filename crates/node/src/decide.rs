@@ -159,6 +159,7 @@ impl Node {
         }
         if decision == Decision::Approve {
             self.own_table(&stored.manifest.body).await?;
+            self.usable_model(&stored.manifest.body).await?;
             self.affordable(&stored).await?;
         }
         let (organisation, deciders) = (self.organisation().to_owned(), by.len());

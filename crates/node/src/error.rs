@@ -63,6 +63,14 @@ pub enum NodeError {
     /// The identity provider at which people sign in.
     #[error("E1020 the identity provider: {0}; try again later, or sign in with a password")]
     Provider(String),
+    /// A model of this organisation that cannot be used as it is.
+    #[error("E1021 model {name}: {problem}")]
+    Model {
+        /// Its name.
+        name: String,
+        /// What is wrong, without a path.
+        problem: String,
+    },
     /// A fault of the program.
     #[error("E1012 a fault of this program: {0}; please report it")]
     Internal(String),
@@ -188,8 +196,12 @@ impl NodeError {
     }
     /// In words for other organisations: of this node's files, keys and database they learn that something is wrong, not what or where.
     pub(crate) fn for_others(&self) -> String {
-        match self.status() {
-            500 => format!("{} a fault at this node; its messages say what", self.code()),
+        match self {
+            // What is wrong with it may tell of its weights.
+            NodeError::Model { name, .. } => {
+                format!("{} model {name} cannot be used as it is; its owner's node says why", self.code())
+            }
+            _ if self.status() == 500 => format!("{} a fault at this node; its messages say what", self.code()),
             _ => self.to_string(),
         }
     }
@@ -202,6 +214,7 @@ impl NodeError {
         match self {
             NodeError::Missing { .. } => 404,
             NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } | NodeError::Over { .. } => 409,
+            NodeError::Model { .. } => 409,
             NodeError::Unknown(_) => 401,
             NodeError::Stranger { .. } | NodeError::Forbidden(_) | NodeError::NoRelay { .. } => 403,
             NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,

@@ -21,6 +21,7 @@ pub mod join;
 pub mod lease;
 mod members;
 pub mod message;
+pub mod model;
 mod monitor;
 mod node;
 pub mod oidc;

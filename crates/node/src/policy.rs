@@ -93,6 +93,7 @@ impl Node {
         let first_time = !self.store.approved_before(self.organisation(), &work, &stored.digest).await?;
         let project = self.project(&manifest.project).await?;
         let facts = Facts::new(manifest, &job, self.organisation(), now(), first_time).among(&project);
+        let facts = facts.scored_before(self.scored_before(manifest).await?);
         Ok(self.policy().policy.decide(&facts))
     }
 

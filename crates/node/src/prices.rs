@@ -1,7 +1,7 @@
 //! What jobs cost, for people who decide. It takes a machine a while to say, so it is said once, of one job at a time, and never in the way of anything else.
 
 use crate::node::Node;
-use privity_job::{Job, plan};
+use privity_job::{Job, Rows, plan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,9 +32,15 @@ impl Prices {
     }
 }
 
+/// How long a price takes to work out, in steps of training; a thousand multiplications of rows that are scored take about as long.
 fn steps(job: &Job) -> usize {
-    let rows: usize = job.rows().iter().map(|rows| rows.train).sum();
-    let training = &job.file().training;
+    let rows = |of: fn(&Rows) -> usize| job.rows().iter().map(of).sum::<usize>();
+    if let Some(score) = &job.file().score {
+        let sizes = job.file().model.sizes(job.features());
+        let products = sizes.windows(2).fold(0usize, |sum, pair| sum.saturating_add(pair[0].saturating_mul(pair[1])));
+        return rows(|rows| rows.test).saturating_mul(score.models).saturating_mul(products) / 1000;
+    }
+    let (rows, training) = (rows(|rows| rows.train), &job.file().training);
     training.epochs.saturating_mul(rows.div_ceil(training.batch.max(1)))
 }
 

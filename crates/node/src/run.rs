@@ -3,6 +3,7 @@
 use crate::attempt::DONE;
 use crate::job::State;
 use crate::message::End;
+use crate::model::Model;
 use crate::node::{Node, now};
 use crate::store::{Stored, Table};
 use crate::traces::AttemptTrace;
@@ -36,14 +37,20 @@ type Told = Result<Event, Box<(Result<Report, JobError>, Job)>>;
 type Ended = (Result<Report, JobError>, Option<Job>);
 
 /// Runs this node's part.
-pub(crate) fn spawn(node: Arc<Node>, stored: Stored, number: u32, (job, table): (Job, Option<Table>), cancel: Cancel) {
+pub(crate) fn spawn(
+    node: Arc<Node>,
+    stored: Stored,
+    number: u32,
+    (job, table, model): (Job, Option<Table>, Option<Model>),
+    cancel: Cancel,
+) {
     let until = stored.manifest.body.release.until;
     let (to, mut from) = mpsc::unbounded_channel();
     let engine = {
         let (node, stored, runtime) = (node.clone(), stored.clone(), Handle::current());
         std::thread::Builder::new().name("engine".into()).spawn(move || {
             let resume = number > 1 && job.file().on_loss != OnLoss::Abort;
-            let options = options(&node, &stored.digest, (number, resume), table, (until, cancel.clone()));
+            let options = options(&node, &stored.digest, (number, resume), (table, model), (until, cancel.clone()));
             let tell = to.clone();
             let outcome = (node.engine)(&job, &options, &mut |event| {
                 if let Err(problem) = log(&node, &runtime, &stored, number, &event) {
@@ -90,7 +97,7 @@ fn options(
     node: &Arc<Node>,
     digest: &str,
     (number, resume): (u32, bool),
-    table: Option<Table>,
+    (table, model): (Option<Table>, Option<Model>),
     (until, cancel): (Time, Cancel),
 ) -> RunOptions {
     let (logging, manifest) = (node.clone(), digest.to_owned());
@@ -111,7 +118,7 @@ fn options(
         out: home::job(&node.home, digest),
         patience: TOGETHER,
         resume,
-        models: Vec::new(),
+        models: model.map(|model| model.sources()).unwrap_or_default(),
         hooks: Hooks {
             binding: Some(binding(digest, number)),
             host: Host { switch: Some(node.switch.clone()), revocations: node.revocations.clone(), cancel },

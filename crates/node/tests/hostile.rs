@@ -212,6 +212,7 @@ impl Site {
             attempts: 3,
             build: sha256(&program),
             datasets: everybody.iter().map(|name| table(name)).collect(),
+            models: Vec::new(),
             release: Release {
                 recipients: everybody.map(String::from).to_vec(),
                 min_cohort: 10,

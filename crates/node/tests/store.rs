@@ -10,6 +10,7 @@ use privity_node::admin::Role;
 use privity_node::database::Database;
 use privity_node::job::State;
 use privity_node::lease::{Candidate, Lease};
+use privity_node::model::{Model, Registered};
 use privity_node::store::{Invitation, Person, Store, Table};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, Row};
@@ -82,6 +83,7 @@ fn manifest(id: &str) -> Statement<Manifest> {
         attempts: 3,
         build: "b".into(),
         datasets: Vec::new(),
+        models: Vec::new(),
         release: Release { recipients: Vec::new(), min_cohort: 10, until: 3, epsilon_milli: 0 },
         job: JobFile::from_toml(&text).expect("a job file"),
     })
@@ -160,6 +162,27 @@ async fn everything(store: &Store) -> Vec<String> {
     say!(store.tables());
     say!(store.remove_table("_"));
     say!(store.remove_table("_"));
+    for (name, most_rows) in [("net", 0), ("B", u64::MAX), ("net", 40)] {
+        let file = Registered { path: "model.json".into(), bytes: 7, digest: "d".into() };
+        let model = Model {
+            name: name.into(),
+            files: vec![file],
+            form: "logistic regression".into(),
+            schema: "s".into(),
+            digest: "of net".into(),
+            most_rows,
+            scored: 0,
+        };
+        say!(store.put_model(&model));
+        say!(store.models());
+    }
+    say!(store.remove_model("B"));
+    say!(store.remove_model("B"));
+    for (attempt, rows) in [(("ab12", 1), 40), (("ab12", 1), 41), (("ab12", 2), 1 << 40), (("cd34", 1), 2)] {
+        say!(store.add_scored(attempt, "of net", rows, 9));
+        say!(store.scored("of net"));
+    }
+    say!(store.scored("of another"));
     // Jobs.
     for (digest, id, at) in [("abcdef12", "1234567a", 1), ("abcdef13", "1234567b", 2), ("ffffffff", "9999999a", 2)] {
         say!(store.add_job(digest, &manifest(id), 5, at));

@@ -23,6 +23,7 @@ pub fn explain(facts: &Facts) -> Vec<(&'static str, String)> {
         ("without rows", list(&facts.helpers)),
         ("operators", operators(facts).into()),
         ("own data", own_data(facts)),
+        ("own model", own_model(facts)),
         ("rows of all", facts.total_rows.to_string()),
         ("columns", columns(facts)),
         ("predicts", facts.label.clone()),
@@ -44,9 +45,39 @@ fn what_runs(facts: &Facts) -> String {
         "logistic" => "logistic regression",
         _ => "a neural network",
     };
+    if facts.scores() {
+        return scored(facts, kind);
+    }
     let from = if facts.goes_on { ", going on from another job's model" } else { "" };
     let kept = if facts.keeps { "; shares of the model are kept for another job" } else { "" };
     format!("`{}`: {kind}, {} epochs{from}{kept}", facts.job, facts.epochs)
+}
+
+/// Which rows with whose model, who learns what of them, and that the model's owner learns nothing.
+fn scored(facts: &Facts, kind: &str) -> String {
+    let (owners, owner) = (list(&facts.predictions_to), &facts.model_owner);
+    let with = match facts.models {
+        0 | 1 => format!("model `{}` of {owner} ({kind})", facts.model_name),
+        n => format!("model `{}` of {owner} ({kind}, one for each of {n} classes)", facts.model_name),
+    };
+    let learns = match facts.predictions_to.len() {
+        1 => format!("{owners} learns"),
+        _ => format!("each of {owners} learns"),
+    };
+    format!(
+        "`{}`: scores rows of {owners} with {with}; {learns} {} of its own rows; {owner} learns no row and no result; nothing is trained",
+        facts.job,
+        results(facts)
+    )
+}
+
+/// What owners learn of each of their rows.
+fn results(facts: &Facts) -> &'static str {
+    match facts.output.as_str() {
+        "class" => "the class",
+        "shares" => "the shares of the classes",
+        _ => "the prediction",
+    }
 }
 
 fn operators(facts: &Facts) -> &'static str {
@@ -63,6 +94,19 @@ fn own_data(facts: &Facts) -> String {
         true => "none".into(),
         false => format!("table {}, {} rows", facts.own_table, facts.own_rows),
     }
+}
+
+/// How much this organisation gives of its model, if it is its own.
+fn own_model(facts: &Facts) -> String {
+    if !facts.scores() || facts.model_owner != facts.own {
+        return "none".into();
+    }
+    let before = match facts.scored_before {
+        0 => String::new(),
+        rows => format!(", after {rows} that were scored with it"),
+    };
+    let Facts { model_name, total_rows, attempts, .. } = facts;
+    format!("{model_name}: {total_rows} rows in each of {attempts} attempts at most{before}; results tell of the model")
 }
 
 fn columns(facts: &Facts) -> String {
@@ -91,13 +135,20 @@ fn who_learns(facts: &Facts) -> Vec<(&'static str, String)> {
     vec![
         ("model goes to", list(&facts.model_to)),
         ("joint figures go to", list(&facts.metrics_to)),
-        ("predictions go to", own_rows(&facts.predictions_to)),
+        (if facts.scores() { "results go to" } else { "predictions go to" }, own_rows(&facts.predictions_to)),
         ("published", published),
         ("recipients", list(&facts.recipients)),
-        ("rests on", format!("{} rows at least", facts.min_cohort)),
+        ("rests on", rests_on(facts)),
         ("takes of the privacy budget", epsilon),
         ("all that is opened", opened.collect::<Vec<_>>().join("; ")),
     ]
+}
+
+fn rests_on(facts: &Facts) -> String {
+    match facts.scores() {
+        true => "one row each: nothing that is opened tells of others' rows".into(),
+        false => format!("{} rows at least", facts.min_cohort),
+    }
 }
 
 fn own_rows(names: &Names) -> String {
@@ -142,11 +193,11 @@ pub struct Change {
     pub after: String,
 }
 
-/// What differs between the facts of an earlier manifest and of a later one, in the words and the order of [`explain`]. Whether it was seen before, when it may
-/// start and what it takes are no differences of the work.
+/// What differs between the facts of an earlier manifest and of a later one, in the words and the order of [`explain`]. Whether it was seen before, how much
+/// was scored before, when it may start and what it takes are no differences of the work.
 pub fn diff(before: &Facts, after: &Facts) -> Vec<Change> {
     let earlier: BTreeMap<_, _> = explain(before).into_iter().collect();
-    let work = |label: &str| !["seen before", "may start", "price"].contains(&label);
+    let work = |label: &str| !["seen before", "own model", "may start", "price"].contains(&label);
     let mut changes = Vec::new();
     for (label, after) in explain(after).into_iter().filter(|(label, _)| work(label)) {
         let before = earlier.get(label).cloned().unwrap_or_default();

@@ -57,7 +57,7 @@ pub struct Facts {
     pub escrow: u64,
     /// All who take part.
     pub participants: Names,
-    /// Those without rows: helpers and dealers.
+    /// Those without rows or model: helpers and dealers.
     pub helpers: Names,
     /// Whether all participants are known to be run by different operators: [`Facts::among`].
     pub distinct_operators: bool,
@@ -75,14 +75,24 @@ pub struct Facts {
     pub label: String,
     /// This organisation's table; empty if it gives none.
     pub own_table: String,
-    /// Rows of this organisation, to train on and to evaluate on.
+    /// Rows of this organisation, to train on and to evaluate on, or to score.
     pub own_rows: u64,
     /// Rows of all.
     pub total_rows: u64,
     /// `linear`, `logistic`, `mlp`.
     pub model: String,
-    /// Passes over the rows.
+    /// Passes over the rows; 0 where nothing is trained.
     pub epochs: u64,
+    /// What owners learn of each of their rows in jobs that score: `prediction`, `class`, `shares`; empty in jobs that train.
+    pub output: String,
+    /// Who brings the model that rows are scored with; empty in jobs that train.
+    pub model_owner: String,
+    /// That model, as its owner's catalogue calls it; empty in jobs that train.
+    pub model_name: String,
+    /// How many there are of it, one for each class.
+    pub models: u64,
+    /// Rows that began to be scored with this organisation's model before: [`Facts::scored_before`].
+    pub scored_before: u64,
     /// Whether it goes on from another job's model: a refit, or an amendment after a loss.
     pub goes_on: bool,
     /// Whether shares of the model are kept for another job.
@@ -91,7 +101,7 @@ pub struct Facts {
     pub model_to: Names,
     /// Who learns joint figures.
     pub metrics_to: Names,
-    /// Who learns predictions, each those of its own rows.
+    /// Who learns predictions, or in jobs that score whatever is the output, each those of its own rows.
     pub predictions_to: Names,
     /// Who may learn anything, as the manifest says.
     pub recipients: Names,
@@ -144,7 +154,8 @@ impl Facts {
             (0..names.len()).filter(|i| learns(*i)).map(|i| names[i].clone()).collect()
         };
         let (model_to, metrics_to) = (job.model_recipients(), job.metrics_recipients());
-        let schema = job.schema();
+        let (schema, rows_of) = (job.schema(), job.rows());
+        let brought = manifest.models.first().filter(|_| file.score.is_some());
         Facts {
             id: manifest.id.clone(),
             submitter: manifest.submitter.clone(),
@@ -183,12 +194,17 @@ impl Facts {
                 ModelKind::Mlp { .. } => "mlp",
             }
             .into(),
-            epochs: file.training.epochs as u64,
+            epochs: if file.score.is_some() { 0 } else { file.training.epochs as u64 },
+            output: file.score.map(|score| score.output.name().into()).unwrap_or_default(),
+            model_owner: brought.map(|m| m.organisation.clone()).unwrap_or_default(),
+            model_name: brought.map(|m| m.model.clone()).unwrap_or_default(),
+            models: file.score.map_or(0, |score| score.models as u64),
+            scored_before: 0,
             goes_on: job.goes_on_from().is_some() || file.refits.is_some(),
             keeps: file.keep,
             model_to: of(&|i| model_to.is_some_and(|to| to.contains(i))),
             metrics_to: of(&|i| metrics_to.is_some_and(|to| to.contains(i))),
-            predictions_to: of(&|i| job.opens_predictions() && file.participants[i].test_rows > 0),
+            predictions_to: of(&|i| job.opens_predictions() && rows_of[i].test > 0),
             recipients: manifest.release.recipients.iter().cloned().collect(),
             distillation: match file.distillation.as_ref().map(|d| d.privacy) {
                 None => "none",
@@ -210,6 +226,17 @@ impl Facts {
             self.participants.iter().map(|name| members.member(name).map(|m| m.operator.clone())).collect();
         self.distinct_operators = operators.is_some_and(|operators| operators.len() == self.participants.len());
         self
+    }
+
+    /// The facts with what this organisation counts of its own model: so many rows began to be scored with it before.
+    pub fn scored_before(mut self, rows: u64) -> Facts {
+        self.scored_before = rows;
+        self
+    }
+
+    /// Whether rows are scored; else a model is trained.
+    pub fn scores(&self) -> bool {
+        !self.output.is_empty()
     }
 
     /// The context that rules read. Numbers above Cedar's largest stand for that.
@@ -244,6 +271,11 @@ impl Facts {
             "total_rows": long(self.total_rows),
             "model": self.model,
             "epochs": long(self.epochs),
+            "output": self.output,
+            "model_owner": self.model_owner,
+            "model_name": self.model_name,
+            "models": long(self.models),
+            "scored_before": long(self.scored_before),
             "goes_on": self.goes_on,
             "keeps": self.keeps,
             "model_opened": !self.model_to.is_empty(),

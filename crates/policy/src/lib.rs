@@ -4,6 +4,8 @@
 //! Whatever no rule speaks for is denied; a rule that forbids wins over all others; a rule that cannot be evaluated denies.
 
 #![forbid(unsafe_code)]
+// For the one text of all facts.
+#![recursion_limit = "256"]
 
 pub mod budget;
 mod explain;

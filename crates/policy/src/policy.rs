@@ -304,7 +304,7 @@ fn request(facts: &Facts) -> Result<Request, String> {
         let kind = EntityTypeName::from_str(kind).expect("a name of the schema");
         EntityUid::from_type_name_and_id(kind, EntityId::new(id))
     };
-    let action = entity("Action", "run");
+    let action = entity("Action", if facts.scores() { "score" } else { "run" });
     let context = Context::from_json_value(facts.context(), Some((&SCHEMA, &action))).map_err(|e| e.to_string())?;
     let (principal, resource) = (entity("Organisation", &facts.submitter), entity("Job", &facts.id));
     Request::new(principal, action, resource, context, Some(&SCHEMA)).map_err(|e| e.to_string())

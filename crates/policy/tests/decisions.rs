@@ -221,6 +221,11 @@ fn every_fact_can_be_used_by_a_rule() {
         ("context.total_rows == 1200", |f| f.total_rows = 1),
         ("context.model == \"mlp\"", |f| f.model = "linear".into()),
         ("context.epochs <= 3", |f| f.epochs = 4),
+        ("context.output == \"\"", |f| f.output = "class".into()),
+        ("context.model_owner == \"\"", |f| f.model_owner = "bank-b".into()),
+        ("context.model_name == \"\"", |f| f.model_name = "fraud-net".into()),
+        ("context.models < 2", |f| f.models = 2),
+        ("context.scored_before < 1000", |f| f.scored_before = 1000),
         ("!context.goes_on", |f| f.goes_on = true),
         ("!context.keeps", |f| f.keeps = true),
         ("context.model_opened", |f| f.model_to.clear()),
@@ -244,6 +249,78 @@ fn every_fact_can_be_used_by_a_rule() {
         assert!(says(&rule.decide(&facts()), &Said::Allow(&["x"])), "{condition}");
         assert!(says(&rule.decide(&with(alter)), &Said::Deny(&[])), "{condition}, altered");
     }
+}
+
+/// Rows of bank-a and bank-c, a model of bank-b.
+fn scoring() -> Manifest {
+    Manifest::from_json(include_bytes!("../../../fuzz/corpus/manifest/scores")).expect("a manifest")
+}
+
+#[test]
+fn what_is_allowed_of_jobs_that_train_says_nothing_of_jobs_that_score() {
+    let scores = facts_of(&scoring(), "bank-b");
+    let permit = |action: &str, when: &str| {
+        policy(&format!("@id(\"x\") permit (principal, {action}, resource) when {{ {when} }};"))
+    };
+    let (run, score) = ("action == Action::\"run\"", "action == Action::\"score\"");
+    let allowed = |action, facts: &Facts| says(&permit(action, "true").decide(facts), &Said::Allow(&["x"]));
+    assert!(allowed(run, &facts()) && !allowed(run, &scores));
+    assert!(allowed(score, &scores) && !allowed(score, &facts()));
+    assert!(allowed("action", &scores) && allowed("action", &facts()));
+    assert!(says(&policy(BANK).decide(&scores), &Said::Deny(&[])), "a policy that speaks of training only");
+    let holds = [
+        "context.output == \"prediction\"",
+        "context.model_owner == context.own && context.model_name == \"fraud-net\"",
+        "context.models == 1 && context.epochs == 0 && context.min_cohort == 0",
+        "context.total_rows * context.attempts + context.scored_before <= 3600",
+        "context.predictions_to == [\"bank-a\", \"bank-c\"] && context.helpers == [\"helper\"]",
+        "!context.model_opened && context.metrics_to.isEmpty() && context.own_table == \"\" && context.own_rows == 0",
+        "context.recipients == [\"bank-a\", \"bank-c\"]",
+    ];
+    for when in holds {
+        assert!(says(&permit(score, when).decide(&scores), &Said::Allow(&["x"])), "{when}");
+    }
+    let more = scores.clone().scored_before(3601 - 3 * 600);
+    assert!(says(&permit(score, holds[3]).decide(&more), &Said::Deny(&[])), "one row too many");
+}
+
+#[test]
+fn without_a_policy_two_persons_decide_on_their_own_model_and_one_on_its_own_rows() {
+    let decide = |own| Policy::people().decide(&facts_of(&scoring(), own));
+    assert!(says(&decide("bank-b"), &Said::People(2, &["people-decide", "own-model"])));
+    for own in ["bank-a", "bank-c", "helper"] {
+        assert!(says(&decide(own), &Said::People(1, &["people-decide"])), "{own}");
+    }
+}
+
+#[test]
+fn people_read_whose_rows_are_scored_with_whose_model_and_who_learns_what() {
+    let text = explain(&facts_of(&scoring(), "bank-b"));
+    let of = |label: &str| text.iter().find(|(l, _)| *l == label).map(|(_, t)| t.as_str()).expect(label);
+    assert_eq!(
+        of("what runs"),
+        "`fraud`: scores rows of bank-a, bank-c with model `fraud-net` of bank-b (a neural network); each of bank-a, bank-c learns \
+         the prediction of its own rows; bank-b learns no row and no result; nothing is trained"
+    );
+    assert_eq!(of("own model"), "fraud-net: 600 rows in each of 3 attempts at most; results tell of the model");
+    assert_eq!(of("results go to"), "bank-a, bank-c, each those of its own rows");
+    assert_eq!((of("model goes to"), of("own data")), ("nobody", "none"));
+    assert!(
+        of("all that is opened").contains("scores of own rows (1 x 400 values to bank-a)"),
+        "{}",
+        of("all that is opened")
+    );
+    let mut other = scoring();
+    other.models[0].model = "fraud-net-2".into();
+    let (before, after) = (facts_of(&scoring(), "bank-a"), facts_of(&other, "bank-a"));
+    let labels: Vec<&str> = diff(&before, &after).iter().map(|change| change.label).collect();
+    assert_eq!(labels, ["what runs"]);
+    assert_ne!(work(&scoring()).unwrap(), work(&other).unwrap());
+    let trains = diff(&facts_of(&manifest(), "bank-a"), &before);
+    assert!(
+        trains.iter().any(|change| change.label == "what runs" && change.after.contains("scores rows")),
+        "{trains:?}"
+    );
 }
 
 #[test]

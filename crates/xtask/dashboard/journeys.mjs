@@ -254,7 +254,7 @@ await journey("the policy is read, tried and changed", async () => {
   const forbids = `${before}\n@id("no-trials")\n@reason("jobs of project trials do not run here")\nforbid (principal, action == Action::"run", resource)\nwhen { context.project == "trials" };\n`;
   await text.fill(forbids);
   await ann.getByRole("button", { name: "Check" }).click();
-  await ann.getByText("3 rules: people-decide, others-learn and no-trials.").waitFor();
+  await ann.getByText("4 rules: people-decide, others-learn, own-model and no-trials.").waitFor();
   await ann.getByRole("button", { name: "Take into use" }).click();
   const dialog = ann.getByRole("dialog");
   await dialog.getByText("ann").waitFor();
@@ -274,6 +274,36 @@ await journey("the audit log", async () => {
   await ann.getByText("Attempt done").waitFor();
   assert.equal(await ann.getByText("Log begun").count(), 0, "only what is about the job");
   await both(ann, "audit");
+});
+
+await journey("a model is registered, queried and counted", async () => {
+  const job = readFileSync(join(SITE, "job.toml"), "utf8");
+  const [, rows, test] = /name = "hospital-b"[^[]*?\nrows = (\d+)\ntest_rows = (\d+)/.exec(job);
+  const all = Number(rows) + Number(test);
+  privity("hospital-a", ["model", "add", "tumours-net", "--file", join(home("hospital-a"), "jobs", digest, "model.json"), "--most-rows", "1000"]);
+  const file = join(SITE, "score.toml");
+  writeFileSync(file, `name = "second opinion"\nprotocol = "gmw"\n[[participants]]\nname = "hospital-a"\nrows = 0\nmodel = true\n[[participants]]\nname = "hospital-b"\nrows = ${all}\n`
+    + '[data]\nschema = "schema.toml"\n[model]\nkind = "logistic"\n[score]\n');
+  const args = ["job", "submit", file, "--project", "tumours", "--purpose", "A second opinion", "--person", "bea", "--table", "hospital-b=tumours", "--model", "hospital-a=tumours-net"];
+  const scored = privity("hospital-b", args).trim();
+  await ann.getByRole("navigation").getByRole("link", { name: "Jobs" }).click();
+  await ann.getByRole("link", { name: "second opinion" }).waitFor();
+  const says = `Scores ${all} rows of hospital-b with model “tumours-net” of hospital-a (a logistic regression). hospital-b learns the prediction of its own rows; hospital-a learns no row and no result.`;
+  const first = await vote("hospital-a", "bea", scored, "Approve", "read");
+  await first.getByText(says).waitFor();
+  await first.getByText("1 of 2 have approved").waitFor();
+  await both(first, "query-to-decide");
+  await vote("hospital-a", "cal", scored, "Approve", "read, agreed");
+  const vic = await open();
+  await signIn(vic, "hospital-b", "vic");
+  await heading(vic, "Jobs");
+  await vic.goto(`${page("hospital-b")}/#/jobs/${scored}`);
+  await vic.getByRole("heading", { level: 1, name: /done/ }).waitFor();
+  await vic.getByText("predictions.csv").waitFor();
+  await both(vic, "query-done");
+  await go(ann, "Tables");
+  await ann.getByRole("region", { name: "Model tumours-net" }).getByText(new RegExp(`^${all} of 1`)).waitFor();
+  await both(ann, "models");
 });
 
 await journey("people", async () => {

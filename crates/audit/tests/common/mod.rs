@@ -68,6 +68,7 @@ pub fn manifest(id: u8) -> Manifest {
         attempts: 3,
         build: "00".into(),
         datasets: NAMES[..3].iter().map(dataset).collect(),
+        models: Vec::new(),
         release: Release {
             recipients: NAMES.map(String::from).to_vec(),
             min_cohort: 10,

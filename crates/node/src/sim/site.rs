@@ -174,6 +174,7 @@ pub(super) fn manifest(project: &Project, names: &[&str], attempts: u32) -> Mani
         attempts,
         build: "simulation".into(),
         datasets: everybody.iter().map(dataset).collect(),
+        models: Vec::new(),
         release: Release { recipients: everybody, min_cohort: 10, until: now() + 2 * 86_400, epsilon_milli: 0 },
         job,
     }

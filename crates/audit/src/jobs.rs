@@ -1,6 +1,6 @@
 //! What the logs say of jobs: each log alone, and all of the same job.
 
-use crate::across::Logs;
+use crate::across::{Logs, replaced_at};
 use crate::clock::utc;
 use crate::verify::{Book, Finding, Known, Seen, shown};
 use privity_api::manifest::SKEW;
@@ -30,6 +30,10 @@ struct Story<'a> {
     runs: BTreeMap<u32, Run<'a>>,
     /// Whether an attempt began without all approvals.
     unapproved: bool,
+    /// How it ended, where no attempt of it was signed. Other members may never have heard of it, or have ended it otherwise.
+    over: Option<&'a str>,
+    /// When it last says something about the job.
+    latest: Time,
 }
 
 struct Decided<'a> {
@@ -94,6 +98,7 @@ impl<'a> Story<'a> {
     /// Reads what a log says, in its order, and checks that order.
     fn read(name: &str, seen: &[&'a Seen], manifest: Option<&Manifest>, found: &mut Vec<Finding>) -> Story<'a> {
         let mut story = Story::default();
+        story.latest = seen.iter().map(|seen| seen.at).max().unwrap_or(0);
         for Seen { at, record, .. } in seen {
             let mut wrong = |kind, text: String| found.push(Finding::wrong(kind, name, text).at(*at));
             match record {
@@ -108,6 +113,9 @@ impl<'a> Story<'a> {
                     story.decided.push(Decided { organisation, decision: *decision, by, approval, at: *at });
                 }
                 Record::Attempt { number, build, parameters, .. } => {
+                    if story.over.is_some() {
+                        wrong("order", format!("attempt {number} began after the job had ended"));
+                    }
                     story.attempt(*number, *at, manifest, &mut wrong);
                     let run = story.run(*number, *at);
                     run.attempt = run.attempt.or(Some((build, parameters)));
@@ -136,6 +144,18 @@ impl<'a> Story<'a> {
                         wrong("opened", format!("attempt {number} opened something after the manifest's last moment"));
                     }
                     run.openings.push(what);
+                }
+                Record::Ended { number: 0, end, .. } => {
+                    if let Some(number) = story.runs.keys().next_back() {
+                        wrong("order", format!("it ended without an attempt after attempt {number}"));
+                    }
+                    if !gives_up(end) {
+                        wrong("order", format!("it ended `{}` without an attempt", shown(end)));
+                    }
+                    // A node that is killed just then says the same again.
+                    if story.over.replace(end).is_some_and(|before| before != end) {
+                        wrong("repeated", "it ended twice without an attempt".into());
+                    }
                 }
                 Record::Ended { number, end, code, .. } => {
                     let run = story.run(*number, *at);
@@ -201,7 +221,15 @@ impl<'a> Job<'a> {
     }
 
     /// Whether a log, as it was exported, would show this job.
-    fn covered(&self, book: &Book) -> bool {
+    fn covered(&self, logs: &Logs<'a>, book: &Book) -> bool {
+        // Of an organisation that has another root than before, the log that is here began after this job, if all that know the job say so.
+        let before = |(other, story): (&&str, &Story)| {
+            *other != &*book.header.organisation
+                && logs.get(*other).and_then(|other| replaced_at(other, book)).is_some_and(|at| story.latest <= at)
+        };
+        if !self.stories.is_empty() && self.stories.iter().all(before) {
+            return false;
+        }
         let of_project = book.header.project.as_ref().is_none_or(|wanted| self.project == Some(wanted));
         let recent = |since: Time| self.latest >= since.saturating_add(SLACK);
         self.stories.contains_key(&*book.header.organisation) || (of_project && book.header.since.is_none_or(recent))
@@ -213,7 +241,7 @@ impl<'a> Job<'a> {
             Some(manifest) => manifest.job.participants.iter().any(|p| p.name == name),
             None => self.stories.get(name).is_some_and(|story| story.runs.contains_key(&number)),
         };
-        logs.iter().filter(|(name, book)| takes_part(name) && self.covered(book)).map(|(name, _)| *name).collect()
+        logs.iter().filter(|(name, book)| takes_part(name) && self.covered(logs, book)).map(|(name, _)| *name).collect()
     }
 
     fn compare(&self, logs: &Logs<'a>, known: &Known, found: &mut Vec<Finding>) {
@@ -252,7 +280,9 @@ impl<'a> Job<'a> {
     fn decisions(&self, logs: &Logs<'a>, settled: &impl Fn(Time) -> bool, found: &mut Vec<Finding>) {
         for (name, story) in &self.stories {
             for decided in story.decided.iter().filter(|d| d.organisation != *name && settled(d.at)) {
-                let Some(book) = logs.get(decided.organisation).filter(|book| self.covered(book)) else { continue };
+                let Some(book) = logs.get(decided.organisation).filter(|book| self.covered(logs, book)) else {
+                    continue;
+                };
                 let own = self.stories.get(decided.organisation).map(|story| &story.decided[..]).unwrap_or_default();
                 let same = |d: &&Decided| d.organisation == decided.organisation && d.approval == decided.approval;
                 match own.iter().find(same) {

@@ -39,8 +39,9 @@ impl Node {
         able
     }
 
-    /// Whether all have approved a job and this node's table is what the job wants.
+    /// Whether all have approved a job and are members, and this node's table is what the job wants.
     async fn able(&self, stored: &Stored) -> Result<(), NodeError> {
+        self.still_members(stored).await?;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             let problem = format!("the approval of {missing} is missing at {}", self.organisation());
             return Err(attempt_error(stored, stored.attempt + 1, problem));
@@ -351,7 +352,7 @@ impl Node {
         self.move_on(&end.manifest, &State::WAITS, State::Aborted, (code, &reason)).await.map(drop)
     }
 
-    /// A job goes from one of these states to one in which nothing runs; in the log before, if there was an attempt. Whether it did.
+    /// A job goes from one of these states to one in which nothing runs; in the log before. Whether it did.
     pub(crate) async fn move_on(
         &self,
         digest: &str,
@@ -366,18 +367,16 @@ impl Node {
         if runs || !from.contains(&stored.state) {
             return Ok(false);
         }
-        if stored.attempt > 0 {
-            self.record(&Record::Ended {
-                manifest: stored.digest.clone(),
-                number: stored.attempt,
-                end: to.name().into(),
-                code,
-                reason: reason.into(),
-                sent: BTreeMap::new(),
-                classes: BTreeMap::new(),
-                security: String::new(),
-            })?;
-        }
+        self.record(&Record::Ended {
+            manifest: stored.digest.clone(),
+            number: stored.attempt,
+            end: to.name().into(),
+            code,
+            reason: reason.into(),
+            sent: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            security: String::new(),
+        })?;
         let moved = self.store.set_state(digest, from, to, (code, reason), now()).await?;
         if moved {
             self.traces.ended(&stored, to, code);

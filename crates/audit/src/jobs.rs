@@ -97,8 +97,8 @@ fn owners(manifest: &Manifest) -> impl Iterator<Item = &str> {
 impl<'a> Story<'a> {
     /// Reads what a log says, in its order, and checks that order.
     fn read(name: &str, seen: &[&'a Seen], manifest: Option<&Manifest>, found: &mut Vec<Finding>) -> Story<'a> {
-        let mut story = Story::default();
-        story.latest = seen.iter().map(|seen| seen.at).max().unwrap_or(0);
+        let latest = seen.iter().map(|seen| seen.at).max().unwrap_or(0);
+        let mut story = Story { latest, ..Story::default() };
         for Seen { at, record, .. } in seen {
             let mut wrong = |kind, text: String| found.push(Finding::wrong(kind, name, text).at(*at));
             match record {

@@ -119,10 +119,10 @@ impl Witness {
             return Err(AuditError::Closed("a thread panicked".into()).into());
         };
         let kept = kept(&inner, organisation, pinned).cloned();
-        if let Some(kept) = &kept {
-            if let Err(error) = continues(now, kept, statement, proof) {
-                return Err(self.keep(&mut inner, error));
-            }
+        if let Some(kept) = &kept
+            && let Err(error) = continues(now, kept, statement, proof)
+        {
+            return Err(self.keep(&mut inner, error));
         }
         // The head is on the disk before the log says that it was seen: if a crash comes between, `open` makes up for it.
         if kept.is_none_or(|kept| kept.body.size < head.size) {

@@ -240,6 +240,8 @@ impl Book {
                     }
                     Record::Forgotten { organisation, root, .. } => {
                         self.former.insert((organisation.clone(), root.clone()));
+                        // From here on it vouches for no root of this name, until one joins.
+                        self.joined.retain(|name, known| name != organisation || known != root);
                     }
                     Record::Cosigned { organisation, size, root } => {
                         self.cosigned.entry((organisation.clone(), *size, root.clone())).or_insert(entry.at);

@@ -99,7 +99,7 @@ pub fn member(command: &MemberCommand) -> Result<(), CliError> {
 pub fn project(command: &ProjectCommand) -> Result<(), CliError> {
     let ProjectCommand::Forget { home, project, person: who } = command;
     let unheard: Vec<String> = Client::new(home)?.post(&format!("projects/{project}/leave"), &person(who))?;
-    println!("left project {project}; have its founder remove this organisation, too");
+    println!("left project {project}; if another organisation founded it, have that one remove this one, too");
     if !unheard.is_empty() {
         println!(
             "{} did not hear in time that its jobs are given up: they wait there until their time is over",

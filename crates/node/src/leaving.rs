@@ -43,11 +43,12 @@ impl Node {
         self.adopt_alone(&self.root.fingerprint(), &statement, person).await?;
         drop(alone);
         self.tell_all(&statement.body, "project", &statement).await?;
+        self.end_jobs_of_strangers(&statement.body).await?;
         // As nobody's letters reach it any more, it hears it now or finds out by itself.
         if let Err(error) = self.peers.ask_member::<_, serde_json::Value>(&gone, "project", &statement).await {
             tracing::warn!(member = organisation, error = %error, "it was not told that it is no member any more");
         }
-        self.end_jobs_of_strangers(&statement.body).await
+        Ok(())
     }
 
     /// Ends jobs of a project one of whose participants is no member of it, or under another root.
@@ -232,7 +233,7 @@ pub(crate) async fn check_forgotten(store: &Store, project: &Project) -> Result<
 
 impl Store {
     /// Names whose root was forgotten, with the words of the one that they may stand for; none for no other.
-    pub(crate) async fn forgotten(&self) -> Result<Vec<(String, String)>, NodeError> {
+    pub async fn forgotten(&self) -> Result<Vec<(String, String)>, NodeError> {
         let rows = sqlx::query("SELECT name, words FROM forgotten").fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }

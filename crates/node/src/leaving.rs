@@ -43,7 +43,7 @@ impl Node {
         self.adopt_alone(&self.root.fingerprint(), &statement, person).await?;
         drop(alone);
         self.tell_all(&statement.body, "project", &statement).await?;
-        self.end_jobs_of_strangers(&statement.body).await?;
+        self.end_jobs_of_strangers(Some(project)).await?;
         // As nobody's letters reach it any more, it hears it now or finds out by itself.
         if let Err(error) = self.peers.ask_member::<_, serde_json::Value>(&gone, "project", &statement).await {
             tracing::warn!(member = organisation, error = %error, "it was not told that it is no member any more");
@@ -51,11 +51,14 @@ impl Node {
         Ok(())
     }
 
-    /// Ends jobs of a project one of whose participants is no member of it, or under another root.
-    pub(crate) async fn end_jobs_of_strangers(&self, project: &Project) -> Result<(), NodeError> {
+    /// Ends jobs, of one project or of all, one of whose participants is no member of the project, or under another root.
+    pub(crate) async fn end_jobs_of_strangers(&self, only: Option<&str>) -> Result<(), NodeError> {
+        let projects = self.store.projects().await?;
         for stored in self.store.jobs_in(&State::OPEN).await? {
-            if stored.manifest.body.project == project.name
-                && let Some(why) = stranger(&stored, project)
+            let name = &stored.manifest.body.project;
+            let project = projects.iter().map(|(_, statement)| &statement.body).find(|project| project.name == *name);
+            if only.is_none_or(|only| only == name)
+                && let Some(why) = project.and_then(|project| stranger(&stored, project))
             {
                 self.give_up(&stored, &why).await?;
             }

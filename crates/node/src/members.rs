@@ -173,7 +173,7 @@ impl Node {
             return Err(error);
         }
         // Not what came, which may be older than what is known.
-        self.end_jobs_of_strangers(&self.project(name).await?).await
+        self.end_jobs_of_strangers(Some(name)).await
     }
 
     /// The members of a project, for one of them.

@@ -150,9 +150,7 @@ impl Node {
             self.revocations.revoke(&root, before);
         }
         self.recover_attempts("its node was stopped while the attempt ran").await?;
-        for (_, project) in self.store.projects().await? {
-            self.end_jobs_of_strangers(&project.body).await?;
-        }
+        self.end_jobs_of_strangers(None).await?;
         self.recover_decisions().await
     }
 

@@ -233,7 +233,7 @@ async fn everything(store: &Store) -> Vec<String> {
         say!(store.names());
         say!(store.forgotten());
     }
-    say!(store.recipients());
+    say!(store.waiting());
     say!(store.put_project("root of bank-a", &project(4)));
     say!(store.forgotten());
     say!(store.forget_project("fraud"));

@@ -13,7 +13,7 @@ use sqlx::Row;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long leaving a project waits until what runs has stopped and the others have heard it.
+/// How long leaving a project waits until what runs has stopped and the others have heard it, and how long founders are asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Node {
@@ -143,12 +143,19 @@ impl Node {
 
     /// Asks the founders of projects who their members are: what was refused before may be taken now.
     async fn ask_founders(&self) -> Result<Vec<String>, NodeError> {
-        let mut told = Vec::new();
+        let (mut told, until) = (Vec::new(), instant() + PATIENCE);
         for project in self.own_projects().await? {
             let Some(founder) = project.member(&project.founder).filter(|f| f.organisation != self.organisation())
             else {
                 continue;
             };
+            if instant() >= until {
+                told.push(format!(
+                    "project {}: its founder was not asked, as others took long; run this again",
+                    project.name
+                ));
+                continue;
+            }
             let asked = self.peers.ask_member::<_, Statement<Project>>(founder, "members", &project.name).await;
             let taken = match asked {
                 Ok(statement) => self.receive_project(statement).await,

@@ -99,6 +99,7 @@ impl<'a> Story<'a> {
     fn read(name: &str, seen: &[&'a Seen], manifest: Option<&Manifest>, found: &mut Vec<Finding>) -> Story<'a> {
         let latest = seen.iter().map(|seen| seen.at).max().unwrap_or(0);
         let mut story = Story { latest, ..Story::default() };
+        let mut resumed = None;
         for Seen { at, record, .. } in seen {
             let mut wrong = |kind, text: String| found.push(Finding::wrong(kind, name, text).at(*at));
             match record {
@@ -113,8 +114,8 @@ impl<'a> Story<'a> {
                     story.decided.push(Decided { organisation, decision: *decision, by, approval, at: *at });
                 }
                 Record::Attempt { number, build, parameters, .. } => {
-                    if story.over.is_some() {
-                        wrong("order", format!("attempt {number} began after the job had ended"));
+                    if story.over.take().is_some() {
+                        resumed = Some((*number, *at));
                     }
                     story.attempt(*number, *at, manifest, &mut wrong);
                     let run = story.run(*number, *at);
@@ -170,6 +171,11 @@ impl<'a> Story<'a> {
                 }
                 _ => {}
             }
+        }
+        // Whoever is killed after it wrote that a job ended, and before it acted on that, takes up the job again.
+        if let Some((number, at)) = resumed {
+            let text = format!("attempt {number} began after it had written that the job ended without one");
+            found.push(Finding::note("order", name, text).at(at));
         }
         if story.submitted.is_none() {
             found.push(Finding::wrong("missing", name, "misses that this manifest came in".into()));

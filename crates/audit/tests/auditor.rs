@@ -636,10 +636,17 @@ fn a_job_may_end_without_an_attempt_and_others_need_not_know_it() {
         w.ended(d, 1, "paused", 4);
         w.all(&over(d, "expired"));
     });
-    finds(("order", "bank-c"), |w, d| {
-        w.all(&over(d, "expired"));
-        w.started(d, 1);
-    });
+    // Whoever was killed in between took it up again: that is said, and nothing is wrong with it.
+    let world = World::new();
+    let taken_up = world.approved(&manifest(1));
+    only(&world, &["bank-c"], &over(&taken_up, "aborted"));
+    world.started(&taken_up, 1);
+    world.ended(&taken_up, 1, "done", 0);
+    world.gossip();
+    world.heads();
+    let report = audit(&world.exports());
+    assert_eq!(kinds(&report), [], "{}", report.text());
+    assert!(report.text().contains("after it had written that the job ended without one"), "{}", report.text());
     finds(("order", "bank-b"), |w, d| w.all(&over(d, "done")));
     finds(("repeated", "bank-b"), |w, d| {
         w.all(&over(d, "expired"));

@@ -74,6 +74,16 @@ pub fn words(digest: &[u8; 32]) -> String {
     digest[..6].iter().map(of).collect::<Vec<_>>().join(" ")
 }
 
+/// Words of a root's fingerprint.
+pub const ROOT_WORDS: usize = 12;
+
+/// Twelve words for people to compare, 96 bits of a digest of a root's fingerprint: enough for one that somebody else may make up at leisure.
+pub fn root_words(root: &str) -> String {
+    let digest = blake3::derive_key("privity 2026-11 words of a root", root.as_bytes());
+    let of = |byte: &u8| WORDS[usize::from(*byte)];
+    digest[..ROOT_WORDS].iter().map(of).collect::<Vec<_>>().join(" ")
+}
+
 const WORDS: [&str; 256] = {
     let text = include_str!("words.txt");
     split(text)
@@ -107,5 +117,7 @@ mod tests {
         assert!(WORDS.iter().all(|w| (3..=8).contains(&w.len()) && w.chars().all(|c| c.is_ascii_lowercase())));
         assert_eq!(words(&[0; 32]), [WORDS[0]; 6].join(" "));
         assert_ne!(words(&[0; 32]), words(&[1; 32]));
+        assert_eq!(root_words("00").split(' ').count(), ROOT_WORDS);
+        assert_ne!(root_words("00"), root_words("01"));
     }
 }

@@ -33,6 +33,26 @@ pub enum Record {
         /// Fingerprint of its root.
         root: String,
     },
+    /// An organisation is no member of a project any more, as this one sees it; the own one, if it left.
+    Left {
+        /// The project.
+        project: String,
+        /// Who.
+        organisation: String,
+        /// Fingerprint of its root.
+        root: String,
+        /// The founder that says so, or the person of this organisation that did it.
+        by: String,
+    },
+    /// A person of this organisation gave up for which root a name stands here: it may stand for another from now on.
+    Forgotten {
+        /// The name.
+        organisation: String,
+        /// Fingerprint of the root; empty if the name stood for none.
+        root: String,
+        /// Who did it.
+        by: String,
+    },
     /// Node certificates became void.
     Revoked {
         /// Whose.
@@ -147,13 +167,13 @@ pub enum Record {
         /// What, as the plan calls it.
         what: String,
     },
-    /// An attempt ended.
+    /// An attempt ended, or a job to which nothing follows.
     Ended {
         /// Digest of the manifest.
         manifest: String,
-        /// Which attempt.
+        /// Which attempt; 0 if this organisation signed none.
         number: u32,
-        /// `done`, `paused`, `aborted`.
+        /// `done`, `paused`, `aborted`, `expired`.
         end: String,
         /// Exit code, the same at all members.
         code: u8,

@@ -31,6 +31,7 @@ struct Compare<'a> {
 pub(crate) fn check(books: &[Book], known: &Known) -> Across {
     let mut all = Compare { books, logs: logs(books), known, found: Vec::new() };
     all.roots();
+    all.replaced();
     all.reach();
     all.copies();
     let cosignatures = books.iter().map(|book| all.cosignatures(book)).collect();
@@ -50,6 +51,16 @@ pub(crate) fn logs(books: &[Book]) -> Logs<'_> {
         }
     }
     logs
+}
+
+/// Whether a log says that a person had this root forgotten under this name.
+fn is_former(book: &Book, organisation: &str, root: &str) -> bool {
+    book.former.contains(&(organisation.to_owned(), root.to_owned()))
+}
+
+/// When, by a log, the root of another came in place of one that was forgotten.
+pub(crate) fn replaced_at(seen_by: &Book, log: &Book) -> Option<Time> {
+    seen_by.replaced.get(&(log.header.organisation.clone(), log.header.root.clone())).copied()
 }
 
 impl<'a> Compare<'a> {
@@ -89,6 +100,22 @@ impl<'a> Compare<'a> {
             if !vouched {
                 let text =
                     "no other file says which root is this organisation's: compare its fingerprint yourself".into();
+                self.found.push(Finding::note("root", name, text));
+            }
+        }
+    }
+
+    /// Where a name has another root than before, its log begins anew.
+    fn replaced(&mut self) {
+        for (name, book) in &self.logs {
+            let others = self.logs.values().filter(|other| other.name != book.name);
+            let after = |other: &&&Book| replaced_at(other, book).is_some();
+            let who: Vec<&str> = others.filter(after).map(|other| other.name.as_str()).collect();
+            if !who.is_empty() {
+                let text = format!(
+                    "{} had another root forgotten under this name: the log under that root is not among what was compared",
+                    who.join(", ")
+                );
                 self.found.push(Finding::note("root", name, text));
             }
         }
@@ -136,7 +163,9 @@ impl<'a> Compare<'a> {
         let who = shown(organisation);
         let wrong = |text: String| Err(Finding::wrong("cosignature", &book.name, text).at(*at));
         let signer = signer(statement);
-        if signer.is_none() || self.root(organisation, book).is_some_and(|root| signer.as_deref() != Some(root)) {
+        let former = signer.as_deref().is_some_and(|signer| is_former(book, organisation, signer));
+        let known = |root: &str| signer.as_deref() == Some(root);
+        if signer.is_none() || !(former || self.root(organisation, book).is_none_or(known)) {
             return wrong(format!("a cosignature in it is not signed by {who}'s root"));
         }
         if head.organisation != book.header.organisation || *root != book.header.root {
@@ -147,7 +176,10 @@ impl<'a> Compare<'a> {
                 format!("{who} cosigned {} other entries than the file has: it was cut or has forked", head.size);
             return Err(Finding::wrong("forked", &book.name, text).at(*at));
         }
-        let Some(log) = self.logs.get(&**organisation).filter(|_| self.settled(*at)) else { return Ok(()) };
+        // The log under a root that was replaced is another than the one that is here.
+        let same = |log: &&&Book| !former || signer.as_deref() == Some(log.header.root.as_str());
+        let log = self.logs.get(&**organisation).filter(|_| self.settled(*at)).filter(same);
+        let Some(log) = log else { return Ok(()) };
         match log.cosigned.contains_key(&(head.organisation.clone(), head.size, head.root.to_string())) {
             true => Ok(()),
             false => {
@@ -164,7 +196,9 @@ impl<'a> Compare<'a> {
         for statement in &book.witnessed {
             let head = &statement.body;
             let root = self.root(&head.organisation, book);
-            let fine = signer(statement).is_some_and(|signer| root.is_none_or(|root| signer == root));
+            let fine = signer(statement).is_some_and(|signer| {
+                root.is_none_or(|root| signer == root) || is_former(book, &head.organisation, &signer)
+            });
             signed.insert((head.organisation.as_str(), head.size, head.root.to_string()));
             if !fine {
                 let text =
@@ -190,6 +224,9 @@ impl<'a> Compare<'a> {
                 claims.entry((&head.organisation, head.size, head.root.to_string())).or_insert((&book.name, head.at));
             }
             for ((organisation, size, root), at) in &book.cosigned {
+                if self.of_former(book, (organisation, *size, root)) {
+                    continue;
+                }
                 claims.entry((organisation, *size, root.clone())).or_insert((&book.name, *at));
             }
         }
@@ -213,6 +250,20 @@ impl<'a> Compare<'a> {
             };
             self.found.push(finding.at(at));
         }
+    }
+
+    /// Whether what a log says that it cosigned is a head under a root that was replaced: that log is another than the one that is here.
+    fn of_former(&self, book: &'a Book, (organisation, size, root): (&str, u64, &str)) -> bool {
+        if book.former.iter().all(|(name, _)| name != organisation) {
+            return false;
+        }
+        let current = self.root(organisation, book);
+        book.witnessed.iter().any(|statement| {
+            let head = &statement.body;
+            let this = head.organisation == organisation && head.size == size && head.root.to_string() == root;
+            this && signer(statement)
+                .is_some_and(|signer| current != Some(&*signer) && is_former(book, organisation, &signer))
+        })
     }
 
     /// Heads that a file holds of any log, and that their organisation signed.

@@ -160,8 +160,10 @@ impl Survey {
     fn shows(&self, filter: &Filter, entry: &Entry) -> bool {
         let recent = filter.since.is_none_or(|since| entry.at >= since);
         match &entry.record {
-            Record::Begun { .. } | Record::Cut { .. } | Record::Cosigned { .. } => true,
-            Record::Joined { project, .. } => filter.project.as_ref().is_none_or(|wanted| wanted == project),
+            Record::Begun { .. } | Record::Cut { .. } | Record::Cosigned { .. } | Record::Forgotten { .. } => true,
+            Record::Joined { project, .. } | Record::Left { project, .. } => {
+                filter.project.as_ref().is_none_or(|wanted| wanted == project)
+            }
             Record::Table { .. } | Record::Model { .. } => filter.project.is_none() && recent,
             Record::Revoked { .. } | Record::Key { .. } | Record::Policy { .. } | Record::Person { .. } => recent,
             about => about.manifest().is_some_and(|manifest| self.selects(filter, manifest)),

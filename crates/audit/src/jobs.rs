@@ -1,6 +1,6 @@
 //! What the logs say of jobs: each log alone, and all of the same job.
 
-use crate::across::Logs;
+use crate::across::{Logs, replaced_at};
 use crate::clock::utc;
 use crate::verify::{Book, Finding, Known, Seen, shown};
 use privity_api::manifest::SKEW;
@@ -31,6 +31,10 @@ struct Story<'a> {
     runs: BTreeMap<u32, Run<'a>>,
     /// Whether an attempt began without all approvals.
     unapproved: bool,
+    /// How it ended, where no attempt of it was signed. Other members may never have heard of it, or have ended it otherwise.
+    over: Option<&'a str>,
+    /// When it last says something about the job.
+    latest: Time,
 }
 
 struct Decided<'a> {
@@ -96,7 +100,9 @@ fn owners(manifest: &Manifest) -> impl Iterator<Item = &str> {
 impl<'a> Story<'a> {
     /// Reads what a log says, in its order, and checks that order.
     fn read(name: &str, seen: &[&'a Seen], manifest: Option<&Manifest>, found: &mut Vec<Finding>) -> Story<'a> {
-        let mut story = Story::default();
+        let latest = seen.iter().map(|seen| seen.at).max().unwrap_or(0);
+        let mut story = Story { latest, ..Story::default() };
+        let mut resumed = None;
         for Seen { at, record, .. } in seen {
             let mut wrong = |kind, text: String| found.push(Finding::wrong(kind, name, text).at(*at));
             match record {
@@ -111,6 +117,9 @@ impl<'a> Story<'a> {
                     story.decided.push(Decided { organisation, decision: *decision, by, approval, at: *at });
                 }
                 Record::Attempt { number, build, parameters, .. } => {
+                    if story.over.take().is_some() {
+                        resumed = Some((*number, *at));
+                    }
                     story.attempt(*number, *at, manifest, &mut wrong);
                     let run = story.run(*number, *at);
                     run.attempt = run.attempt.or(Some((build, parameters)));
@@ -159,6 +168,18 @@ impl<'a> Story<'a> {
                     }
                     run.openings.push(what);
                 }
+                Record::Ended { number: 0, end, .. } => {
+                    if let Some(number) = story.runs.keys().next_back() {
+                        wrong("order", format!("it ended without an attempt after attempt {number}"));
+                    }
+                    if !gives_up(end) {
+                        wrong("order", format!("it ended `{}` without an attempt", shown(end)));
+                    }
+                    // A node that is killed just then says the same again.
+                    if story.over.replace(end).is_some_and(|before| before != end) {
+                        wrong("repeated", "it ended twice without an attempt".into());
+                    }
+                }
                 Record::Ended { number, end, code, .. } => {
                     let run = story.run(*number, *at);
                     if run.attempt.is_none() {
@@ -172,6 +193,11 @@ impl<'a> Story<'a> {
                 }
                 _ => {}
             }
+        }
+        // Whoever is killed after it wrote that a job ended, and before it acted on that, takes up the job again.
+        if let Some((number, at)) = resumed {
+            let text = format!("attempt {number} began after it had written that the job ended without one");
+            found.push(Finding::note("order", name, text).at(at));
         }
         if story.submitted.is_none() {
             found.push(Finding::wrong("missing", name, "misses that this manifest came in".into()));
@@ -223,7 +249,15 @@ impl<'a> Job<'a> {
     }
 
     /// Whether a log, as it was exported, would show this job.
-    fn covered(&self, book: &Book) -> bool {
+    fn covered(&self, logs: &Logs<'a>, book: &Book) -> bool {
+        // Of an organisation that has another root than before, the log that is here began after this job, if all that know the job say so.
+        let before = |(other, story): (&&str, &Story)| {
+            *other != &*book.header.organisation
+                && logs.get(*other).and_then(|other| replaced_at(other, book)).is_some_and(|at| story.latest <= at)
+        };
+        if !self.stories.is_empty() && self.stories.iter().all(before) {
+            return false;
+        }
         let of_project = book.header.project.as_ref().is_none_or(|wanted| self.project == Some(wanted));
         let recent = |since: Time| self.latest >= since.saturating_add(SLACK);
         self.stories.contains_key(&*book.header.organisation) || (of_project && book.header.since.is_none_or(recent))
@@ -235,7 +269,7 @@ impl<'a> Job<'a> {
             Some(manifest) => manifest.job.participants.iter().any(|p| p.name == name),
             None => self.stories.get(name).is_some_and(|story| story.runs.contains_key(&number)),
         };
-        logs.iter().filter(|(name, book)| takes_part(name) && self.covered(book)).map(|(name, _)| *name).collect()
+        logs.iter().filter(|(name, book)| takes_part(name) && self.covered(logs, book)).map(|(name, _)| *name).collect()
     }
 
     fn compare(&self, logs: &Logs<'a>, known: &Known, found: &mut Vec<Finding>) {
@@ -274,7 +308,9 @@ impl<'a> Job<'a> {
     fn decisions(&self, logs: &Logs<'a>, settled: &impl Fn(Time) -> bool, found: &mut Vec<Finding>) {
         for (name, story) in &self.stories {
             for decided in story.decided.iter().filter(|d| d.organisation != *name && settled(d.at)) {
-                let Some(book) = logs.get(decided.organisation).filter(|book| self.covered(book)) else { continue };
+                let Some(book) = logs.get(decided.organisation).filter(|book| self.covered(logs, book)) else {
+                    continue;
+                };
                 let own = self.stories.get(decided.organisation).map(|story| &story.decided[..]).unwrap_or_default();
                 let same = |d: &&Decided| d.organisation == decided.organisation && d.approval == decided.approval;
                 match own.iter().find(same) {

@@ -157,6 +157,9 @@ fn words(record: &Record) -> String {
             format!("attempt {number}: {lost} is lost, as all others state; protection from then on: {security}")
         }
         Record::Opening { number, what, .. } => format!("attempt {number}: opens {}", shown(what)),
+        Record::Ended { number: 0, end, reason, .. } => {
+            format!("{} without an attempt; {}", shown(end), shown(reason))
+        }
         Record::Ended { number, end, code, reason, sent, security, .. } => {
             let bytes: u128 = sent.values().map(|bytes| u128::from(*bytes)).sum();
             let (end, reason, security) = (shown(end), shown(reason), shown(security));

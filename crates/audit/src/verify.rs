@@ -8,7 +8,7 @@ use crate::{Cosignature, Head};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use privity_api::{Manifest, Purpose, Record, Statement, Time};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -102,6 +102,10 @@ pub struct Book {
     pub(crate) seen: Vec<Seen>,
     /// The root with which each organisation last joined.
     pub(crate) joined: BTreeMap<String, String>,
+    /// Roots that were forgotten, by the name that stood for them: its log under each is another than that under the next.
+    pub(crate) former: BTreeSet<(String, String)>,
+    /// When each root first joined under a name that had another before.
+    pub(crate) replaced: BTreeMap<(String, String), Time>,
     /// Heads of others that it says it cosigned: whose, size, root.
     pub(crate) cosigned: BTreeMap<(String, u64, String), Time>,
     pub(crate) hidden: u64,
@@ -161,6 +165,8 @@ impl Book {
             tree: Tree::default(),
             seen: Vec::new(),
             joined: BTreeMap::new(),
+            former: BTreeSet::new(),
+            replaced: BTreeMap::new(),
             cosigned: BTreeMap::new(),
             hidden: 0,
             heads: Vec::new(),
@@ -227,7 +233,15 @@ impl Book {
                 }
                 match &entry.record {
                     Record::Joined { organisation, root, .. } => {
+                        if self.former.iter().any(|(name, before)| name == organisation && before != root) {
+                            self.replaced.entry((organisation.clone(), root.clone())).or_insert(entry.at);
+                        }
                         self.joined.insert(organisation.clone(), root.clone());
+                    }
+                    Record::Forgotten { organisation, root, .. } => {
+                        self.former.insert((organisation.clone(), root.clone()));
+                        // From here on it vouches for no root of this name, until one joins.
+                        self.joined.retain(|name, known| name != organisation || known != root);
                     }
                     Record::Cosigned { organisation, size, root } => {
                         self.cosigned.entry((organisation.clone(), *size, root.clone())).or_insert(entry.at);

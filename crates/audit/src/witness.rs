@@ -92,10 +92,10 @@ impl Witness {
         Ok(Witness { log, inner: Mutex::new(inner) })
     }
 
-    /// Where a member's log was when it was last seen: what a proof of consistency must begin with; 0 if never.
-    pub fn size_of(&self, organisation: &str) -> u64 {
+    /// Where the log of the member with this root was when it was last seen: what a proof of consistency must begin with; 0 if never.
+    pub fn size_of(&self, organisation: &str, pinned: &str) -> u64 {
         let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        inner.last.get(organisation).map_or(0, |statement| statement.body.size)
+        kept(&inner, organisation, pinned).map_or(0, |statement| statement.body.size)
     }
 
     /// Verifies a head of the member with this root, and that it continues the last one that was seen. Remembers it, records it in this node's log, and
@@ -118,14 +118,14 @@ impl Witness {
         let Ok(mut inner) = self.inner.lock() else {
             return Err(AuditError::Closed("a thread panicked".into()).into());
         };
-        if let Some(kept) = inner.last.get(organisation).cloned() {
-            kept.verify(organisation, pinned)?;
-            if let Err(error) = continues(now, &kept, statement, proof) {
-                return Err(self.keep(&mut inner, error));
-            }
+        let kept = kept(&inner, organisation, pinned).cloned();
+        if let Some(kept) = &kept
+            && let Err(error) = continues(now, kept, statement, proof)
+        {
+            return Err(self.keep(&mut inner, error));
         }
         // The head is on the disk before the log says that it was seen: if a crash comes between, `open` makes up for it.
-        if inner.last.get(organisation).is_none_or(|kept| kept.body.size < head.size) {
+        if kept.is_none_or(|kept| kept.body.size < head.size) {
             inner.witnessed.append(&write(statement))?;
             inner.last.insert(organisation.into(), statement.clone());
         }
@@ -147,6 +147,12 @@ impl Witness {
             Err(disk) => disk.into(),
         }
     }
+}
+
+/// The last head of the log of the member with this root. Where a person had a member's root forgotten and it has another, its log began anew.
+fn kept<'a>(inner: &'a Inner, organisation: &str, pinned: &str) -> Option<&'a Statement<Head>> {
+    let last = inner.last.get(organisation)?;
+    (blake3::hash(&last.certificate).to_hex().as_str() == pinned).then_some(last)
 }
 
 /// The own log says that a head was seen, once.

@@ -5,7 +5,9 @@ mod common;
 use common::{NAMES, Node, START, World, audit, audit_with, manifest};
 use privity_api::{Decision, Record, Statement};
 use privity_audit::verify::{Known, Report, Severity};
-use privity_audit::{Cosignature, End, Entry, Filter, Hash, Head, Log, Part, Reader, WitnessError, merkle, trace};
+use privity_audit::{
+    Cosignature, End, Entry, Filter, Hash, Head, Log, Part, Reader, Witness, WitnessError, merkle, trace,
+};
 use privity_job::canonical;
 use privity_job::file::{ACCEPTED, AfterLoss, OnLoss};
 use privity_net::identity::Identity;
@@ -162,7 +164,7 @@ fn a_member_that_rewrites_its_history_is_found_up_to_what_others_saw() {
     let world = World::busy();
     let files = world.exports();
     let (i, node) = (0, &world.nodes[0]);
-    let seen: u64 = world.nodes[1..].iter().map(|other| other.witness.size_of(node.name)).max().unwrap();
+    let seen: u64 = world.nodes[1..].iter().map(|other| other.witness.size_of(node.name, &node.root())).max().unwrap();
     let size = node.log.size();
     assert!(size > seen, "some entries nobody has seen");
     let wrong = |file: String| audit(&with(&files, i, file)).wrong() > 0;
@@ -547,7 +549,7 @@ fn heads_that_fork_or_shrink_are_kept_as_evidence_and_found() {
     let sign = |size: u64, root: Hash, at| {
         Statement::new(Head { organisation: "bank-a".into(), size, root, at }, &*liar.identity).unwrap()
     };
-    let size = other.witness.size_of("bank-a");
+    let size = other.witness.size_of("bank-a", &liar.root());
     let now = START + 1000;
     let show = |head: &Statement<Head>, proof: &[Hash]| other.witness.observe(now, "bank-a", &liar.root(), head, proof);
     let made_up = merkle::leaf(b"another history");
@@ -561,7 +563,7 @@ fn heads_that_fork_or_shrink_are_kept_as_evidence_and_found() {
     let foreign = other.witness.observe(now, "bank-a", &other.root(), &honest, &proof);
     assert!(matches!(foreign, Err(WitnessError::Statement(_))));
     show(&honest, &proof).unwrap();
-    assert_eq!(other.witness.size_of("bank-a"), honest.body.size);
+    assert_eq!(other.witness.size_of("bank-a", &liar.root()), honest.body.size);
     world.heads();
     let report = audit(&world.exports());
     assert!(kinds(&report).contains(&("forked", "bank-a")), "{}", report.text());
@@ -737,4 +739,137 @@ fn the_seed_of_the_fuzzer_is_read_to_its_end() {
     let report =
         privity_audit::verify::check(vec![privity_audit::verify::Book::load("seed", &seed[..])], &Known::default());
     assert_eq!(report.wrong(), 0, "{}", report.text());
+}
+
+fn over(digest: &str, end: &str) -> Record {
+    Record::Ended {
+        manifest: digest.into(),
+        number: 0,
+        end: end.into(),
+        code: 4,
+        reason: "its time is over".into(),
+        sent: Default::default(),
+        classes: Default::default(),
+        security: String::new(),
+    }
+}
+
+#[test]
+fn a_job_may_end_without_an_attempt_and_others_need_not_know_it() {
+    let world = World::new();
+    let (never, tried) = (world.approved(&manifest(1)), world.approved(&manifest(3)));
+    // Only one log has it; another says otherwise; a third says it twice, as a node that is killed just then does.
+    only(&world, &["bank-a", "helper"], &over(&never, "expired"));
+    only(&world, &["bank-b"], &over(&never, "aborted"));
+    only(&world, &["helper"], &over(&never, "expired"));
+    // One did not sign the attempt that the submitter did.
+    let parameters = vec![("protocol".into(), "rep4".into())];
+    let attempt = Record::Attempt { manifest: tried.clone(), number: 1, build: "00".into(), parameters };
+    only(&world, &["bank-a"], &attempt);
+    let mut given_up = over(&tried, "expired");
+    let Record::Ended { number, .. } = &mut given_up else { panic!("an end") };
+    *number = 1;
+    only(&world, &["bank-a"], &given_up);
+    only(&world, &["bank-b"], &over(&tried, "expired"));
+    world.gossip();
+    world.heads();
+    let files = world.exports();
+    let report = audit(&files);
+    assert_eq!(kinds(&report), [], "{}", report.text());
+    assert_eq!((report.started, report.approved), (1, 1));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bank-a.privityaudit");
+    std::fs::write(&path, &files[0]).unwrap();
+    let traced = trace::trace(&[path], &Known::default(), &never[..12]).unwrap().text(false);
+    assert!(traced.contains("expired without an attempt; its time is over"), "{traced}");
+
+    finds(("order", "bank-a"), |w, d| {
+        w.started(d, 1);
+        w.ended(d, 1, "paused", 4);
+        w.all(&over(d, "expired"));
+    });
+    // Whoever was killed in between took it up again: that is said, and nothing is wrong with it.
+    let world = World::new();
+    let taken_up = world.approved(&manifest(1));
+    only(&world, &["bank-c"], &over(&taken_up, "aborted"));
+    world.started(&taken_up, 1);
+    world.ended(&taken_up, 1, "done", 0);
+    world.gossip();
+    world.heads();
+    let report = audit(&world.exports());
+    assert_eq!(kinds(&report), [], "{}", report.text());
+    assert!(report.text().contains("after it had written that the job ended without one"), "{}", report.text());
+    finds(("order", "bank-b"), |w, d| w.all(&over(d, "done")));
+    finds(("repeated", "bank-b"), |w, d| {
+        w.all(&over(d, "expired"));
+        w.all(&over(d, "aborted"));
+    });
+}
+
+/// A member loses its root, is removed, has its name forgotten, and comes back with another root and a log that begins then.
+fn comes_back(forgotten: &[&str]) -> (World, Vec<String>) {
+    let mut world = World::busy();
+    let old = world.nodes[2].root();
+    let before = world.exports();
+    let left = Record::Left {
+        project: "fraud-1".into(),
+        organisation: "bank-c".into(),
+        root: old.clone(),
+        by: "bank-a".into(),
+    };
+    only(&world, &["bank-a", "bank-b", "helper"], &left);
+    let identity = Arc::new(Identity::generate("bank-c").unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let root = identity.fingerprint();
+    let log = Arc::new(Log::open(dir.path(), "bank-c", &root, identity.clone(), world.now()).unwrap());
+    let witness = Witness::open(log.clone(), world.now()).unwrap();
+    let forget = Record::Forgotten { organisation: "bank-c".into(), root: old, by: "eve".into() };
+    only(&world, forgotten, &forget);
+    let joined = |organisation: &str, root: String| Record::Joined {
+        project: "fraud-1".into(),
+        organisation: organisation.into(),
+        root,
+    };
+    only(&world, &["bank-a", "bank-b", "helper"], &joined("bank-c", root));
+    for other in [0, 1, 3] {
+        log.append(world.now(), &joined(NAMES[other], world.nodes[other].root())).unwrap();
+    }
+    world.nodes[2] = Node { name: "bank-c", identity, dir, log, witness };
+    world.gossip();
+    world.heads();
+    (world, before)
+}
+
+#[test]
+fn a_member_that_comes_back_with_another_root_has_another_log() {
+    let (world, before) = comes_back(&["bank-a", "bank-b", "helper"]);
+    let next = world.approved(&manifest(3));
+    world.started(&next, 1);
+    world.ended(&next, 1, "done", 0);
+    world.gossip();
+    world.heads();
+    let files = world.exports();
+    let report = audit(&files);
+    assert_eq!(kinds(&report), [], "{}", report.text());
+    assert!(report.text().contains("bank-a, bank-b, helper had another root forgotten"), "{}", report.text());
+    assert_eq!((report.started, report.approved), (3, 3));
+    // What is remembered of both logs is read again.
+    let witness = Witness::open(world.nodes[0].log.clone(), world.now()).unwrap();
+    let newest = world.nodes[2].log.newest().unwrap().size;
+    assert!((1..=newest).contains(&witness.size_of("bank-c", &world.nodes[2].root())));
+    assert_eq!(witness.size_of("bank-c", "another root"), 0);
+    // The log under the former root cannot stand for the one under the new one.
+    assert!(audit(&with(&files, 2, before[2].clone())).wrong() > 0);
+    // The new log answers for what came after it.
+    let without = rewritten(&world.nodes[2], &files[2], |e| e.retain(|e| e.record.manifest() != Some(&*next)));
+    assert!(kinds(&audit(&with(&files, 2, without))).contains(&("missing", "bank-c")));
+}
+
+#[test]
+fn whoever_did_not_have_the_root_forgotten_holds_the_member_to_its_log() {
+    // By one log alone nothing is excused that an honest member knows of.
+    let (world, _) = comes_back(&["helper"]);
+    let report = audit(&world.exports());
+    assert!(kinds(&report).contains(&("missing", "bank-c")), "{}", report.text());
+    assert!(kinds(&report).iter().any(|(kind, _)| *kind == "signature" || *kind == "cosignature"), "{}", report.text());
 }

@@ -15,6 +15,7 @@ mod demo;
 mod error;
 mod key;
 mod log;
+mod member;
 mod model;
 mod organisation;
 mod policy;
@@ -80,6 +81,12 @@ enum Command {
     Confirm(organisation::ConfirmArgs),
     /// Join a project with the code of an invitation.
     Join(organisation::JoinArgs),
+    /// List members of projects, remove one, or have the root of one forgotten.
+    #[command(subcommand)]
+    Member(member::MemberCommand),
+    /// Leave a project.
+    #[command(subcommand)]
+    Project(member::ProjectCommand),
     /// Register tables that jobs may name.
     #[command(subcommand)]
     Table(organisation::TableCommand),
@@ -140,6 +147,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Invite(args) => organisation::invite(&args),
         Command::Confirm(args) => organisation::confirm(&args),
         Command::Join(args) => organisation::join(&args),
+        Command::Member(command) => member::member(&command),
+        Command::Project(command) => member::project(&command),
         Command::Table(command) => organisation::table(&command),
         Command::Model(command) => model::run(&command),
         Command::User(command) => user::run(&command),

@@ -6,11 +6,11 @@ use privity_api::Decision;
 use privity_data::Schema;
 use privity_job::JobFile;
 use privity_job::file::SchemaSource;
-use privity_node::admin::{Confirm, Details, Draft, Invite, Line, Status, Told, Vote};
+use privity_node::admin::{Confirm, Details, Draft, Invite, Joining, Line, Status, Told, Vote};
 use privity_node::doctor::Finding;
 use privity_node::store::Table;
 use privity_node::timeline::{Moment, Timeline};
-use privity_node::{Config, NodeError, daemon, home, job::State};
+use privity_node::{Config, NodeError, daemon, home, job::State, join};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ pub struct InitArgs {
     /// How other organisations reach it, host:port; default where it listens. relay:host:port of another member's node if this one only dials out
     #[arg(long, default_value = "")]
     address: String,
+    /// Open no port: others come through the node of another member that is a relay, host:port, or of one of two, with a comma between them
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["address", "listen", "relay"])]
+    outbound_only: Option<String>,
     /// Where people and tools of this organisation find it, a loopback address
     #[arg(long, default_value = "127.0.0.1:7700")]
     admin: String,
@@ -81,9 +84,12 @@ pub struct InviteArgs {
     /// Whom
     #[arg(required = true)]
     organisations: Vec<String>,
-    /// They come without data
+    /// They come without data, all of them
     #[arg(long)]
     helper: bool,
+    /// Which of them come without data; may be given several times
+    #[arg(long, value_name = "ORGANISATION", conflicts_with = "helper")]
+    without_data: Vec<String>,
 }
 
 /// Say the six words that the invited organisation reads out: if they are the ones seen here, it becomes a member
@@ -297,7 +303,7 @@ pub struct RevokeArgs {
     reason: String,
 }
 
-fn person(given: &Option<String>) -> String {
+pub(crate) fn person(given: &Option<String>) -> String {
     given.clone().or_else(|| std::env::var("USER").ok()).filter(|p| !p.is_empty()).unwrap_or_else(|| "operator".into())
 }
 
@@ -349,12 +355,13 @@ impl Client {
 
 /// `privity init`.
 pub fn init(args: &InitArgs) -> Result<(), CliError> {
-    let listen = if privity_net::relay::behind(&args.address).is_some() { "" } else { "0.0.0.0:7443" };
+    let address = args.outbound_only.as_ref().map_or_else(|| args.address.clone(), |relays| format!("relay:{relays}"));
+    let listen = if address.starts_with("relay:") { "" } else { "0.0.0.0:7443" };
     let mut config = Config {
         organisation: args.org.clone(),
         operator: args.operator.clone(),
         listen: args.listen.clone().unwrap_or_else(|| listen.into()),
-        address: args.address.clone(),
+        address,
         admin: args.admin.clone(),
         monitor: args.monitor.clone(),
         traces: String::new(),
@@ -374,6 +381,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
     let root = daemon::init(&args.home.home, &config)?;
     println!("made the node of {} in {}", config.organisation, args.home.home.display());
     println!("root {root}");
+    println!("words of the root: {}", privity_api::member::root_words(&root));
     println!("others reach it at {}; start it with: privity node --home {}", config.address, args.home.home.display());
     Ok(())
 }
@@ -401,16 +409,25 @@ pub fn node(args: &NodeArgs) -> Result<(), CliError> {
 
 /// `privity invite`.
 pub fn invite(args: &InviteArgs) -> Result<(), CliError> {
-    let client = Client::new(&args.home)?;
-    for organisation in &args.organisations {
-        let invite = Invite { project: args.project.clone(), organisation: organisation.clone(), helper: args.helper };
-        let code: String = client.post("invitations", &invite)?;
-        println!("{organisation}: privity join {code}");
+    if let Some(name) = args.without_data.iter().find(|name| !args.organisations.contains(name)) {
+        return Err(CliError::Node(format!("--without-data {name}: it is none of those that are invited")));
     }
-    println!(
-        "send each its line by a channel that you trust; then have it read out the six words and run: privity confirm ORGANISATION WORDS"
-    );
-    Ok(())
+    let client = Client::new(&args.home)?;
+    let mut failed = Vec::new();
+    for organisation in &args.organisations {
+        let helper = args.helper || args.without_data.contains(organisation);
+        let invite = Invite { project: args.project.clone(), organisation: organisation.clone(), helper };
+        match client.post::<_, String>("invitations", &invite) {
+            Ok(code) => println!("{organisation}: privity join {code}"),
+            Err(error) => failed.push(format!("{organisation} is not invited: {error}")),
+        }
+    }
+    if failed.len() < args.organisations.len() {
+        println!(
+            "send each its line by a channel that you trust; then have it read out the six words and run: privity confirm ORGANISATION WORDS"
+        );
+    }
+    if failed.is_empty() { Ok(()) } else { Err(CliError::Node(failed.join("\n"))) }
 }
 
 /// `privity confirm`.
@@ -421,16 +438,43 @@ pub fn confirm(args: &ConfirmArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-/// `privity join`.
+/// `privity join`: by the node, if it runs.
 pub fn join(args: &JoinArgs) -> Result<(), CliError> {
     let show = |words: &str| {
         println!("words: {words}");
         println!("read them out to the inviter, who confirms them; waiting");
         let _ = std::io::stdout().flush();
     };
-    let joined = daemon::join(&args.home.home, &args.code, Duration::from_secs(args.wait), show);
-    println!("joined project {}", runtime()?.block_on(joined)?);
+    let wait = Duration::from_secs(args.wait);
+    let project = match running(&args.home)? {
+        Some(client) => join_by(&client, &args.code, wait, show)?,
+        None => runtime()?.block_on(daemon::join(&args.home.home, &args.code, wait, show))?,
+    };
+    println!("joined project {project}");
     Ok(())
+}
+
+/// The interface of this directory's node, if it runs.
+fn running(home: &Home) -> Result<Option<Client>, CliError> {
+    let organisation = Config::load(&home.home)?.organisation;
+    let client = Client::new(home)?;
+    let runs = client.get::<Status>("status").is_ok_and(|status| status.organisation == organisation);
+    Ok(runs.then_some(client))
+}
+
+fn join_by(client: &Client, code: &str, wait: Duration, show: impl FnOnce(&str)) -> Result<String, CliError> {
+    let begun: Joining = client.post("joins", &code)?;
+    show(&begun.words);
+    let until = std::time::Instant::now() + wait;
+    loop {
+        if let Some(project) = client.post::<_, Option<String>>(&format!("joins/{}", begun.id), &())? {
+            return Ok(project);
+        }
+        if std::time::Instant::now() >= until {
+            return Err(NodeError::State(join::LATE.into()).into());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// `privity table`.
@@ -675,6 +719,7 @@ pub fn status(args: &StatusArgs) -> Result<(), CliError> {
         return Ok(());
     }
     println!("{}  root {}", status.organisation, status.root);
+    println!("words of the root: {}", privity_api::member::root_words(&status.root));
     println!("reached at {}, program {}, {} entries in the log", status.address, &status.build[..12], status.log);
     for (name, seen) in status.peers {
         let drift = if seen.pong.build == status.build { "" } else { ", another program" };

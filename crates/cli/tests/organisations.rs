@@ -2,7 +2,7 @@
 
 mod site;
 
-use site::{NAMES, Site, epochs, until};
+use site::{NAMES, Node, Site, epochs, until};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -145,8 +145,18 @@ fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
         let (_, said) = doctor();
         assert_eq!(said.contains(&format!("through the relay {relay}")), name != outbound, "{said}");
     }
-    let refused = site.nodes[outbound].fails(&["invite", "hospital-d", "--project", "another"]);
-    assert!(refused.contains("only dials out"), "{refused}");
+    // It founds projects, too: who is invited reaches it through the relay, which need not be in them. Nodes that run join.
+    site.join_by(outbound, "another", "hospital-c");
+    let members = site.nodes["hospital-c"].run(&["member", "list", "--project", "another"]);
+    assert!(members.contains(&format!("{outbound}  relay:{relay}")) && !members.contains(NAMES[0]), "{members}");
+    let doctor = site.nodes["hospital-c"].run(&["doctor", "--project", "another"]);
+    assert!(doctor.contains(&format!("through the relay {relay}")), "{doctor}");
+    // But not before its relay knows it: nobody would find it.
+    let mut alone = Node::init(site.folder.path(), ("hospital-d", 4), Some(&relay), &[], Vec::new());
+    alone.start();
+    let refused = alone.fails(&["invite", "hospital-c", "helper", "--project", "third"]);
+    assert!(refused.contains("no member of any project with it"), "{refused}");
+    drop(alone);
 
     let digest = site.submit(epochs(20), &[]);
     site.approve(&digest);
@@ -172,6 +182,71 @@ fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
     site.nodes.get_mut(NAMES[0]).expect("a node").start();
     site.ends(&digest, "done");
     assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2);
+
+    comes_back(&mut site, "hospital-c");
+    let digest = site.submit(epochs(3), &[]);
+    site.approve(&digest);
+    site.ends(&digest, "done");
+    site.logs_hold();
+}
+
+/// An organisation whose machine is lost, with its root, comes back under its name.
+fn comes_back(site: &mut Site, name: &'static str) {
+    site.nodes.get_mut(name).expect("a node").kill();
+    let home = &site.nodes[name].home;
+    std::fs::rename(home, home.with_extension("lost")).expect("a directory");
+    let mut node = Node::init(site.folder.path(), (name, 2), None, &[], Vec::new());
+    node.start();
+    site.nodes.insert(name, node);
+    let status = site.nodes[name].run(&["status"]);
+    let words = status.lines().find_map(|line| line.strip_prefix("words of the root: ")).expect("words").to_owned();
+    let forget: Vec<&str> = ["member", "forget", name].into_iter().chain(words.split(' ')).collect();
+    let refused = site.nodes["helper"].fails(&forget);
+    assert!(refused.contains("privity member remove"), "{refused}");
+    site.nodes[NAMES[0]].run(&["member", "remove", name, "--project", "tumours-2026"]);
+    site.nodes["hospital-b"].run(&["member", "remove", name, "--project", "another"]);
+    for other in ["hospital-b", "helper"] {
+        until("it is no member", || !site.nodes[other].run(&["member", "list"]).contains(name));
+        site.nodes[other].run(&forget);
+    }
+    site.nodes[NAMES[0]].run(&["member", "forget", name]);
+    site.join(name);
+    for other in NAMES {
+        until("it is a member", || site.nodes[other].run(&["member", "list"]).contains(&words));
+    }
+    site.add_table(name);
+    // A project that its founder is alone in is left.
+    site.nodes["hospital-b"].run(&["project", "forget", "another"]);
+    assert!(!site.nodes["hospital-b"].run(&["member", "list"]).contains("another"));
+}
+
+#[test]
+fn a_member_behind_two_relays_takes_part_while_one_lives() {
+    let (outbound, carrier) = ("hospital-b", "carrier");
+    let mut site = Site::behind_two(outbound, carrier);
+    let relays = site.nodes[outbound].address();
+    assert_eq!(relays, format!("relay:{},{}", site.nodes[carrier].address(), site.nodes[NAMES[0]].address()));
+    let doctor = |site: &Site, name: &str| {
+        let said = site.nodes[name].command(&["doctor", "--project", "tumours-2026"]).output().expect("it starts");
+        (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned())
+    };
+    for name in NAMES {
+        until("all reach all, through each relay", || doctor(&site, name).0);
+    }
+    let digest = site.submit(epochs(400), &[]);
+    site.approve(&digest);
+    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(site.nodes[NAMES[0]].state(&digest), "running");
+    // The relay that dialers try first dies, and stays dead.
+    site.nodes.get_mut(carrier).expect("a node").kill();
+    site.ends(&digest, "done");
+    assert_eq!(site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 2, "it went on through the other");
+    for name in ["hospital-c", "helper"] {
+        let (_, said) = doctor(&site, name);
+        let dead = format!("{outbound} does not answer at relay:{}", site.nodes[carrier].address());
+        assert!(said.contains(&dead) && !said.contains(&format!("does not answer at {relays}")), "{said}");
+    }
     site.logs_hold();
 }
 

@@ -506,7 +506,7 @@ fn check_participants(file: &JobFile, protocol: ProtocolName) -> Result<(), Conf
     }
     distinct("participants.name", participants.iter().map(|p| p.name.as_str()))?;
     // Several may be reached through one relay.
-    let dialled = participants.iter().map(|p| p.address.as_str()).filter(|a| privity_net::relay::behind(a).is_none());
+    let dialled = participants.iter().map(|p| p.address.as_str()).filter(|a| privity_net::relay::relays(a).is_empty());
     distinct("participants.address", dialled)?;
     distinct("participants.fingerprint", participants.iter().filter_map(|p| p.fingerprint.as_deref()))
 }

@@ -338,6 +338,41 @@ fn a_party_without_a_port_is_reached_through_anothers_and_only_tls_is_seen_there
     }
 }
 
+/// A listener whose process hangs up on everybody, and one whose process is frozen.
+fn useless() -> [(SocketAddr, Option<std::net::TcpListener>); 3] {
+    let listen = || loopback_listener().unwrap();
+    let (deaf, frozen) = (listen(), listen());
+    let (deaf_at, frozen_at) = (deaf.local_addr().unwrap(), frozen.local_addr().unwrap());
+    std::thread::spawn(move || deaf.incoming().for_each(drop));
+    // Nobody listens at the last.
+    [(deaf_at, None), (frozen_at, Some(frozen)), (listen().local_addr().unwrap(), None)]
+}
+
+#[test]
+fn where_one_relay_does_not_reach_a_party_the_other_is_taken() {
+    for (first, _kept) in useless() {
+        let (relay, got) = switch(Bounds::default());
+        let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
+        std::thread::spawn(move || carry(got, channel().0));
+        let address = relay.address().unwrap();
+        let mut configs = session(1, &[&relay, &relay]);
+        for config in &mut configs {
+            config.peers[0].address = format!("relay:{first},{address}");
+            config.peers[1].address = "outside.invalid:7443".into();
+        }
+        configs[0].host.switch = Some(outbound.clone());
+        std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(Request::Wait("0".repeat(64)).line().unwrap().as_bytes()).unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            stream.write_all(&[GO]).unwrap();
+            outbound.offer(stream);
+        });
+        let played = all(vec![configs]).concat();
+        assert!(played[0].is_ok() && played[0] == played[1], "{first}: {played:?}");
+    }
+}
+
 #[test]
 fn whoever_is_not_behind_the_relay_is_named_with_it() {
     let (relay, got) = switch(Bounds::default());

@@ -28,6 +28,8 @@ const WORDS = {
   begun: (r) => ["Log begun", `of ${r.organisation}`],
   cut: (r) => ["Line cut off", `${plural(r.bytes, "byte")} of ${r.file}, left by a crash; no signed head covered them`],
   joined: (r) => ["Member", `${r.organisation} in project ${r.project}`],
+  left: (r) => ["Member no more", `${r.organisation} in project ${r.project}, by ${r.by}`],
+  forgotten: (r) => ["Root forgotten", `of ${r.organisation}, by ${r.by}`],
   revoked: (r) => ["Certificates void", `of ${r.organisation}`],
   key: (r) => ["Key", `of ${r.purpose}: ${r.event}`],
   model: (r) => ["Model", r.digest ? `${r.model}${r.most_rows ? `, for ${plural(r.most_rows, "row")} at most` : ""}` : `${r.model} withdrawn`],
@@ -40,7 +42,7 @@ const WORDS = {
   lost: (r) => ["Went on without one", `attempt ${r.number}: ${r.lost} is lost, as all others state; from then on: ${r.security}`],
   session: (r) => ["Session", `of attempt ${r.number}: ${r.session.slice(0, 12)}`],
   opening: (r) => ["Opening", `attempt ${r.number}: ${r.what}`],
-  ended: (r) => [`Attempt ${r.end}`, `number ${r.number}: ${r.reason}; sent ${bytes(total(r.sent))}`],
+  ended: (r) => r.number === 0 ? [`Job ${r.end}`, `without an attempt: ${r.reason}`] : [`Attempt ${r.end}`, `number ${r.number}: ${r.reason}; sent ${bytes(total(r.sent))}`],
   cosigned: (r) => ["Cosigned", `the log of ${r.organisation} at ${plural(r.size, "entry", "entries")}`],
 };
 

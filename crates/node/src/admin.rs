@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod limits;
+mod members;
 mod models;
 mod page;
 mod people;
@@ -11,6 +12,7 @@ mod provider;
 
 pub(crate) use access::is_loopback;
 pub(crate) use limits::Limits;
+pub use members::{Forget, Joining, Removal};
 pub use people::{Change, Listed, NewPerson, Password, Role};
 
 use crate::doctor::Finding;
@@ -319,6 +321,11 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(found))
         .routes(routes!(invitations, invite))
         .routes(routes!(confirm))
+        .routes(routes!(members::join))
+        .routes(routes!(members::joined))
+        .routes(routes!(members::remove))
+        .routes(routes!(members::leave))
+        .routes(routes!(members::forget))
         .routes(routes!(register))
         .routes(routes!(withdraw))
         .routes(routes!(models::register_model, models::withdraw_model))

@@ -9,7 +9,7 @@ use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
 use privity_job::file::OnLoss;
 use privity_job::{Job, exit};
-use privity_net::relay::behind;
+use privity_net::relay::relays;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,8 +46,9 @@ impl Node {
         able.map(|()| Place { lanes })
     }
 
-    /// Whether all have approved a job and this node's table or model is what the job wants.
+    /// Whether all have approved a job and are members, and this node's table or model is what the job wants.
     async fn able(&self, stored: &Stored) -> Result<(), NodeError> {
+        self.still_members(stored).await?;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             let problem = format!("the approval of {missing} is missing at {}", self.organisation());
             return Err(attempt_error(stored, stored.attempt + 1, problem));
@@ -374,7 +375,7 @@ impl Node {
         self.move_on(&end.manifest, &State::WAITS, State::Aborted, (code, &reason)).await.map(drop)
     }
 
-    /// A job goes from one of these states to one in which nothing runs; in the log before, if there was an attempt. Whether it did.
+    /// A job goes from one of these states to one in which nothing runs; in the log before. Whether it did.
     pub(crate) async fn move_on(
         &self,
         digest: &str,
@@ -389,18 +390,16 @@ impl Node {
         if runs || !from.contains(&stored.state) {
             return Ok(false);
         }
-        if stored.attempt > 0 {
-            self.record(&Record::Ended {
-                manifest: stored.digest.clone(),
-                number: stored.attempt,
-                end: to.name().into(),
-                code,
-                reason: reason.into(),
-                sent: BTreeMap::new(),
-                classes: BTreeMap::new(),
-                security: String::new(),
-            })?;
-        }
+        self.record(&Record::Ended {
+            manifest: stored.digest.clone(),
+            number: stored.attempt,
+            end: to.name().into(),
+            code,
+            reason: reason.into(),
+            sent: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            security: String::new(),
+        })?;
         let moved = self.store.set_state(digest, from, to, (code, reason), now()).await?;
         if moved {
             self.traces.ended(&stored, to, code);
@@ -460,9 +459,8 @@ impl Node {
         let refuse = |problem: String| attempt_error(stored, number, format!("not without {lost}: {problem}"));
         let participants = &manifest.job.participants;
         let address = participants.iter().find(|p| p.name == lost).map_or("", |p| &p.address);
-        if let Some(relay) = behind(address)
-            && let Some(carrier) = participants.iter().find(|p| p.address == relay)
-        {
+        let carries = |relay: &str| participants.iter().find(|p| p.address == relay);
+        if let Some(carrier) = relays(address).into_iter().find_map(carries) {
             return Err(refuse(format!(
                 "only the node of {}, which carries its connections, knows whether it lives",
                 carrier.name

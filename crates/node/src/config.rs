@@ -4,7 +4,7 @@
 //! organisation = "bank-a"
 //! operator = "bank-a"            # who runs the machine; default the organisation
 //! listen = "0.0.0.0:7443"        # the one port for other organisations: control and data
-//! address = "a.example:7443"     # how they reach it; default `listen`. "relay:b.example:7443": through that member's node; `listen` is "" then
+//! address = "a.example:7443"     # how they reach it; default `listen`. "relay:b.example:7443": through that member's node, or that of two, with a comma between them; `listen` is "" then
 //! relay = false                  # carries connections of members that only dial out
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
@@ -39,7 +39,8 @@ pub struct Config {
     pub operator: String,
     /// Where it listens for other organisations; empty if it only dials out.
     pub listen: String,
-    /// How they reach it: `host:port`, or `relay:host:port` of the member's node that carries its connections if it only dials out. Default [`Config::listen`].
+    /// How they reach it: `host:port`, or `relay:host:port` of the member's node that carries its connections if it only dials out, with `,host:port` of a second.
+    /// Default [`Config::listen`].
     #[serde(default)]
     pub address: String,
     /// Whether it carries connections of members that only dial out.
@@ -221,21 +222,30 @@ impl Config {
         Ok(())
     }
 
+    /// Whether others reach it through relays only.
+    pub(crate) fn only_dials(&self) -> bool {
+        !privity_net::relay::relays(&self.address).is_empty()
+    }
+
     /// Others reach it at a port of its own or through a relay, not both.
     fn check_reached(&self) -> Result<(), NodeError> {
         let bad = |problem: String| Err(NodeError::Config { problem });
         let (listen, address) = (&self.listen, &self.address);
-        match privity_net::relay::behind(address) {
-            Some(_) if !listen.is_empty() => {
+        if self.only_dials() {
+            if !listen.is_empty() {
                 return bad(format!(
                     "listen is {listen:?} and address {address:?}: a node that is reached through a relay only dials out, with listen = \"\""
                 ));
             }
-            Some(_) if self.relay => {
+            if self.relay {
                 return bad(format!("relay is true and address {address:?}: a relay is reached at a port of its own"));
             }
-            Some(_) => return Ok(()),
-            None => {}
+            return Ok(());
+        }
+        if address.starts_with("relay:") {
+            return bad(format!(
+                "address is {address:?}: write relay:host:port of one relay, or relay:host:port,host:port of two"
+            ));
         }
         if listen.parse::<SocketAddr>().is_err() {
             return bad(format!(
@@ -305,8 +315,13 @@ mod tests {
             Config::parse(&text, |_| None).map_err(|e| e.to_string())
         };
         assert!(outbound("address = \"relay:a.example:7443\"\n").is_ok());
-        for more in ["", "address = \"a.example:7443\"\n", "address = \"relay:7443\"\n"] {
+        assert!(outbound("address = \"relay:a.example:7443,b.example:7443\"\n").is_ok());
+        for more in ["", "address = \"a.example:7443\"\n"] {
             assert!(outbound(more).expect_err(more).contains("listen"), "{more}");
+        }
+        for more in ["relay:7443", "relay:a.example:7443,b.example", "relay:a.example:1,a.example:1"] {
+            let error = outbound(&format!("address = \"{more}\"\n")).expect_err(more);
+            assert!(error.contains("of two"), "{error}");
         }
         let both = outbound("address = \"relay:a.example:7443\"\nrelay = true\n");
         assert!(both.expect_err("a relay behind another").contains("port of its own"));

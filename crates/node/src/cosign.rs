@@ -22,8 +22,8 @@ pub struct Shown {
 
 impl Node {
     /// How much of a member's log this node has seen.
-    pub(crate) fn seen_of(&self, organisation: &str) -> u64 {
-        self.witness.size_of(organisation)
+    pub(crate) fn seen_of(&self, organisation: &str, root: &str) -> u64 {
+        self.witness.size_of(organisation, root)
     }
 
     /// A member shows the head of its log.

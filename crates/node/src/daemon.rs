@@ -1,13 +1,12 @@
 //! Starting a node, and its orderly end.
 
 use crate::config::Config;
+use crate::joining::Begun;
 use crate::lease::{Candidate, Lease};
-use crate::message::{Answer, Joining, Knock, Reveal};
 use crate::node::{Engine, Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, waiting, watch};
-use privity_api::{Member, Statement};
 use privity_audit::{Log, Witness};
 use privity_job::exit;
 use privity_keys::Root;
@@ -288,7 +287,7 @@ pub async fn join(home: &Path, code: &str, wait: Duration, show: impl FnOnce(&st
     let Some(lease) = candidate.take(end).await? else {
         let holder = candidate.holder().await?;
         return Err(NodeError::State(format!(
-            "an instance of this node serves ({holder}): stop it first, and those that stand by"
+            "an instance of this node serves ({holder}): join where that one is, or stop it first, and those that stand by"
         )));
     };
     let joined = join_from(home, &config, Some(&lease), code, wait, show).await;
@@ -307,58 +306,19 @@ async fn join_from(
     // Before anybody is asked: who joins must be able to record it.
     let Opened { root, log, identity, store, .. } = open(home, config, lease).await?;
     let peers = Peers::new(store.clone(), Shown::new(identity), Arc::default());
-    let inviters_root = peers.root_at(&code.address).await?;
-    if !code.is_of(&inviters_root) {
-        return Err(NodeError::Refused {
-            organisation: code.address.clone(),
-            problem: "its root is not the one that the code names: somebody else answers there".into(),
-            status: 200,
-        });
-    }
-    let inviter = Member {
-        organisation: code.address.clone(),
-        operator: String::new(),
-        root: inviters_root.clone(),
-        address: code.address.clone(),
-        helper: false,
-    };
-    let own_root = root.fingerprint();
-    let nonce = home::random_hex(32)?;
-    let mut knock = Knock {
-        id: code.id(),
-        organisation: config.organisation.clone(),
-        operator: config.operator.clone(),
-        address: config.address.clone(),
-        helper: config.helper,
-        commitment: join::commitment(&nonce),
-        proof: String::new(),
-    };
-    knock.proof = join::proof(&code.secret, &own_root, &inviters_root, &knock);
-    let answer: Answer = peers.ask_member(&inviter, "knock", &knock).await?;
-    let reveal = Reveal { id: code.id(), nonce: nonce.clone() };
-    let mut joining: Joining = peers.ask_member(&inviter, "reveal", &reveal).await?;
-    show(&join::words(&inviters_root, &own_root, &answer.nonce, &nonce));
+    let begun = Begun::begin(&peers, config, root.fingerprint(), &code).await?;
+    show(&begun.words);
     let until = tokio::time::Instant::now() + wait;
-    while joining.project.is_none() {
+    let statement = loop {
+        if let Some(statement) = begun.ask(&peers).await? {
+            break statement;
+        }
         if tokio::time::Instant::now() >= until {
-            return Err(NodeError::State(
-                "nobody at the inviter has confirmed the words in time; ask for a new invitation".into(),
-            ));
+            return Err(NodeError::State(join::LATE.into()));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
-        // The inviter's node may be restarted meanwhile.
-        match peers.ask_member(&inviter, "reveal", &reveal).await {
-            Ok(told) => joining = told,
-            Err(NodeError::Unreachable { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    let statement: Statement<privity_api::Project> = joining.project.expect("just seen");
-    let project = &statement.body;
-    if project.by_root(&own_root).is_none() {
-        let name = crate::message::words(&project.name);
-        return Err(NodeError::State(format!("project {name} does not have this organisation as a member")));
-    }
-    crate::node::adopt(&store, &log, (&config.organisation, own_root), &inviters_root, &statement).await?;
-    Ok(project.name.clone())
+    };
+    let own = (config.organisation.as_str(), root.fingerprint());
+    crate::node::adopt(&store, &log, own, begun.inviters_root(), &statement, &statement.body.founder).await?;
+    Ok(statement.body.name)
 }

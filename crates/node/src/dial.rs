@@ -9,10 +9,14 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+/// How long the first of two relays is waited for before the second is tried beside it.
+const BESIDE: Duration = Duration::from_secs(1);
 
 /// Where a node is, and how it is reached.
 pub(crate) struct Place<'a> {
@@ -50,22 +54,47 @@ fn name(address: &str) -> ServerName<'static> {
     ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::try_from("privity").expect("a name"))
 }
 
-/// A connection with whoever shows what `tls` accepts.
+/// A connection with whoever shows what `tls` accepts. Of two relays the second is tried when the first fails, or beside it when that takes long.
 pub(crate) async fn connect(to: Place<'_>, tls: ClientConfig) -> Result<TlsStream<TcpStream>, String> {
-    let behind = relay::behind(to.address);
-    let mut stream = tcp(behind.unwrap_or(to.address), to.own).await?;
-    if behind.is_some() {
-        let line = to.root.and_then(|root| relay::Request::To(root.to_owned()).line());
-        let line = line.ok_or("nobody is reached through a relay whose root is not known")?;
-        stream.write_all(line.as_bytes()).await.map_err(|e| because(&e))?;
-    }
-    let connected = TlsConnector::from(Arc::new(tls)).connect(name(to.address), stream).await;
-    connected.map_err(|e| match behind {
-        // It hung up: whatever else is wrong comes as an alert, or from the certificate.
-        Some(_) if e.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) => {
-            "its relay answers and does not reach it, or carries nothing for it".into()
+    let tls = TlsConnector::from(Arc::new(tls));
+    let (first, second) = match relay::relays(to.address)[..] {
+        [first, second] => (first, second),
+        [only, ..] => return through(only, &to, &tls).await,
+        [] => {
+            let stream = tcp(to.address, to.own).await?;
+            return tls.connect(name(to.address), stream).await.map_err(|e| because(&e));
         }
-        _ => because(&e),
+    };
+    let both = |one: String, other: String| format!("through {first}: {one}; through {second}: {other}");
+    let (one, other) = (through(first, &to, &tls), through(second, &to, &tls));
+    tokio::pin!(one, other);
+    match tokio::time::timeout(BESIDE, &mut one).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(why)) => return other.await.map_err(|e| both(why, e)),
+        Err(_) => {}
+    }
+    tokio::select! {
+        connected = &mut one => match connected {
+            Ok(stream) => Ok(stream),
+            Err(why) => other.await.map_err(|e| both(why, e)),
+        },
+        connected = &mut other => match connected {
+            Ok(stream) => Ok(stream),
+            Err(why) => one.await.map_err(|e| both(e, why)),
+        },
+    }
+}
+
+/// As [`connect`], through this relay.
+async fn through(relay: &str, to: &Place<'_>, tls: &TlsConnector) -> Result<TlsStream<TcpStream>, String> {
+    let line = to.root.and_then(|root| relay::Request::To(root.to_owned()).line());
+    let line = line.ok_or("nobody is reached through a relay whose root is not known")?;
+    let mut stream = tcp(relay, to.own).await?;
+    stream.write_all(line.as_bytes()).await.map_err(|e| because(&e))?;
+    tls.connect(name(to.address), stream).await.map_err(|e| match e.get_ref() {
+        Some(inner) if inner.is::<rustls::Error>() => because(&e),
+        // It hung up: whatever else is wrong comes as an alert, or from the certificate.
+        _ => "its relay answers and does not reach it, or carries nothing for it".into(),
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) const PROBE: usize = 512 << 10;
 pub struct Finding {
     /// Addresses that its name stands for; empty if it stands for none. Of its relay, if it is reached through one.
     pub addresses: Vec<String>,
-    /// Host and port of the relay through which it is reached.
+    /// Host and port of each relay through which it is reached, with a comma between them.
     #[serde(default)]
     pub relay: Option<String>,
     /// Milliseconds of the fastest of some round trips, connection and handshake included.
@@ -59,13 +59,23 @@ impl Node {
     }
 
     async fn examine_one(&self, member: &Member) -> Finding {
-        let relay = privity_net::relay::behind(&member.address);
-        let mut finding = Finding { relay: relay.map(str::to_owned), ..Finding::default() };
-        match tokio::net::lookup_host(relay.unwrap_or(&member.address)).await {
-            Ok(addresses) => finding.addresses = addresses.map(|a| a.to_string()).collect(),
-            Err(e) => {
-                finding.problems.push(format!("{} stands for no address: {e}", member.address));
-                return finding;
+        let relays = privity_net::relay::relays(&member.address);
+        let mut finding = Finding { relay: (!relays.is_empty()).then(|| relays.join(", ")), ..Finding::default() };
+        let hosts = if relays.is_empty() { vec![member.address.as_str()] } else { relays.clone() };
+        for host in hosts {
+            match tokio::net::lookup_host(host).await {
+                Ok(addresses) => finding.addresses.extend(addresses.map(|a| a.to_string())),
+                Err(e) => finding.problems.push(format!("{host} stands for no address: {e}")),
+            }
+        }
+        if finding.addresses.is_empty() {
+            return finding;
+        }
+        // Where one relay does what the other does not, nobody else would notice.
+        for relay in relays.iter().filter(|_| relays.len() > 1) {
+            let through = Member { address: format!("relay:{relay}"), ..member.clone() };
+            if let Err(e) = self.peers.ping(&through).await {
+                finding.problems.push(e.to_string());
             }
         }
         let mut fastest: Option<(Duration, Pong)> = None;

@@ -1,6 +1,7 @@
 //! Invitations: a code that names the inviter and a secret, and six words that people compare.
 //!
-//! The code holds half of a digest of the inviter's root and a secret of 80 bits, and goes by a channel that people trust. By the digest the joiner knows the inviter's
+//! The code holds half of a digest of the inviter's root, or all of it where the inviter only dials out, as nobody is found behind a relay by less, and a
+//! secret of 80 bits, and goes by a channel that people trust. By the digest the joiner knows the inviter's
 //! node; by a proof that it knows the secret the inviter knows the joiner. The words tell if somebody else had the code: they are of both roots and of a
 //! number of each side, the joiner's committed to before it sees the inviter's, so that nobody in between can try roots until the words agree
 //! (short authentication strings, Vaudenay, CRYPTO 2005).
@@ -16,23 +17,30 @@ pub struct Code {
     pub address: String,
     /// Number of the invitation, and what proves that it was received: both drawn from this.
     pub secret: String,
-    /// The first 80 bits of the digest of the inviter's root.
+    /// The first 80 bits of a digest of the inviter's root; the root's fingerprint if the inviter is reached through a relay.
     pub root: String,
 }
+
+/// What is said when a joiner has waited long enough.
+pub const LATE: &str = "nobody at the inviter has confirmed the words in time; if they are confirmed later, run this again with the same code";
 
 /// Bytes of the secret.
 pub const SECRET: usize = 10;
 const ROOT: usize = 10;
+const WHOLE: usize = 32;
 
 impl Code {
     /// The code of an inviter's root, for a secret in hexadecimal.
     pub fn new(address: &str, secret: &str, root: &str) -> Code {
-        Code { address: address.into(), secret: secret.into(), root: root_digest(root) }
+        let relayed = !privity_net::relay::relays(address).is_empty();
+        let root = if relayed { root.to_owned() } else { root_digest(root) };
+        Code { address: address.into(), secret: secret.into(), root }
     }
     /// As people send it: `address/` and groups of digits.
     pub fn write(&self) -> String {
         let digits = format!("{}{}", self.secret, self.root);
-        let groups: Vec<&str> = (0..digits.len() / 8).map(|i| &digits[8 * i..8 * i + 8]).collect();
+        let groups: Vec<&str> =
+            (0..digits.len()).step_by(8).filter_map(|at| digits.get(at..digits.len().min(at + 8))).collect();
         format!("{}/{}", self.address, groups.join("-"))
     }
     /// Reads what [`Code::write`] wrote, blanks aside.
@@ -46,7 +54,8 @@ impl Code {
         let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let (address, digits) = text.rsplit_once('/').ok_or_else(wrong)?;
         let digits: String = digits.chars().filter(|c| *c != '-').collect::<String>().to_lowercase();
-        let fine = digits.len() == 2 * (SECRET + ROOT) && digits.chars().all(|c| c.is_ascii_hexdigit());
+        let root = if privity_net::relay::relays(address).is_empty() { ROOT } else { WHOLE };
+        let fine = digits.len() == 2 * (SECRET + root) && digits.chars().all(|c| c.is_ascii_hexdigit());
         if !fine || !address.contains(':') {
             return Err(wrong());
         }
@@ -55,7 +64,11 @@ impl Code {
     }
     /// Whether this is the inviter's root.
     pub fn is_of(&self, root: &str) -> bool {
-        self.root == root_digest(root)
+        self.whole_root().map_or_else(|| self.root == root_digest(root), |whole| whole == root)
+    }
+    /// The inviter's root, if the code has all of it.
+    pub fn whole_root(&self) -> Option<&str> {
+        (self.root.len() == 2 * WHOLE).then_some(self.root.as_str())
     }
     /// Number of the invitation: it may be told, the secret does not follow from it.
     pub fn id(&self) -> String {
@@ -122,6 +135,18 @@ mod tests {
         ] {
             assert!(Code::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_code_of_who_only_dials_out_has_its_whole_root() {
+        let root = "0a".repeat(32);
+        let code = Code::new("relay:a.example:7443,b.example:1", "00112233445566778899", &root);
+        assert_eq!(Code::parse(&code.write()).expect("a code"), code);
+        assert!(code.whole_root() == Some(&root) && code.is_of(&root) && !code.is_of(&"0b".repeat(32)));
+        let short = Code::new("a.example:7443", "00112233445566778899", &root);
+        assert!(short.whole_root().is_none() && short.is_of(&root) && !short.is_of(&short.root));
+        let digits = short.write().rsplit_once('/').expect("digits").1.to_owned();
+        assert!(Code::parse(&format!("relay:a.example:7443/{digits}")).is_err());
     }
 
     #[test]

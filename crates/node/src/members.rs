@@ -41,6 +41,7 @@ impl Node {
         if !privity_api::is_name(organisation) || known.member(organisation).is_some() {
             return Err(NodeError::State(format!("{organisation:?} is no name, or that of a member")));
         }
+        self.is_found().await?;
         let secret = home::random_hex(SECRET)?;
         let invitation = Invitation {
             id: join::id(&secret),
@@ -155,8 +156,8 @@ impl Node {
 
     /// The name of the member with this root: it is one and the same in all projects.
     pub(crate) async fn caller(&self, root: &str) -> Result<String, NodeError> {
-        for (_, project) in self.store.projects().await? {
-            if let Some(member) = project.body.by_root(root) {
+        for project in self.own_projects().await? {
+            if let Some(member) = project.by_root(root) {
                 return Ok(member.organisation.clone());
             }
         }
@@ -167,7 +168,19 @@ impl Node {
     pub(crate) async fn receive_project(&self, statement: Statement<Project>) -> Result<(), NodeError> {
         let name = &statement.body.name;
         let (root, _) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", &words(name)))?;
-        self.adopt(&root, &statement).await
+        if let Err(error) = self.adopt(&root, &statement).await {
+            tracing::warn!(project = words(name), error = %error, "members as they were sent here are not taken for true");
+            return Err(error);
+        }
+        // Not what came, which may be older than what is known.
+        self.end_jobs_of_strangers(Some(name)).await
+    }
+
+    /// The members of a project, for one of them.
+    pub(crate) async fn receive_members(&self, root: &str, name: &str) -> Result<Statement<Project>, NodeError> {
+        let found = self.store.project(name).await?.map(|(_, statement)| statement);
+        let found = found.filter(|statement| statement.body.by_root(root).is_some());
+        found.ok_or_else(|| NodeError::Stranger { who: root.into(), project: words(name) })
     }
 
     /// A member declares its node certificates void.

@@ -4,6 +4,7 @@ use crate::asked::Asked;
 use crate::attempt::participant_of;
 use crate::config::Config;
 use crate::job::State;
+use crate::joining::Begins;
 use crate::message::{End, Pong};
 use crate::peer::{Peers, Shown};
 use crate::policy::Written;
@@ -51,6 +52,8 @@ pub struct Node {
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// How often others ask.
     pub(crate) asked: Asked,
+    /// Invitations that this node came with, whose words are being compared.
+    pub(crate) begins: Begins,
     /// What it carries for members that only dial out.
     pub(crate) relay: Relay,
     /// What jobs cost.
@@ -148,6 +151,7 @@ impl Node {
             build,
             changing,
             asked: Asked::default(),
+            begins: Begins::default(),
             relay: Relay::default(),
             prices: Prices::default(),
             traces,
@@ -164,6 +168,7 @@ impl Node {
             self.revocations.revoke(&root, before);
         }
         self.recover_attempts("its node was stopped while the attempt ran").await?;
+        self.end_jobs_of_strangers(None).await?;
         self.recover_decisions().await
     }
 
@@ -265,9 +270,16 @@ impl Node {
         Ok(statement.verify(&statement.body.founder, &root)?.clone())
     }
 
+    /// The projects of which this organisation is a member.
+    pub(crate) async fn own_projects(&self) -> Result<Vec<Project>, NodeError> {
+        let (own, all) = (self.root.fingerprint(), self.store.projects().await?);
+        let projects = all.into_iter().map(|(_, statement)| statement.body);
+        Ok(projects.filter(|project| project.by_root(&own).is_some()).collect())
+    }
+
     /// All other organisations of its projects, by name.
     pub(crate) async fn others(&self) -> Result<BTreeMap<String, Member>, NodeError> {
-        let members = self.store.projects().await?.into_iter().flat_map(|(_, project)| project.body.members);
+        let members = self.own_projects().await?.into_iter().flat_map(|project| project.members);
         Ok(members.filter(|m| m.organisation != self.organisation()).map(|m| (m.organisation.clone(), m)).collect())
     }
 
@@ -290,11 +302,7 @@ impl Node {
         if !privity_api::is_name(name) {
             return Err(NodeError::State(format!("{name:?} is no name of a project: use letters, digits, -, _ and .")));
         }
-        if privity_net::relay::behind(&self.config.address).is_some() {
-            return Err(NodeError::State(
-                "this node only dials out, and whoever is invited could not find it: have an organisation found the project whose node has a port".into(),
-            ));
-        }
+        self.is_found().await?;
         if self.store.project(name).await?.is_some() {
             return Err(NodeError::State(format!("there is a project `{name}` already")));
         }
@@ -304,16 +312,33 @@ impl Node {
         Ok(project)
     }
 
+    /// Whoever is invited must find this node: at its port, or through a relay, which serves members of projects that it knows.
+    pub(crate) async fn is_found(&self) -> Result<(), NodeError> {
+        let relays = privity_net::relay::relays(&self.config.address);
+        if relays.is_empty() || self.others().await?.values().any(|member| relays.contains(&member.address.as_str())) {
+            return Ok(());
+        }
+        Err(NodeError::State(format!(
+            "this node only dials out, and its relay {} is no member of any project with it, so whoever is invited could not find it: have its organisation, or one with a port, invite this one to a project first",
+            relays.join(" or ")
+        )))
+    }
+
     /// Takes a founder's statement of members for true; who is new is written to the log.
     pub(crate) async fn adopt(&self, founder_root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
         let _alone = self.changing.lock().await;
-        self.adopt_alone(founder_root, statement).await
+        self.adopt_alone(founder_root, statement, &statement.body.founder).await
     }
 
-    /// As [`Node::adopt`], by whoever holds [`Node::changing`].
-    async fn adopt_alone(&self, founder_root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
+    /// As [`Node::adopt`], by whoever holds [`Node::changing`]; `by` whom members are left out, for the log.
+    pub(crate) async fn adopt_alone(
+        &self,
+        founder_root: &str,
+        statement: &Statement<Project>,
+        by: &str,
+    ) -> Result<(), NodeError> {
         let own = (self.config.organisation.as_str(), self.root.fingerprint());
-        adopt(&self.store, &self.log, own, founder_root, statement).await
+        adopt(&self.store, &self.log, own, founder_root, statement, by).await
     }
 
     /// A new member, whom a person of this organisation, the founder, has confirmed; all members are told.
@@ -334,13 +359,19 @@ impl Node {
         project.members.push(member);
         project.version += 1;
         let statement = Statement::new(project, &*self.root)?;
-        self.adopt_alone(&self.root.fingerprint(), &statement).await?;
+        let own = self.organisation().to_owned();
+        self.adopt_alone(&self.root.fingerprint(), &statement, &own).await?;
         drop(alone);
         self.tell_all(&statement.body, "project", &statement).await
     }
 
     /// Posts something to all other members of a project.
-    async fn tell_all<T: serde::Serialize>(&self, project: &Project, path: &str, body: &T) -> Result<(), NodeError> {
+    pub(crate) async fn tell_all<T: serde::Serialize>(
+        &self,
+        project: &Project,
+        path: &str,
+        body: &T,
+    ) -> Result<(), NodeError> {
         let text = serde_json::to_string(body).map_err(|e| NodeError::State(e.to_string()))?;
         for member in project.members.iter().filter(|m| m.organisation != self.organisation()) {
             self.store.post(&project.name, &member.organisation, path, text.clone()).await?;
@@ -448,17 +479,18 @@ pub(crate) fn build() -> Result<String, NodeError> {
     Ok(BUILD.get_or_init(|| sha256(&bytes)).clone())
 }
 
-/// Takes a founder's statement of members for true, for the organisation with this name and root; who is new is written to the log.
+/// Takes a founder's statement of members for true, for the organisation with this name and root; who is new, and who is a member no more, is written to the log.
 ///
 /// # Errors
-/// The founder did not sign it; its members contradict each other, or what is known: a name stands for one root, in all projects and for good, as
-/// whoever could have another's name would be taken for it.
+/// The founder did not sign it; its members contradict each other, or what is known: a name stands for one root, in all projects, until a person here has
+/// it forgotten, as whoever could have another's name would be taken for it; and then only for the root whose words that person gave.
 pub(crate) async fn adopt(
     store: &Store,
     log: &Log,
     (own, own_root): (&str, String),
     founder_root: &str,
     statement: &Statement<Project>,
+    by: &str,
 ) -> Result<(), NodeError> {
     let project = statement.verify(&statement.body.founder, founder_root)?;
     check_members(project, founder_root)?;
@@ -481,10 +513,13 @@ pub(crate) async fn adopt(
         let contradicts = |(name, root): &(String, String)| (*name == member.organisation) != (*root == member.root);
         if known.iter().any(contradicts) {
             return Err(NodeError::State(format!(
-                "project {} has {} under another name or root than is known here: ask its founder",
+                "project {} has {} under another name or root than is known here: ask its founder; for an organisation that lost its root see `privity member forget --help`",
                 project.name, member.organisation
             )));
         }
+    }
+    if project.founder != own {
+        crate::leaving::check_forgotten(store, project).await?;
     }
     if before.as_ref().is_some_and(|known| known.version >= project.version) {
         return Ok(());
@@ -493,6 +528,11 @@ pub(crate) async fn adopt(
     for member in project.members.iter().filter(|m| !is_known(m)) {
         let (organisation, root) = (member.organisation.clone(), member.root.clone());
         let record = Record::Joined { project: project.name.clone(), organisation, root };
+        log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
+    }
+    for member in before.iter().flat_map(|b| &b.members).filter(|m| project.by_root(&m.root).is_none()) {
+        let (organisation, root) = (member.organisation.clone(), member.root.clone());
+        let record = Record::Left { project: project.name.clone(), organisation, root, by: by.to_owned() };
         log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
     }
     store.put_project(founder_root, statement).await

@@ -234,11 +234,11 @@ impl Node {
         let projects = self.store.projects().await?;
         let mut stated = projects.iter().filter_map(|(_, project)| project.body.by_root(root));
         let ours = |member: &privity_api::Member| {
-            privity_net::relay::behind(&member.address) == Some(self.config.address.as_str())
+            privity_net::relay::relays(&member.address).contains(&self.config.address.as_str())
         };
         if !stated.any(ours) {
             let problem =
-                format!("no project states relay:{} as the address of the member that asks", self.config.address);
+                format!("no project states relay:{} in the address of the member that asks", self.config.address);
             return Err(NodeError::Forbidden(problem));
         }
         Ok(Tickets { tickets: self.relay.issue(root, Instant::now())? })

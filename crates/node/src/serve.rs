@@ -196,8 +196,11 @@ async fn answer(
         "timeline" => {
             return Ok(Json(node.receive_timeline(&root, &read::<String>(&body)?).await?).into_response());
         }
+        "members" => {
+            return Ok(Json(node.receive_members(&root, &read::<String>(&body)?).await?).into_response());
+        }
         "relay" => return Ok(Json(node.receive_relay(&root).await?).into_response()),
-        "seen" => return Ok(Json(node.seen_of(&organisation)).into_response()),
+        "seen" => return Ok(Json(node.seen_of(&organisation, &root)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),
         other => return Err(NodeError::missing("request", &words(other))),
     }

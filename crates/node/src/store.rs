@@ -188,11 +188,13 @@ impl Store {
         for member in &statement.body.members {
             let query = sqlx::query("INSERT INTO names (name, root) VALUES ($1, $2) ON CONFLICT DO NOTHING");
             query.bind(&member.organisation).bind(&member.root).execute(&mut *transaction).await?;
+            let query = sqlx::query("DELETE FROM forgotten WHERE name = $1").bind(&member.organisation);
+            query.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
-    /// Names that organisations have, with their roots, for good: also of members that are none any more.
+    /// Names that organisations have, with their roots: also of members that are none any more, until a person has a name forgotten.
     pub async fn names(&self) -> Result<Vec<(String, String)>, NodeError> {
         let rows = sqlx::query("SELECT name, root FROM names").fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()

@@ -55,6 +55,7 @@ fn what(record: &Record) -> Option<String> {
         Record::Lost { number, lost, security, .. } => {
             format!("attempt {number}: {lost} is lost, as all others state; from then on: {security}")
         }
+        Record::Ended { number: 0, end, reason, .. } => format!("it is {end} without an attempt: {reason}"),
         Record::Ended { number, end, code, reason, .. } => {
             format!("attempt {number} is {end} (exit code {code}): {reason}")
         }
@@ -118,9 +119,17 @@ impl Node {
         manifest: &Manifest,
         digest: &str,
     ) -> Result<Vec<(String, Result<Vec<Moment>, NodeError>)>, NodeError> {
-        let mut asked = Vec::new();
+        let (mut asked, mut gone) = (Vec::new(), Vec::new());
         for participant in manifest.job.participants.iter().filter(|p| p.name != self.organisation()) {
-            let member = self.peers.member(&manifest.project, &participant.name).await?;
+            let member = match self.peers.member(&manifest.project, &participant.name).await {
+                Ok(member) => member,
+                // It was removed, or this organisation left the project.
+                Err(error @ NodeError::Missing { .. }) => {
+                    gone.push((participant.name.clone(), Err(error)));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let (node, digest) = (self.clone(), digest.to_owned());
             asked.push(tokio::spawn(async move {
                 let told = node.peers.ask_member::<_, Vec<Moment>>(&member, "timeline", &digest).await;
@@ -134,7 +143,7 @@ impl Node {
                 (member.organisation.clone(), told)
             }));
         }
-        let mut told = Vec::new();
+        let mut told = gone;
         for answer in asked {
             told.push(answer.await.map_err(|e| NodeError::Internal(e.to_string()))?);
         }

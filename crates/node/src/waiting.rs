@@ -5,7 +5,7 @@ use crate::dial::{because, tcp};
 use crate::message::Tickets;
 use crate::node::Node;
 use crate::relay::BATCH;
-use privity_net::relay::{GO, Request, behind};
+use privity_net::relay::{GO, Request, relays};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Connections that wait.
+/// Connections that wait at a relay.
 const WAITING: usize = 8;
 /// One that nobody needed for so long is renewed: what lies between might have forgotten it.
 const RENEW: Duration = Duration::from_secs(45);
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a relay that is away, or refuses, is left alone, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// The relay, and what waits there.
+/// A relay, and what waits there.
 struct Waiting {
     node: Arc<Node>,
     relay: String,
@@ -34,14 +34,15 @@ struct Waiting {
     trouble: AtomicBool,
 }
 
-/// Keeps connections waiting, if this node is reached through a relay.
+/// Keeps connections waiting at each relay through which this node is reached.
 pub(crate) fn begin(node: &Arc<Node>) {
-    let Some(relay) = behind(&node.config.address).map(str::to_owned) else { return };
-    let (tickets, trouble) = (Mutex::default(), AtomicBool::new(false));
-    let waiting = Arc::new(Waiting { node: node.clone(), relay, tickets, trouble });
-    for _ in 0..WAITING {
-        let waiting = waiting.clone();
-        tokio::spawn(async move { waiting.work().await });
+    for relay in relays(&node.config.address) {
+        let (tickets, trouble) = (Mutex::default(), AtomicBool::new(false));
+        let waiting = Arc::new(Waiting { node: node.clone(), relay: relay.to_owned(), tickets, trouble });
+        for _ in 0..WAITING {
+            let waiting = waiting.clone();
+            tokio::spawn(async move { waiting.work().await });
+        }
     }
 }
 
@@ -54,7 +55,7 @@ impl Waiting {
                 Ok(()) => {
                     pause = Duration::ZERO;
                     if self.trouble.swap(false, Ordering::Relaxed) {
-                        tracing::info!(relay = self.relay, "this node waits at its relay again");
+                        tracing::info!(relay = self.relay, "this node waits at a relay again");
                     }
                 }
                 Err(problem) => {
@@ -63,7 +64,7 @@ impl Waiting {
                         tracing::warn!(
                             relay,
                             problem,
-                            "this node cannot wait at its relay, and others cannot reach it"
+                            "this node cannot wait at a relay, and others cannot reach it through that one"
                         );
                     }
                     // Those of a relay that was started again are void.

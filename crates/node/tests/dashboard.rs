@@ -218,7 +218,12 @@ fn every_route_asks_for_its_role() {
         } else {
             2
         };
-        let filled = path.replace("{job}", "ffffffff").replace("{name}", "nobody").replace("{project}", "nothing");
+        let filled = path
+            .replace("{job}", "ffffffff")
+            .replace("{name}", "nobody")
+            .replace("{project}", "nothing")
+            .replace("{organisation}", "nobody")
+            .replace("{id}", "0");
         assert_eq!(site.ask(method, &filled, &[], None).status, 401, "{method} {path}");
         for (rank, session) in sessions.iter().enumerate().filter(|(rank, _)| *rank < least || method == "GET") {
             let answer = site.person(session, method, &filled, None);

@@ -1,6 +1,7 @@
 //! A node among members that lie: what they may not make it do. The others are played here, with roots of their own; the node is a real one.
 
 mod common;
+mod leaving;
 
 use common::{SCHEMA, port};
 use privity_api::{

@@ -250,6 +250,19 @@ async fn everything(store: &Store) -> Vec<String> {
     let mut to = store.recipients().await.expect("recipients");
     to.sort();
     said.push(format!("{to:?}"));
+    // A name is forgotten, and comes back; a project is left, with what waits in it.
+    for words in ["", "twelve words"] {
+        say!(store.forget_name("Bank-B", words));
+        say!(store.names());
+        say!(store.forgotten());
+    }
+    say!(store.waiting());
+    say!(store.put_project("root of bank-a", &project(4)));
+    say!(store.forgotten());
+    say!(store.forget_project("fraud"));
+    say!(store.projects());
+    say!(store.invitations());
+    say!(store.waiting());
     said
 }
 

@@ -160,7 +160,8 @@ impl World {
         for owner in &self.nodes {
             let head = owner.log.head(self.now()).unwrap();
             for other in self.nodes.iter().filter(|other| other.name != owner.name) {
-                let proof = owner.log.consistency(other.witness.size_of(owner.name), head.body.size).unwrap();
+                let proof =
+                    owner.log.consistency(other.witness.size_of(owner.name, &owner.root()), head.body.size).unwrap();
                 let seen = other.witness.observe(self.now(), owner.name, &owner.root(), &head, &proof).unwrap();
                 owner.log.cosigned(other.name, &other.root(), &seen).unwrap();
             }

@@ -47,9 +47,8 @@ impl Node {
         let node = Node { home, process: None, env };
         let (listen, admin) = (format!("{own}:{}", port(&own)), format!("127.0.0.1:{}", port("127.0.0.1")));
         let mut args = vec!["init", "--org", name, "--admin", &admin];
-        let address = through.map(|relay| format!("relay:{relay}"));
-        match &address {
-            Some(address) => args.extend(["--address", address]),
+        match through {
+            Some(relays) => args.extend(["--outbound-only", relays]),
             None => args.extend(["--listen", &listen, "--relay"]),
         }
         args.extend(more);
@@ -64,6 +63,9 @@ impl Node {
         let text = std::fs::read_to_string(self.home.join("node.toml")).expect("a configuration");
         let table: toml::Table = text.parse().expect("TOML");
         table[key].as_str().expect("text").to_owned()
+    }
+    pub fn is_helper(&self) -> bool {
+        std::fs::read_to_string(self.home.join("node.toml")).expect("a configuration").contains("helper = true")
     }
     pub fn address(&self) -> String {
         self.configured("address")
@@ -143,8 +145,20 @@ impl Site {
     pub fn behind(outbound: &str) -> Site {
         Site::with(Some(outbound), &[], Vec::new())
     }
+    /// One of them without a port, behind the first and before that behind a node that takes part in nothing.
+    pub fn behind_two(outbound: &str, carrier: &'static str) -> Site {
+        Site::made(Some(outbound), Some(carrier), &[], Vec::new())
+    }
     /// The first organisation's node is made with more arguments, and runs with more variables.
     pub fn with(outbound: Option<&str>, more: &[&str], env: Vec<(&'static str, String)>) -> Site {
+        Site::made(outbound, None, more, env)
+    }
+    fn made(
+        outbound: Option<&str>,
+        carrier: Option<&'static str>,
+        more: &[&str],
+        env: Vec<(&'static str, String)>,
+    ) -> Site {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let keep = folder.path().join("demo");
         let args =
@@ -152,31 +166,43 @@ impl Site {
         let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let first = Node::init(folder.path(), (NAMES[0], 0), None, more, env);
-        let relay = first.address();
+        let mut relay = first.address();
         let mut nodes = BTreeMap::from([(NAMES[0], first)]);
+        if let Some(name) = carrier {
+            let node = Node::init(folder.path(), (name, NAMES.len()), None, &["--helper"], Vec::new());
+            relay = format!("{},{relay}", node.address());
+            nodes.insert(name, node);
+        }
         for (i, name) in NAMES.iter().enumerate().skip(1) {
             let through = outbound.filter(|outbound| outbound == name).map(|_| relay.as_str());
             nodes.insert(name, Node::init(folder.path(), (name, i), through, &[], Vec::new()));
         }
         nodes.get_mut(NAMES[0]).expect("the first").start();
         let mut site = Site { folder, nodes };
-        for name in &NAMES[1..] {
+        for name in carrier.iter().chain(&NAMES[1..]) {
             site.join(name);
             site.nodes.get_mut(name).expect("a node").start();
         }
-        for name in &NAMES[..3] {
-            let (data, schema) = (keep.join(name).join("data.csv"), keep.join("schema.toml"));
-            let (data, schema) = (data.to_str().expect("a path"), schema.to_str().expect("a path"));
-            let said = site.nodes[name].run(&["table", "add", "tumours", "--data", data, "--schema", schema]);
-            assert!(said.contains("rows"), "{said}");
-        }
+        NAMES[..3].iter().for_each(|name| site.add_table(name));
         site
+    }
+    /// Registers the rows of an organisation.
+    pub fn add_table(&self, name: &str) {
+        let keep = self.folder.path().join("demo");
+        let (data, schema) = (keep.join(name).join("data.csv"), keep.join("schema.toml"));
+        let (data, schema) = (data.to_str().expect("a path"), schema.to_str().expect("a path"));
+        let said = self.nodes[name].run(&["table", "add", "tumours", "--data", data, "--schema", schema]);
+        assert!(said.contains("rows"), "{said}");
     }
     /// Invitation, code, words, confirmation.
     pub fn join(&mut self, name: &str) {
-        let inviter = &self.nodes[NAMES[0]];
-        let mut args = vec!["invite", name, "--project", "tumours-2026"];
-        if name == "helper" {
+        self.join_by(NAMES[0], "tumours-2026", name);
+    }
+    /// As [`Site::join`], at another inviter.
+    pub fn join_by(&self, inviter: &str, project: &str, name: &str) {
+        let inviter = &self.nodes[inviter];
+        let mut args = vec!["invite", name, "--project", project];
+        if self.nodes[name].is_helper() {
             args.push("--helper");
         }
         let printed = inviter.run(&args);

@@ -121,17 +121,20 @@ fn join(
     peer: usize,
     deadline: Instant,
 ) -> Result<(TcpStream, Channel, [u8; 32]), NetError> {
+    let relays = relay::relays(&config.peers[peer].address).len();
+    let mut turn = 0;
     loop {
-        let stream = dial(config, peer, deadline)?;
+        let stream = dial(config, peer, (deadline, turn))?;
+        turn += 1;
         let security = configs.dial(config, peer).map_err(|e| certificate(peer, &e))?;
         match greet(stream, security, Some(peer), config, hello) {
             Err(GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_)) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(50));
             }
+            // Nothing comes through this relay: the other may be alive.
+            Err(GreetError::Known(NetError::Timeout { .. })) if relays > 1 && Instant::now() < deadline => {}
             // The relay is there, and has no connection of the peer's.
-            Err(GreetError::Broken(_)) if relay::behind(&config.peers[peer].address).is_some() => {
-                return Err(unreachable(config, peer));
-            }
+            Err(GreetError::Broken(_)) if relays > 0 => return Err(unreachable(config, peer)),
             greeted => return Ok(greeted?.1),
         }
     }
@@ -361,10 +364,10 @@ fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
 }
 
 /// Dials until the peer is up or the time is over.
-fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream, NetError> {
+fn dial(config: &TlsConfig, peer: usize, (deadline, turn): (Instant, usize)) -> Result<TcpStream, NetError> {
     loop {
         config.host.cancel.check()?;
-        if let Some(stream) = dial_once(config, peer, Duration::from_secs(2)) {
+        if let Some(stream) = dial_once(config, peer, (Duration::from_secs(2), turn)) {
             return Ok(stream);
         }
         if Instant::now() > deadline {
@@ -374,11 +377,11 @@ fn dial(config: &TlsConfig, peer: usize, deadline: Instant) -> Result<TcpStream,
     }
 }
 
-/// One attempt at each of a peer's addresses, or of its relay's.
-pub(super) fn dial_once(config: &TlsConfig, peer: usize, patience: Duration) -> Option<TcpStream> {
+/// One attempt at each of a peer's addresses, or of its relays'.
+pub(super) fn dial_once(config: &TlsConfig, peer: usize, (patience, turn): (Duration, usize)) -> Option<TcpStream> {
     let own = config.host.switch.as_ref().and_then(Switch::address);
     let own = own.map(|listens| (config.peers[config.me].address.as_str(), listens));
-    relay::dial(&config.peers[peer], own, patience)
+    relay::dial(&config.peers[peer], own, (patience, turn))
 }
 
 fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {

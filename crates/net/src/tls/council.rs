@@ -99,8 +99,10 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
         for peer in 0..me {
             let (configs, hello, met) = (&configs, &hello, &met);
             scope.spawn(move || {
+                let mut turn = 0;
                 while missing(peer) && !over() {
-                    let stream = dial_once(config, peer, Duration::from_millis(500));
+                    let stream = dial_once(config, peer, (Duration::from_millis(500), turn));
+                    turn += 1;
                     if let Some((stream, Ok(security))) = stream.map(|stream| (stream, configs.dial(config, peer))) {
                         note(met, greet(stream, security, Some(peer), config, hello));
                     }

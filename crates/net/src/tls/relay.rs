@@ -15,6 +15,8 @@ const TO: &str = "to ";
 const WAIT: &str = "wait ";
 /// Digits of fingerprints and tickets.
 const DIGITS: usize = 64;
+/// Relays of one address.
+const MOST: usize = 2;
 /// Longest line.
 const LONGEST: usize = VERSION.len() + WAIT.len() + DIGITS + 1;
 /// What a relay says on a connection that waited, when somebody has come for it, and what it is answered: whoever is gone would not.
@@ -82,11 +84,18 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// Host and port of the relay in an address `relay:host:port`; none if the address is one to be dialled itself.
-pub fn behind(address: &str) -> Option<&str> {
-    let relay = address.strip_prefix(SCHEME)?;
-    let (host, port) = relay.rsplit_once(':')?;
-    (!host.is_empty() && port.parse::<u16>().is_ok()).then_some(relay)
+/// Host and port of each relay in an address `relay:host:port` or `relay:host:port,host:port`, in the order in which dialers try them; none if the address is
+/// one to be dialled itself.
+pub fn relays(address: &str) -> Vec<&str> {
+    let is_one = |relay: &&str| {
+        relay.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    let relays: Vec<&str> = address.strip_prefix(SCHEME).map(|all| all.split(',').collect()).unwrap_or_default();
+    let distinct = relays.iter().all(|relay| relays.iter().filter(|other| *other == relay).count() == 1);
+    match relays.len() <= MOST && distinct && relays.iter().all(is_one) {
+        true => relays,
+        false => Vec::new(),
+    }
 }
 
 /// What to dial of one's own port.
@@ -108,16 +117,30 @@ pub fn keep_alive(stream: &TcpStream) {
     let _ = sockopt::set_tcp_keepcnt(stream, 3);
 }
 
-/// One attempt at each address of a peer or of its relay; `own` is this party's address for others, and where it listens. What follows is TLS with the peer.
-pub(super) fn dial(peer: &Peer, own: Option<(&str, SocketAddr)>, patience: Duration) -> Option<TcpStream> {
-    let relay = behind(&peer.address);
-    let addresses: Vec<SocketAddr> = match own.filter(|(address, _)| relay == Some(address)) {
-        // Whoever is the relay need not be able to reach itself from outside.
-        Some((_, own)) => vec![local(own)],
-        None => relay.unwrap_or(&peer.address).to_socket_addrs().into_iter().flatten().collect(),
+/// One attempt at each address of a peer or of its relays; `own` is this party's address for others, and where it listens. What follows is TLS with the peer.
+/// Of several relays another is first in each `turn`: one may answer and yet not reach the peer.
+pub(super) fn dial(
+    peer: &Peer,
+    own: Option<(&str, SocketAddr)>,
+    (patience, turn): (Duration, usize),
+) -> Option<TcpStream> {
+    let mut hosts = relays(&peer.address);
+    let relayed = !hosts.is_empty();
+    if !relayed {
+        hosts.push(&peer.address);
+    }
+    let first = turn % hosts.len();
+    hosts.rotate_left(first);
+    let addresses = |host: &str| -> Vec<SocketAddr> {
+        match own.filter(|(address, _)| relayed && host == *address) {
+            // Whoever is the relay need not be able to reach itself from outside.
+            Some((_, own)) => vec![local(own)],
+            None => host.to_socket_addrs().into_iter().flatten().collect(),
+        }
     };
-    let mut stream = addresses.iter().find_map(|address| TcpStream::connect_timeout(address, patience).ok())?;
-    if relay.is_some() {
+    let mut all = hosts.into_iter().flat_map(addresses);
+    let mut stream = all.find_map(|address| TcpStream::connect_timeout(&address, patience).ok())?;
+    if relayed {
         let line = Request::To(peer.fingerprint.clone()).line()?;
         stream.write_all(line.as_bytes()).ok()?;
     }
@@ -157,12 +180,24 @@ mod tests {
 
     #[test]
     fn only_addresses_with_a_relay_and_its_port_are_behind_one() {
-        assert_eq!(behind("relay:a.example:7443"), Some("a.example:7443"));
-        assert_eq!(behind("relay:[::1]:7443"), Some("[::1]:7443"));
-        // A host of that name.
-        assert_eq!(behind("relay:7443"), None);
-        for none in ["a.example:7443", "relay:", "relay::1", "relay:a.example:x", "relay:a.example:99999"] {
-            assert_eq!(behind(none), None, "{none}");
+        assert_eq!(relays("relay:a.example:7443"), ["a.example:7443"]);
+        assert_eq!(relays("relay:[::1]:7443"), ["[::1]:7443"]);
+        assert_eq!(relays("relay:a.example:7443,b.example:1"), ["a.example:7443", "b.example:1"]);
+        for none in [
+            "a.example:7443",
+            // A host of that name.
+            "relay:7443",
+            "relay:",
+            "relay::1",
+            "relay:a.example:x",
+            "relay:a.example:99999",
+            "relay:a.example:1,",
+            "relay:a.example:1,b.example",
+            "relay:a.example:1,a.example:1",
+            "relay:a.example:1,b.example:1,c.example:1",
+            "a.example:1,b.example:1",
+        ] {
+            assert!(relays(none).is_empty(), "{none}");
         }
         assert_eq!(local("0.0.0.0:7".parse().unwrap()), "127.0.0.1:7".parse().unwrap());
         assert_eq!(local("10.0.0.1:7".parse().unwrap()), "10.0.0.1:7".parse().unwrap());

@@ -132,10 +132,10 @@ pub(super) async fn standing(State(node): State<Arc<Node>>) -> Result<Json<Stand
     let members = node.others().await?;
     let late = node.log.overdue(now(), LAG, members.keys().map(String::as_str));
     let cosigned = node.log.cosigners();
-    let witnesses = members.into_keys().map(|organisation| Witness {
+    let witnesses = members.into_iter().map(|(organisation, member)| Witness {
         size: cosigned.get(&organisation).copied(),
         overdue: late.contains(&organisation),
-        seen: node.seen_of(&organisation),
+        seen: node.seen_of(&organisation, &member.root),
         organisation,
     });
     let signed = |head: privity_audit::Head| Signed { size: head.size, root: head.root.to_string(), at: head.at };

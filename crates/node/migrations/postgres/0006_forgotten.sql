@@ -1,0 +1,1 @@
+CREATE TABLE forgotten (name TEXT COLLATE "C" PRIMARY KEY, words TEXT NOT NULL);

@@ -1,0 +1,1 @@
+CREATE TABLE forgotten (name TEXT PRIMARY KEY, words TEXT NOT NULL);

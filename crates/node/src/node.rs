@@ -63,6 +63,8 @@ pub struct Node {
     pub(crate) turns: Turns,
     running: Mutex<BTreeMap<String, Running>>,
     draining: AtomicBool,
+    /// Whether the database failed in the middle of a decision.
+    pub(crate) unsettled: AtomicBool,
 }
 
 /// An attempt that runs.
@@ -137,6 +139,7 @@ impl Node {
             turns,
             running,
             draining,
+            unsettled: AtomicBool::new(false),
         }))
     }
 
@@ -162,10 +165,10 @@ impl Node {
             };
             if !over.is_empty() {
                 let reason = over;
-                if self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await? {
-                    let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
-                    self.tell_participants(&stored.manifest.body, "end", &end).await?;
-                }
+                // Told before: whoever is stopped in between tells it again.
+                let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
+                self.tell_participants(&stored.manifest.body, "end", &end).await?;
+                self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await?;
                 continue;
             }
             self.move_on(&stored.digest, &[State::Running], State::Paused, (exit::NETWORK, &reason)).await?;

@@ -13,6 +13,7 @@ use privity_net::tls::{Cancel, Host};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -192,6 +193,8 @@ async fn finish(
         }
     }
     if let Err(error) = node.left(stored).await {
+        // They say it again when this node tells them its decision again.
+        node.unsettled.store(true, Ordering::Relaxed);
         tracing::error!(job = digest, error = %error, "what others said of the end could not be kept");
     }
     node.peers.wake();
@@ -213,8 +216,11 @@ fn settle(node: &Node, own: &str, ours: End) -> End {
 }
 
 async fn tell(node: &Node, stored: &Stored, end: &End) {
-    if let Err(e) = node.tell_participants(&stored.manifest.body, "end", end).await {
-        tracing::warn!(job = stored.digest, error = %e, "the end of an attempt could not be told");
+    // The others may hear it twice; that they do not hear it at all costs more.
+    for _ in 0..10 {
+        let Err(error) = node.tell_participants(&stored.manifest.body, "end", end).await else { return };
+        tracing::warn!(job = stored.digest, %error, "the end of an attempt could not be told");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -366,10 +366,12 @@ impl Node {
         if runs || !from.contains(&stored.state) {
             return Ok(false);
         }
-        if stored.attempt > 0 {
+        // Once, however often the database fails afterwards; and only of what began: of a number that is taken the log may say nothing.
+        let number = stored.started;
+        if number > 0 && self.recorded_end(digest, number)?.is_none_or(|(end, ..)| end != to) {
             self.record(&Record::Ended {
                 manifest: stored.digest.clone(),
-                number: stored.attempt,
+                number,
                 end: to.name().into(),
                 code,
                 reason: reason.into(),

@@ -37,15 +37,21 @@ impl Node {
         let digest = self.take(&statement, priority).await?;
         let told = self.tell_participants(&statement.body, "manifest", &statement).await;
         self.settled(told)?;
-        self.consider(&digest).await?;
-        // Whoever submits a job wants it approved.
-        if self.store.job(&digest).await?.state == State::Pending {
-            match self.vote(&digest, Decision::Approve, "submitted here", &statement.body.person).await {
+        let consented = self.consent(&digest, &statement.body.person).await;
+        self.settled(consented)?;
+        Ok(digest)
+    }
+
+    /// What this organisation says to a job of its own: whoever submits it wants it approved.
+    async fn consent(self: &Arc<Self>, digest: &str, person: &str) -> Result<(), NodeError> {
+        self.consider(digest).await?;
+        if self.store.job(digest).await?.state == State::Pending {
+            match self.vote(digest, Decision::Approve, "submitted here", person).await {
                 Ok(_) | Err(NodeError::State(_)) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// A manifest of another organisation.
@@ -176,14 +182,14 @@ impl Node {
 
     /// What the database did not take in the middle of a decision is done when it answers again.
     fn settled(&self, done: Result<(), NodeError>) -> Result<(), NodeError> {
-        if done.is_err() {
+        if matches!(done, Err(NodeError::Store(_))) {
             self.unsettled.store(true, Ordering::Relaxed);
         }
         done
     }
 
     /// Goes on with decisions in whose middle the database failed.
-    pub(crate) async fn settle(&self) -> Result<(), NodeError> {
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), NodeError> {
         match self.unsettled.swap(false, Ordering::Relaxed) {
             true => self.settled(self.recover_decisions().await),
             false => Ok(()),
@@ -215,15 +221,24 @@ impl Node {
 
     /// Brings back what a node that was stopped in the middle of a decision had kept of it: where a job stands, and what others are to be told.
     /// They take what they know already for what it is.
-    pub(crate) async fn recover_decisions(&self) -> Result<(), NodeError> {
+    pub(crate) async fn recover_decisions(self: &Arc<Self>) -> Result<(), NodeError> {
         for stored in self.store.jobs_in(&State::WAITS).await? {
             let manifest = &stored.manifest.body;
             let decided = self.store.approvals(&stored.digest).await?;
-            if manifest.submitter == self.organisation() {
+            let (own, submits) = (self.organisation(), manifest.submitter == self.organisation());
+            if submits {
                 self.tell_participants(manifest, "manifest", &stored.manifest).await?;
             }
-            if let Some(own) = decided.iter().find(|a| a.body.organisation == self.organisation()) {
-                self.tell_participants(manifest, "approval", own).await?;
+            match decided.iter().find(|a| a.body.organisation == own) {
+                Some(own) => self.tell_participants(manifest, "approval", own).await?,
+                None if submits => match self.consent(&stored.digest, &manifest.person).await {
+                    Err(error @ NodeError::Store(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(job = stored.digest, %error, "a job of this organisation is not decided")
+                    }
+                    Ok(()) => {}
+                },
+                None => {}
             }
             self.count_decisions(&stored).await?;
         }

@@ -144,7 +144,7 @@ impl Node {
     }
 
     /// What a node that was stopped in the middle of something does first.
-    pub(crate) async fn recover(&self) -> Result<(), NodeError> {
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), NodeError> {
         for (root, before) in self.store.revocations().await? {
             self.revocations.revoke(&root, before);
         }
@@ -156,6 +156,15 @@ impl Node {
     pub(crate) async fn recover_attempts(&self, why: &str) -> Result<(), NodeError> {
         for stored in self.store.jobs_in(&[State::Running]).await? {
             if self.running().contains_key(&stored.digest) {
+                continue;
+            }
+            // The log had room for its end, and the database had not.
+            if let Some((to, code, reason)) = self.recorded_end(&stored.digest, stored.attempt)? {
+                let kept = (code, reason.as_str());
+                if self.store.set_state(&stored.digest, &[State::Running], to, kept, now()).await? {
+                    self.traces.ended(&stored, to, code);
+                    self.forget(&stored.digest, to);
+                }
                 continue;
             }
             let reason = format!("{}: {why}", self.organisation());

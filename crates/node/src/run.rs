@@ -182,8 +182,9 @@ async fn finish(
     }
     if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
         tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept as it was");
-        // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait.
-        if verdict.state != State::Paused {
+        // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait. What is in the log is
+        // brought into the database when that takes it again.
+        if verdict.state != State::Paused && matches!(error, NodeError::Audit(_)) {
             let reason = format!("{own}: {}", error.for_others());
             let why = (exit::OUTPUT, reason.as_str());
             let kept = node.store.set_state(&digest, &[State::Running], State::Aborted, why, now()).await;

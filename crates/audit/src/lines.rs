@@ -20,11 +20,17 @@ impl Sink for File {
     }
 }
 
+/// Says whether a disk is full, in tests of what a node does then.
+#[cfg(feature = "faults")]
+pub(crate) type Full = std::sync::Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The end of an append-only file.
 pub(crate) struct Lines {
     pub(crate) path: PathBuf,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) length: u64,
+    #[cfg(feature = "faults")]
+    pub(crate) full: Option<Full>,
 }
 
 /// What a file held.
@@ -115,12 +121,24 @@ impl Lines {
             file.set_len(whole).map_err(&failed)?;
         }
         file.sync_all().map_err(&failed)?;
-        Ok(Lines { path, sink: Box::new(file), length: whole })
+        Ok(Lines {
+            path,
+            sink: Box::new(file),
+            length: whole,
+            #[cfg(feature = "faults")]
+            full: None,
+        })
     }
     /// Appends a line; it is on the disk when this returns.
     pub(crate) fn append(&mut self, line: &str) -> Result<(), AuditError> {
         let failed = AuditError::io("writing", &self.path);
         let bytes = [line.as_bytes(), b"\n"].concat();
+        #[cfg(feature = "faults")]
+        if self.full.as_ref().is_some_and(|full| full()) {
+            // A part of it fits.
+            self.sink.write(&bytes[..bytes.len() / 2]).map_err(&failed)?;
+            return Err(failed(std::io::ErrorKind::StorageFull.into()));
+        }
         self.sink.write(&bytes).map_err(&failed)?;
         self.sink.sync().map_err(&failed)?;
         self.length += bytes.len() as u64;

@@ -368,6 +368,15 @@ impl Log {
         })
     }
 
+    /// Its disk is full from now on while something says so, for tests of nodes.
+    #[cfg(feature = "faults")]
+    pub fn fill_while(&self, full: impl Fn() -> bool + Send + Sync + 'static) {
+        let full: crate::lines::Full = Arc::new(full);
+        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Inner { entries, heads, cosigned, .. } = &mut *inner;
+        [entries, heads, cosigned].into_iter().for_each(|lines| lines.full = Some(full.clone()));
+    }
+
     /// Writes go elsewhere.
     #[cfg(test)]
     pub(crate) fn redirect(&self, sink: Box<dyn crate::lines::Sink>) {

@@ -390,16 +390,23 @@ impl Node {
         if runs || !from.contains(&stored.state) {
             return Ok(false);
         }
-        self.record(&Record::Ended {
-            manifest: stored.digest.clone(),
-            number: stored.attempt,
-            end: to.name().into(),
-            code,
-            reason: reason.into(),
-            sent: BTreeMap::new(),
-            classes: BTreeMap::new(),
-            security: String::new(),
-        })?;
+        // Once, however often the database fails afterwards; of a number that was taken the log may say nothing.
+        let number = match stored.attempt > stored.started && self.recorded_attempt(digest, stored.attempt)? {
+            true => stored.attempt,
+            false => stored.started,
+        };
+        if self.recorded_end(digest, number)?.is_none_or(|(end, ..)| end != to) {
+            self.record(&Record::Ended {
+                manifest: stored.digest.clone(),
+                number,
+                end: to.name().into(),
+                code,
+                reason: reason.into(),
+                sent: BTreeMap::new(),
+                classes: BTreeMap::new(),
+                security: String::new(),
+            })?;
+        }
         let moved = self.store.set_state(digest, from, to, (code, reason), now()).await?;
         if moved {
             self.traces.ended(&stored, to, code);

@@ -247,7 +247,11 @@ impl Running {
 /// # Errors
 /// As [`start`].
 pub async fn run(home: &Path) -> Result<(), NodeError> {
-    let running = start(home).await?;
+    let mut asked = std::pin::pin!(asked_to_end()?);
+    let running = tokio::select! {
+        running = start(home) => running?,
+        () = &mut asked => return Ok(()),
+    };
     let node = &running.node;
     tracing::info!(
         organisation = node.organisation(),
@@ -255,21 +259,29 @@ pub async fn run(home: &Path) -> Result<(), NodeError> {
         admin = node.config.admin,
         "the node serves"
     );
-    let signals = |e: std::io::Error| NodeError::Config { problem: format!("waiting for signals: {e}") };
-    #[cfg(unix)]
-    {
-        let kind = tokio::signal::unix::SignalKind::terminate();
-        let mut terminate = tokio::signal::unix::signal(kind).map_err(signals)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(signals)?,
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(signals)?;
+    asked.await;
     tracing::info!("the node ends when what runs is done");
     running.drain().await;
     Ok(())
+}
+
+/// Until the system asks this process to end: from this call on, as the first process of a container gets no signal that it does not wait for.
+#[cfg(unix)]
+fn asked_to_end() -> Result<impl Future<Output = ()>, NodeError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |e: std::io::Error| NodeError::Config { problem: format!("waiting for signals: {e}") };
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+#[cfg(not(unix))]
+fn asked_to_end() -> Result<impl Future<Output = ()>, NodeError> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }
 
 /// Joins a project with an invitation. `show` is told the words; then this waits until a person at the inviter has confirmed them.

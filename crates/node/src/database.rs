@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyPool, Row, Transaction};
 use std::path::Path;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Connections to PostgreSQL. One transaction writes at a time: the others read.
 const CONNECTIONS: u32 = 8;
@@ -133,7 +133,10 @@ pub(crate) async fn sqlite(home: &Path) -> Result<AnyPool, NodeError> {
     install_default_drivers();
     let url = format!("sqlite://{}?mode=rwc", home.join("node.db").display());
     // SQLite has one writer; more connections would only wait for each other.
-    let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
+    let options = AnyPoolOptions::new().max_connections(1);
+    #[cfg(test)]
+    let options = crate::sim::server(options);
+    let pool = options.connect(&url).await?;
     for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
         sqlx::query(pragma).execute(&pool).await?;
     }
@@ -211,11 +214,11 @@ impl Store {
         &self,
         statement: impl Fn() -> Query<'q, Any, AnyArguments>,
     ) -> Result<u64, NodeError> {
-        let began = Instant::now();
+        let began = crate::node::instant();
         loop {
             match self.once(statement()).await {
                 Ok(changed) => return changed.ok_or(NodeError::Superseded),
-                Err(error) if self.1.is_some() && may_pass(&error) && began.elapsed() < TRIED => {
+                Err(error) if self.is_waited_for() && may_pass(&error) && crate::node::instant() - began < TRIED => {
                     tracing::warn!(error = %error, "the database did not answer; it is asked again");
                     tokio::time::sleep(AGAIN).await;
                 }
@@ -227,8 +230,21 @@ impl Store {
     async fn once(&self, statement: Query<'_, Any, AnyArguments>) -> Result<Option<u64>, sqlx::Error> {
         let Some(mut transaction) = self.begin().await? else { return Ok(None) };
         let done = statement.execute(&mut *transaction).await?;
+        #[cfg(test)]
+        crate::sim::before_commit()?;
         transaction.commit().await?;
+        #[cfg(test)]
+        crate::sim::after_commit()?;
         Ok(Some(done.rows_affected()))
+    }
+
+    /// Whether a server keeps it, which may start again.
+    fn is_waited_for(&self) -> bool {
+        #[cfg(test)]
+        if crate::sim::has_server() {
+            return true;
+        }
+        self.1.is_some()
     }
 }
 

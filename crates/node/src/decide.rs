@@ -2,14 +2,15 @@
 
 use crate::NodeError;
 use crate::job::State;
-use crate::message::words;
+use crate::message::{End, words};
 use crate::node::{Node, now, short};
-use crate::store::{Stored, Table};
+use crate::store::{Letter, Stored, Table};
 use privity_api::statement::Purpose;
 use privity_api::{Approval, Decision, Manifest, Project, Record, Statement, sha256};
-use privity_job::Job;
+use privity_job::{Job, exit};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Jobs of one submitter in one project that wait at one time.
 const OPEN_JOBS: i64 = 200;
@@ -34,16 +35,23 @@ impl Node {
         }
         let statement = Statement::new(manifest, &*self.root)?;
         let digest = self.take(&statement, priority).await?;
-        self.tell_participants(&statement.body, "manifest", &statement).await?;
-        self.consider(&digest).await?;
-        // Whoever submits a job wants it approved.
-        if self.store.job(&digest).await?.state == State::Pending {
-            match self.vote(&digest, Decision::Approve, "submitted here", &statement.body.person).await {
+        let told = self.tell_participants(&statement.body, "manifest", &statement).await;
+        self.settled(told)?;
+        let consented = self.consent(&digest, &statement.body.person).await;
+        self.settled(consented)?;
+        Ok(digest)
+    }
+
+    /// What this organisation says to a job of its own: whoever submits it wants it approved.
+    async fn consent(self: &Arc<Self>, digest: &str, person: &str) -> Result<(), NodeError> {
+        self.consider(digest).await?;
+        if self.store.job(digest).await?.state == State::Pending {
+            match self.vote(digest, Decision::Approve, "submitted here", person).await {
                 Ok(_) | Err(NodeError::State(_)) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(digest)
+        Ok(())
     }
 
     /// A manifest of another organisation.
@@ -167,9 +175,26 @@ impl Node {
             Approval { manifest: digest.into(), organisation, decision, reason: reason.into(), by, at: now() };
         check_words(&approval)?;
         let statement = Statement::new(approval, &*self.root)?;
-        self.keep_approval(&stored, &statement).await?;
+        let kept = self.keep_approval(&stored, &statement).await;
+        self.settled(kept)?;
         self.traces.decided(&stored, decision, deciders);
-        self.tell_participants(&stored.manifest.body, "approval", &statement).await
+        Ok(())
+    }
+
+    /// What the database did not take in the middle of a decision is done when it answers again.
+    fn settled(&self, done: Result<(), NodeError>) -> Result<(), NodeError> {
+        if matches!(done, Err(NodeError::Store(_))) {
+            self.unsettled.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Goes on with decisions in whose middle the database failed.
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), NodeError> {
+        match self.unsettled.swap(false, Ordering::Relaxed) {
+            true => self.settled(self.recover_decisions().await),
+            false => Ok(()),
+        }
     }
 
     /// Another organisation's decision.
@@ -180,20 +205,41 @@ impl Node {
         let stored = self.store.job(&statement.body.manifest).await?;
         self.verify_participant(&stored.manifest.body, &statement.body.organisation, &statement)?;
         check_words(&statement.body)?;
-        self.keep_approval(&stored, &statement).await
+        self.keep_approval(&stored, &statement).await?;
+        // Whoever tells a decision again was away, and may have missed how the job ended.
+        let end = match stored.state {
+            State::Done => {
+                End { done: true, again: false, ..End::again(&stored.digest, stored.attempt, exit::OK, "done") }
+            }
+            State::Aborted => {
+                End { again: false, ..End::again(&stored.digest, stored.attempt, stored.code, &stored.reason) }
+            }
+            _ => return Ok(()),
+        };
+        let text = serde_json::to_string(&end).map_err(|e| NodeError::State(e.to_string()))?;
+        self.store.post(&stored.manifest.body.project, &statement.body.organisation, "end", text).await
     }
 
     /// Brings back what a node that was stopped in the middle of a decision had kept of it: where a job stands, and what others are to be told.
     /// They take what they know already for what it is.
-    pub(crate) async fn recover_decisions(&self) -> Result<(), NodeError> {
+    pub(crate) async fn recover_decisions(self: &Arc<Self>) -> Result<(), NodeError> {
         for stored in self.store.jobs_in(&State::WAITS).await? {
             let manifest = &stored.manifest.body;
             let decided = self.store.approvals(&stored.digest).await?;
-            if manifest.submitter == self.organisation() {
+            let (own, submits) = (self.organisation(), manifest.submitter == self.organisation());
+            if submits {
                 self.tell_participants(manifest, "manifest", &stored.manifest).await?;
             }
-            if let Some(own) = decided.iter().find(|a| a.body.organisation == self.organisation()) {
-                self.tell_participants(manifest, "approval", own).await?;
+            match decided.iter().find(|a| a.body.organisation == own) {
+                Some(own) => self.tell_participants(manifest, "approval", own).await?,
+                None if submits => match self.consent(&stored.digest, &manifest.person).await {
+                    Err(error @ NodeError::Store(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(job = stored.digest, %error, "a job of this organisation is not decided")
+                    }
+                    Ok(()) => {}
+                },
+                None => {}
             }
             self.count_decisions(&stored).await?;
         }
@@ -207,6 +253,7 @@ impl Node {
         statement: &Statement<Approval>,
     ) -> Result<(), NodeError> {
         let text = serde_json::to_string(statement).map_err(|e| NodeError::State(e.to_string()))?;
+        let (manifest, own) = (&stored.manifest.body, statement.body.organisation == self.organisation());
         let _alone = self.changing.lock().await;
         // What is known already may not have been counted, if the database failed just then.
         if !self.store.is_news(&statement.body).await? {
@@ -217,6 +264,10 @@ impl Node {
         if statement.body.decision == Decision::Deny {
             let (organisation, reason) = (&statement.body.organisation, words(&statement.body.reason));
             self.cancel(&stored.digest, &format!("{organisation} denies it: {reason}"));
+        }
+        // Only what is kept is told, and before it counts: of two that decide at once one is nowhere, and what is stopped here goes on later.
+        if own {
+            self.tell_participants(manifest, "approval", statement).await?;
         }
         self.count_decisions(stored).await
     }
@@ -282,6 +333,21 @@ impl Node {
             .ok_or_else(|| NodeError::missing("table", &dataset.table))?;
         crate::table::fits(&table, &manifest.job)?;
         Ok(Some(table))
+    }
+
+    /// A participant's node does not take a manifest of this organisation: nothing can come of the job, and the others are told.
+    pub(crate) async fn not_taken(&self, letter: &Letter, problem: &str) -> Result<(), NodeError> {
+        let statement: Statement<Manifest> =
+            serde_json::from_str(&letter.body).map_err(|e| NodeError::Store(e.to_string()))?;
+        let (manifest, digest) = (&statement.body, statement.body.digest()?);
+        let reason = words(&format!("{} does not take it: {problem}", letter.organisation));
+        let end = End { again: false, ..End::again(&digest, 0, exit::NETWORK, &reason) };
+        let text = serde_json::to_string(&end).map_err(|e| NodeError::State(e.to_string()))?;
+        let others = manifest.job.participants.iter().map(|p| p.name.as_str());
+        for other in others.filter(|name| *name != self.organisation() && *name != letter.organisation) {
+            self.store.post(&manifest.project, other, "end", text.clone()).await?;
+        }
+        self.move_on(&digest, &State::WAITS, State::Aborted, (exit::NETWORK, &reason)).await.map(drop)
     }
 
     /// A person of this organisation gives a job up; all participants are told.

@@ -31,6 +31,7 @@ pub mod peer;
 pub mod policy;
 mod prices;
 mod queue;
+mod recorded;
 mod relay;
 mod run;
 mod serve;

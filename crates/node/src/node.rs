@@ -66,6 +66,8 @@ pub struct Node {
     pub(crate) turns: Turns,
     running: Mutex<BTreeMap<String, Running>>,
     draining: AtomicBool,
+    /// Whether the database failed in the middle of a decision.
+    pub(crate) unsettled: AtomicBool,
 }
 
 /// An attempt that runs.
@@ -159,11 +161,12 @@ impl Node {
             turns,
             running,
             draining,
+            unsettled: AtomicBool::new(false),
         }))
     }
 
     /// What a node that was stopped in the middle of something does first.
-    pub(crate) async fn recover(&self) -> Result<(), NodeError> {
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), NodeError> {
         for (root, before) in self.store.revocations().await? {
             self.revocations.revoke(&root, before);
         }
@@ -178,6 +181,15 @@ impl Node {
             if self.running().contains_key(&stored.digest) {
                 continue;
             }
+            // The log had room for its end, and the database had not.
+            if let Some((to, code, reason)) = self.recorded_end(&stored.digest, stored.attempt)? {
+                let kept = (code, reason.as_str());
+                if self.store.set_state(&stored.digest, &[State::Running], to, kept, now()).await? {
+                    self.traces.ended(&stored, to, code);
+                    self.forget(&stored.digest, to);
+                }
+                continue;
+            }
             let reason = format!("{}: {why}", self.organisation());
             let over = match stored.hindered.as_str() {
                 "" if stored.attempt >= stored.manifest.body.attempts => format!("{reason}; no attempts are left"),
@@ -185,10 +197,10 @@ impl Node {
             };
             if !over.is_empty() {
                 let reason = over;
-                if self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await? {
-                    let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
-                    self.tell_participants(&stored.manifest.body, "end", &end).await?;
-                }
+                // Told before: whoever is stopped in between tells it again.
+                let end = End { again: false, ..End::again(&stored.digest, stored.attempt, exit::NETWORK, why) };
+                self.tell_participants(&stored.manifest.body, "end", &end).await?;
+                self.move_on(&stored.digest, &[State::Running], State::Aborted, (exit::NETWORK, &reason)).await?;
                 continue;
             }
             self.move_on(&stored.digest, &[State::Running], State::Paused, (exit::NETWORK, &reason)).await?;

@@ -194,7 +194,7 @@ impl Peers {
     }
 
     /// Delivers what waits for an organisation, the oldest first. Whether everything was taken or given up.
-    async fn deliver_to(&self, organisation: &str) -> Result<bool, NodeError> {
+    async fn deliver_to(&self, node: &Node, organisation: &str) -> Result<bool, NodeError> {
         let mut all = true;
         for letter in self.store.letters(organisation).await? {
             let member = match self.member(&letter.project, &letter.organisation).await {
@@ -206,12 +206,15 @@ impl Peers {
                 }
                 Err(error) => return Err(error),
             };
-            match self.send(&member, &letter.path, letter.body).await {
+            match self.send(&member, &letter.path, letter.body.clone()).await {
                 Ok(_) => self.store.delivered(letter.seq).await?,
                 // What it is about may come from another organisation, and later.
                 Err(error) if error.may_pass() && self.store.early(letter.seq).await? => all = false,
                 Err(NodeError::Refused { problem, .. }) => {
                     tracing::warn!(to = letter.organisation, path = letter.path, problem, "a message was refused");
+                    if letter.path == "manifest" {
+                        node.not_taken(&letter, &problem).await?;
+                    }
                     self.store.delivered(letter.seq).await?;
                 }
                 Err(_) => return Ok(false),
@@ -242,7 +245,7 @@ pub(crate) async fn deliver(node: &Arc<Node>) -> Result<(), NodeError> {
         let Some(turn) = node.peers.turn(&organisation) else { continue };
         let node = node.clone();
         tokio::spawn(async move {
-            let delivered = node.peers.deliver_to(&organisation).await;
+            let delivered = node.peers.deliver_to(&node, &organisation).await;
             if let Err(error) = &delivered {
                 tracing::error!(to = organisation, error = %error, "messages could not be delivered");
             }

@@ -15,6 +15,7 @@ use privity_net::tls::{Cancel, Host};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -196,8 +197,9 @@ async fn finish(
     }
     if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
         tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept as it was");
-        // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait.
-        if verdict.state != State::Paused {
+        // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait. What is in the log is
+        // brought into the database when that takes it again.
+        if verdict.state != State::Paused && matches!(error, NodeError::Audit(_)) {
             let reason = format!("{own}: {}", error.for_others());
             let why = (exit::OUTPUT, reason.as_str());
             let kept = node.store.set_state(&digest, &[State::Running], State::Aborted, why, now()).await;
@@ -207,6 +209,8 @@ async fn finish(
         }
     }
     if let Err(error) = node.left(stored).await {
+        // They say it again when this node tells them its decision again.
+        node.unsettled.store(true, Ordering::Relaxed);
         tracing::error!(job = digest, error = %error, "what others said of the end could not be kept");
     }
     node.peers.wake();
@@ -228,8 +232,11 @@ fn settle(node: &Node, own: &str, ours: End) -> End {
 }
 
 async fn tell(node: &Node, stored: &Stored, end: &End) {
-    if let Err(e) = node.tell_participants(&stored.manifest.body, "end", end).await {
-        tracing::warn!(job = stored.digest, error = %e, "the end of an attempt could not be told");
+    // The others may hear it twice; that they do not hear it at all costs more.
+    for _ in 0..10 {
+        let Err(error) = node.tell_participants(&stored.manifest.body, "end", end).await else { return };
+        tracing::warn!(job = stored.digest, %error, "the end of an attempt could not be told");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

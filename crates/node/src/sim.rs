@@ -2,7 +2,7 @@
 //! that a seed draws. Each node has a thread and a runtime of its own, whose clock stands until the simulation moves it, so that a node can be killed at any
 //! await, frozen, cut off, or shown another time of day. Messages are delayed and so overtake each other.
 //!
-//! A seed brings back the faults, their moments and the delays; how the threads of the databases take turns it does not.
+//! A seed brings back the faults, their moments and the delays of each link; how the threads of the databases take turns it does not.
 
 mod engine;
 mod faults;
@@ -10,8 +10,10 @@ mod load;
 mod lost;
 mod random;
 mod site;
+mod trouble;
 
 pub(crate) use site::Line;
+pub(crate) use trouble::{after_commit, before_commit, has_server, server};
 
 use engine::Engines;
 use privity_api::Time;
@@ -24,6 +26,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
+use trouble::Trouble;
 
 /// How far the clocks move at a time, and how long the nodes have for what follows from it.
 const STEP: Duration = Duration::from_millis(50);
@@ -37,6 +40,7 @@ thread_local! {
 /// A node's time of day: that of the simulation, and how far it is off.
 #[derive(Clone)]
 struct Clock {
+    name: String,
     world: Arc<World>,
     off: Arc<AtomicI64>,
 }
@@ -64,8 +68,12 @@ struct World {
     /// Between whom, in this direction, messages are lost.
     cut: Mutex<BTreeSet<(String, String)>>,
     frozen: Mutex<BTreeSet<String>>,
+    troubles: Mutex<BTreeSet<(Trouble, String)>>,
+    /// Whether databases count as servers, which are waited for.
+    servers: bool,
     engines: Mutex<Engines>,
-    random: Mutex<Random>,
+    seed: u64,
+    random: Mutex<BTreeMap<String, Random>>,
     /// What must never happen, and did.
     wrong: Mutex<Vec<String>>,
 }
@@ -74,14 +82,24 @@ impl World {
     fn millis(&self) -> u64 {
         self.millis.load(Ordering::Relaxed)
     }
-    fn draw(&self, from: u64, to: u64) -> u64 {
-        crate::lock(&self.random).between(from, to)
+    /// From `from` to less than `to`. What is drawn of what the nodes do in whatever order is drawn apart, so that a seed brings back what it can.
+    fn draw(&self, what: &str, (from, to): (u64, u64)) -> u64 {
+        let mut random = crate::lock(&self.random);
+        random.entry(what.to_owned()).or_insert_with(|| Random::of(self.seed, what)).between(from, to)
     }
     fn is_cut(&self, from: &str, to: &str) -> bool {
         crate::lock(&self.cut).contains(&(from.to_owned(), to.to_owned()))
     }
     fn is_frozen(&self, name: &str) -> bool {
         crate::lock(&self.frozen).contains(name)
+    }
+    fn has(&self, trouble: Trouble, name: &str) -> bool {
+        crate::lock(&self.troubles).contains(&(trouble, name.to_owned()))
+    }
+    /// Whether it is something else than it was.
+    fn set(&self, trouble: Trouble, name: &str, is: bool) -> bool {
+        let (mut all, key) = (crate::lock(&self.troubles), (trouble, name.to_owned()));
+        if is { all.insert(key) } else { all.remove(&key) }
     }
     fn wrong(&self, what: String) {
         crate::lock(&self.wrong).push(what);
@@ -104,6 +122,11 @@ fn folder() -> tempfile::TempDir {
 impl Sim {
     /// Organisations of these names, all in these projects, whose nodes run. `people`: where persons decide; policies allow everything elsewhere.
     fn new(seed: u64, names: &[&str], projects: &[String], people: &[&str]) -> Sim {
+        Sim::with(false, seed, names, projects, people)
+    }
+
+    /// As [`Sim::new`]; `servers`: databases count as servers, which are waited for when they do not answer.
+    fn with(servers: bool, seed: u64, names: &[&str], projects: &[String], people: &[&str]) -> Sim {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as Time;
         let world = Arc::new(World {
             began,
@@ -111,8 +134,11 @@ impl Sim {
             mailboxes: Mutex::default(),
             cut: Mutex::default(),
             frozen: Mutex::default(),
+            troubles: Mutex::default(),
+            servers,
             engines: Mutex::new(Engines::default()),
-            random: Mutex::new(Random::new(seed)),
+            seed,
+            random: Mutex::default(),
             wrong: Mutex::default(),
         });
         let folder = folder();
@@ -124,6 +150,10 @@ impl Sim {
         sim
     }
 
+    /// Of what the test does.
+    fn draw(&self, from: u64, to: u64) -> u64 {
+        self.world.draw("plan", (from, to))
+    }
     fn site(&self, name: &str) -> &Site {
         &self.sites[name]
     }
@@ -139,6 +169,9 @@ impl Sim {
                 tick.recv_timeout(Duration::from_secs(60)).expect("the node goes on");
             }
             engine::step(&self.world);
+            for site in self.sites.values_mut() {
+                site.tend();
+            }
             std::thread::sleep(PACE);
         }
     }
@@ -175,11 +208,20 @@ impl Sim {
         let mut cut = crate::lock(&self.world.cut);
         cut.extend(from.iter().flat_map(|a| to.iter().map(move |b| (a.clone(), b.clone()))));
     }
-    /// All links work, all clocks go right, all nodes run.
+    /// A disk takes nothing for so long: that of the audit log, that of database and results, or both.
+    fn fill(&mut self, name: &str, (log, rest): (bool, bool), lasts: u64) {
+        self.sites.get_mut(name).expect("a site").fill(log, rest, lasts);
+    }
+    /// A database answers nothing for so long.
+    fn stop_database(&mut self, name: &str, lasts: u64) {
+        self.sites.get_mut(name).expect("a site").stop_database(lasts);
+    }
+    /// All links work, all clocks go right, disks have room, databases answer, all nodes run.
     fn heal(&mut self) {
         crate::lock(&self.world.cut).clear();
         for name in self.sites.keys().cloned().collect::<Vec<_>>() {
             self.thaw(&name);
+            self.sites.get_mut(&name).expect("a site").repair();
             self.site(&name).shift(0);
             self.start(&name);
         }

@@ -74,6 +74,8 @@ pub struct Stored {
     pub state: State,
     /// The highest attempt that this node signed; 0 before.
     pub attempt: u32,
+    /// The last attempt that began here; 0 before.
+    pub started: u32,
     /// Exit code of the last attempt.
     pub code: u8,
     /// Why it stands there.
@@ -119,7 +121,7 @@ pub struct Letter {
 
 const APPROVE: &str = "approve";
 const JOBS: &str =
-    "SELECT digest, manifest, state, attempt, code, reason, report, created, updated, hindered FROM jobs";
+    "SELECT digest, manifest, state, attempt, code, reason, report, created, updated, hindered, started FROM jobs";
 
 /// A job of a row that [`JOBS`] selects.
 fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
@@ -134,6 +136,7 @@ fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
         created: row.try_get(7)?,
         updated: row.try_get(8)?,
         hindered: row.try_get(9)?,
+        started: row.try_get::<i64, _>(10)? as u32,
     })
 }
 

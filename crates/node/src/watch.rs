@@ -123,6 +123,7 @@ impl Tries {
 /// Ends jobs whose time is over, and attempts of which nothing runs any more; attempts those jobs that this organisation submitted and that are due.
 async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     node.recover_attempts("its engine is gone").await?;
+    node.settle().await?;
     node.end_what_lasts_too_long().await?;
     let queue = node.store.queue().await?;
     for job in queue.iter().filter(|job| job.expires <= now() && State::WAITS.contains(&job.state)) {
@@ -183,9 +184,11 @@ async fn hinder(node: &Node, stored: &Stored, error: &NodeError) -> Result<(), N
     let used_up = standing.attempt >= stored.manifest.body.attempts;
     if error.is_final() || used_up {
         let reason = words(&error.for_others());
-        node.move_on(&stored.digest, &State::STARTS, State::Aborted, (exit::NETWORK, &reason)).await?;
+        // Told before: whoever is stopped in between asks for an attempt again, and hears and tells the same.
         let end = End { again: false, ..End::again(&stored.digest, standing.attempt, exit::NETWORK, &reason) };
-        return node.tell_participants(&stored.manifest.body, "end", &end).await;
+        node.tell_participants(&stored.manifest.body, "end", &end).await?;
+        node.move_on(&stored.digest, &State::STARTS, State::Aborted, (exit::NETWORK, &reason)).await?;
+        return Ok(());
     }
     // Why it stands where it does remains said.
     node.store.set_hindered(&stored.digest, &words(&error.to_string())).await

@@ -1,6 +1,7 @@
 //! A model of the engine: sessions that form when all participants have come, last a while, and break as those of the engine do: at once where a process
 //! ends or says that it stops, after five seconds where nothing is heard.
 
+use super::trouble::Trouble;
 use super::{Clock, World};
 use crate::node::Engine;
 use privity_job::{Event, Job, JobError, Report, RunOptions};
@@ -113,7 +114,7 @@ pub(super) fn step(world: &World) {
         session.look(world, now);
         let all = session.names.iter().all(|name| session.parts.contains_key(name));
         if matches!(session.stage, Stage::Gathers) && all && !silent {
-            session.stage = Stage::Runs(now + lasts.unwrap_or_else(|| world.draw(200, 8_000)));
+            session.stage = Stage::Runs(now + lasts.unwrap_or_else(|| world.draw("engine", (200, 8_000))));
             formed.push(*key);
             for part in session.parts.values() {
                 let event = Event::Connected { seconds: 0.0, session: privity_api::hex(key) };
@@ -142,8 +143,14 @@ impl Session {
                 (Stage::Broken, _) => Some(Err(self.lost(world, &name))),
                 (_, _) if self.silent.is_some_and(|since| now - since >= SILENCE) => Some(Err(self.lost(world, &name))),
                 (Stage::Gathers, _) if now - part.since >= TOGETHER => Some(Err(self.lost(world, &name))),
+                // A checkpoint now and then, and results at the end, find no room.
+                (Stage::Runs(until), _)
+                    if world.has(Trouble::DiskFull, &name) && (now >= *until || world.draw("engine", (0, 20)) == 0) =>
+                {
+                    Some(Err(no_room()))
+                }
                 // Not all are done at the same moment.
-                (Stage::Runs(until), _) if now >= until + world.draw(0, 400) => Some(Ok(())),
+                (Stage::Runs(until), _) if now >= until + world.draw("engine", (0, 400)) => Some(Ok(())),
                 _ => None,
             };
             if let Some(end) = end {
@@ -170,6 +177,10 @@ impl Session {
         };
         JobError::Peer { name: name.clone(), source }
     }
+}
+
+fn no_room() -> JobError {
+    JobError::Output { file: "checkpoints".into(), problem: "no space left on device".into() }
 }
 
 fn report(job: &Job, own: &str) -> Report {

@@ -32,7 +32,7 @@ fn many_jobs_of_fifty_tenants_all_end_although_nodes_are_killed() {
         assert!(sim.world.millis() < 7_200_000, "{} of {count} jobs done", done.len());
         // One node after the other ends as by kill -9, and comes back.
         let victim = NAMES[kills % 4];
-        sim.pass(Duration::from_secs(sim.world.draw(15, 40)));
+        sim.pass(Duration::from_secs(sim.draw(15, 40)));
         sim.kill(victim);
         sim.pass(Duration::from_secs(1));
         sim.start(victim);

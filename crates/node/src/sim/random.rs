@@ -3,8 +3,10 @@
 pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
+    /// Numbers of a seed for one purpose.
+    pub fn of(seed: u64, purpose: &str) -> Random {
+        let hash = blake3::Hasher::new().update(&seed.to_le_bytes()).update(purpose.as_bytes()).finalize();
+        Random(u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("32 bytes")))
     }
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,6 @@
 //! A simulated organisation: its directory, and its node while that runs.
 
+use super::trouble::{Outage, Trouble};
 use super::{Clock, World, engine};
 use crate::config::Config;
 use crate::daemon::Opened;
@@ -73,7 +74,7 @@ impl Line {
 
     /// A message on its way, or lost there.
     async fn way(&self, from: &str, to: &str) {
-        let delay = Duration::from_millis(self.world.draw(1, 60));
+        let delay = Duration::from_millis(self.world.draw(&format!("{from} to {to}"), (1, 60)));
         tokio::time::sleep(delay).await;
         if self.world.is_cut(from, to) {
             std::future::pending::<()>().await;
@@ -98,6 +99,9 @@ pub(super) struct Site {
     off: Arc<AtomicI64>,
     process: Option<(mpsc::UnboundedSender<Order>, JoinHandle<()>)>,
     ice: Option<Sender<()>>,
+    /// Until when its disk is full.
+    full_until: Option<u64>,
+    outage: Option<Outage>,
 }
 
 /// Directories of organisations, all of them members of all projects, which the first founded.
@@ -138,7 +142,8 @@ pub(super) fn found(
     });
     let site = |(name, home): (&&str, PathBuf)| {
         let (name, off) = ((*name).to_owned(), Arc::new(AtomicI64::new(0)));
-        (name.clone(), Site { name, world: world.clone(), home, off, process: None, ice: None })
+        let (world, process, ice) = (world.clone(), None, None);
+        (name.clone(), Site { name, world, home, off, process, ice, full_until: None, outage: None })
     };
     names.iter().zip(homes).map(site).collect()
 }
@@ -187,10 +192,10 @@ impl Site {
             return;
         }
         let (orders, received) = mpsc::unbounded_channel();
-        let clock = Clock { world: self.world.clone(), off: self.off.clone() };
-        let (name, home) = (self.name.clone(), self.home.clone());
+        let clock = Clock { name: self.name.clone(), world: self.world.clone(), off: self.off.clone() };
+        let home = self.home.clone();
         let (ready, started) = channel();
-        let process = std::thread::spawn(move || process(&clock, &name, &home, received, &ready));
+        let process = std::thread::spawn(move || process(&clock, &home, received, &ready));
         started.recv_timeout(Duration::from_secs(60)).expect("the node starts");
         self.process = Some((orders, process));
     }
@@ -219,6 +224,68 @@ impl Site {
     }
     pub fn runs(&self) -> bool {
         self.process.is_some()
+    }
+    /// Whether it would answer a question about what it keeps.
+    pub fn answers(&self) -> bool {
+        self.runs() && self.ice.is_none() && !self.world.has(Trouble::Down, &self.name)
+    }
+
+    pub fn fill(&mut self, log: bool, rest: bool, lasts: u64) {
+        self.world.set(Trouble::LogFull, &self.name, log);
+        self.world.set(Trouble::DiskFull, &self.name, rest);
+        self.full_until = Some(self.world.millis() + lasts);
+    }
+
+    /// The server of its database ends and starts again. Some have done what they were asked for, and their answer is lost.
+    pub fn stop_database(&mut self, lasts: u64) {
+        let outage = Outage::new(&self.world, lasts);
+        self.world.set(if outage.loses_an_answer { Trouble::Deaf } else { Trouble::Down }, &self.name, true);
+        self.outage = Some(outage);
+    }
+
+    /// What is in trouble is not any more.
+    pub fn repair(&mut self) {
+        let now = self.world.millis();
+        self.full_until = self.full_until.map(|_| now);
+        self.outage.iter_mut().for_each(|outage| outage.until = now);
+        self.tend();
+    }
+
+    /// What follows by now: disks have room again, databases are back, nodes end without them and are started again.
+    pub fn tend(&mut self) {
+        // Whoever is frozen learns later what became of it.
+        if self.ice.is_some() {
+            return;
+        }
+        let now = self.world.millis();
+        if self.full_until.is_some_and(|until| now >= until) {
+            self.full_until = None;
+            self.world.set(Trouble::LogFull, &self.name, false);
+            self.world.set(Trouble::DiskFull, &self.name, false);
+            // Its people make room, and start a node anew whose log takes nothing more.
+            if self.runs() && self.now(|node| async move { node.log.closed().is_some() }) {
+                self.kill();
+                self.start();
+            }
+        }
+        let Some(mut outage) = self.outage.take() else { return };
+        if outage.answers_until.is_some_and(|until| now >= until) {
+            self.world.set(Trouble::Deaf, &self.name, false);
+            self.world.set(Trouble::Down, &self.name, true);
+        }
+        if now >= outage.ends && self.runs() {
+            self.kill();
+            outage.ended = true;
+        }
+        if now < outage.until {
+            self.outage = Some(outage);
+            return;
+        }
+        self.world.set(Trouble::Deaf, &self.name, false);
+        self.world.set(Trouble::Down, &self.name, false);
+        if outage.ended {
+            self.start();
+        }
     }
 
     /// Moves its clock; whoever is not frozen says when that is done.
@@ -290,7 +357,7 @@ impl Drop for Site {
     }
 }
 
-fn process(clock: &Clock, name: &str, home: &Path, mut orders: mpsc::UnboundedReceiver<Order>, ready: &Sender<()>) {
+fn process(clock: &Clock, home: &Path, mut orders: mpsc::UnboundedReceiver<Order>, ready: &Sender<()>) {
     clock.enter();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
@@ -298,7 +365,7 @@ fn process(clock: &Clock, name: &str, home: &Path, mut orders: mpsc::UnboundedRe
     runtime.block_on(async {
         // While this blocks, the runtime does not move its clock by itself.
         tokio::task::spawn_blocking(move || asleep.recv().is_err());
-        let node = start(clock, name, home).await;
+        let node = start(clock, home).await;
         let _ = ready.send(());
         while let Some(order) = orders.recv().await {
             match order {
@@ -311,14 +378,14 @@ fn process(clock: &Clock, name: &str, home: &Path, mut orders: mpsc::UnboundedRe
                 Order::Kill => break,
             }
         }
-        crate::lock(&clock.world.mailboxes).remove(name);
+        crate::lock(&clock.world.mailboxes).remove(&clock.name);
     });
     drop(awake);
     runtime.shutdown_timeout(Duration::from_secs(10));
 }
 
 /// A node of a directory, without ports.
-async fn start(clock: &Clock, name: &str, home: &Path) -> Arc<Node> {
+async fn start(clock: &Clock, home: &Path) -> Arc<Node> {
     let config = Config::load(home).expect("a configuration");
     // Engines of a node that was killed let go of its log in a moment.
     let mut opened = daemon::open(home, &config, None).await;
@@ -332,7 +399,9 @@ async fn start(clock: &Clock, name: &str, home: &Path) -> Arc<Node> {
     let Opened { root, log, witness, identity, store } = opened.expect("its directory");
     let (shown, revocations) = (Shown::new(identity), Arc::default());
     let mut peers = Peers::new(store.clone(), shown.clone(), Arc::clone(&revocations));
-    let (own, world) = (name.to_owned(), clock.world.clone());
+    let (own, world) = (clock.name.clone(), clock.world.clone());
+    let full = clock.clone();
+    log.fill_while(move || full.world.has(Trouble::LogFull, &full.name));
     peers.network = Some(Line { world, own: own.clone(), root: root.fingerprint() });
     let switch = Switch::new(Bounds::default(), drop).expect("a switch");
     let outside = (switch, engine::of(clock.clone(), own));
@@ -340,7 +409,7 @@ async fn start(clock: &Clock, name: &str, home: &Path) -> Arc<Node> {
     let node = Node::new((home.into(), config), (store, log, witness), root, keys, outside).expect("a node");
     node.recover().await.expect("it goes on where it was");
     let (mailbox, mut messages) = mpsc::unbounded_channel::<Request>();
-    crate::lock(&clock.world.mailboxes).insert(name.to_owned(), mailbox);
+    crate::lock(&clock.world.mailboxes).insert(clock.name.clone(), mailbox);
     let serving = node.clone();
     tokio::spawn(async move {
         while let Some(Request { root, path, body, answer }) = messages.recv().await {

@@ -118,6 +118,8 @@ impl Witness {
         let Ok(mut inner) = self.inner.lock() else {
             return Err(AuditError::Closed("a thread panicked".into()).into());
         };
+        // A head that is recorded already changes nothing in the log, which would tell otherwise that it is another process's by now.
+        self.log.check()?;
         if let Some(kept) = inner.last.get(organisation).cloned() {
             kept.verify(organisation, pinned)?;
             if let Err(error) = continues(now, &kept, statement, proof) {

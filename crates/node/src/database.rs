@@ -106,15 +106,17 @@ fn is_here(host: &str) -> bool {
 }
 
 /// What makes the tables of each version from those of the one before, on either database.
-const SQLITE: [&str; 3] = [
+const SQLITE: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_begin.sql"),
     include_str!("../migrations/sqlite/0002_people.sql"),
     include_str!("../migrations/sqlite/0003_queue.sql"),
+    include_str!("../migrations/sqlite/0005_votes.sql"),
 ];
 const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0001_begin.sql"),
     include_str!("../migrations/postgres/0002_people.sql"),
     include_str!("../migrations/postgres/0003_queue.sql"),
+    include_str!("../migrations/postgres/0005_votes.sql"),
 ];
 
 fn newer(version: i64) -> Result<usize, NodeError> {
@@ -207,12 +209,21 @@ impl Store {
         &self,
         statement: impl Fn() -> Query<'q, Any, AnyArguments>,
     ) -> Result<u64, NodeError> {
-        let began = Instant::now();
+        Ok(self.written(statement).await?.0)
+    }
+
+    /// As [`Store::write`]; and whether the statement may have run before: then it may have changed by then what it says that it did not.
+    pub(crate) async fn written<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q, Any, AnyArguments>,
+    ) -> Result<(u64, bool), NodeError> {
+        let (began, mut again) = (Instant::now(), false);
         loop {
             match self.once(statement()).await {
-                Ok(changed) => return changed.ok_or(NodeError::Superseded),
+                Ok(changed) => return changed.map(|rows| (rows, again)).ok_or(NodeError::Superseded),
                 Err(error) if self.1.is_some() && may_pass(&error) && began.elapsed() < TRIED => {
                     tracing::warn!(error = %error, "the database did not answer; it is asked again");
+                    again = true;
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => return Err(error.into()),

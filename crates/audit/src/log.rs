@@ -651,7 +651,9 @@ mod tests {
                 scope.spawn(|| (0..20).for_each(|_| put(&folder, &folder.join("one"), &[b'x'; 100_000]).unwrap()));
             }
             scope.spawn(|| {
-                (0..200).filter_map(|_| std::fs::read(folder.join("one")).ok()).for_each(|b| assert_eq!(b.len(), 100_000))
+                (0..200)
+                    .filter_map(|_| std::fs::read(folder.join("one")).ok())
+                    .for_each(|b| assert_eq!(b.len(), 100_000))
             });
         });
         std::fs::write(folder.join("part-00"), b"half").unwrap();

@@ -122,7 +122,8 @@ mod tests {
             let parts: Vec<&str> = path.split('/').collect();
             let fits = |asked: &str| {
                 let asked: Vec<&str> = asked.split('/').collect();
-                asked.len() == parts.len() && parts.iter().zip(&asked).all(|(part, word)| part.starts_with('{') || part == word)
+                asked.len() == parts.len()
+                    && parts.iter().zip(&asked).all(|(part, word)| part.starts_with('{') || part == word)
             };
             for method in methods.as_object().unwrap().keys() {
                 let there = seeds.iter().any(|(m, p)| m.eq_ignore_ascii_case(method) && fits(p));

@@ -554,8 +554,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     let line = line(&stored, decided(node.organisation()));
     // A policy that denies it, or a time that is over, wants nobody.
     let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
-    let (code, voters, previous) =
-        (stored.code, node.voters(&stored.digest).await?, previous(&node, &stored).await?);
+    let (code, voters, previous) = (stored.code, node.voters(&stored.digest).await?, previous(&node, &stored).await?);
     Ok(Json(Details {
         line,
         code,

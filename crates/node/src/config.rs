@@ -247,7 +247,9 @@ impl Config {
 
 /// An origin as browsers write it.
 fn origin(text: &str) -> Result<String, String> {
-    let bad = || format!("origin is {text:?}: write https:// and the name of the proxy, such as https://privity.bank-a.example");
+    let bad = || {
+        format!("origin is {text:?}: write https:// and the name of the proxy, such as https://privity.bank-a.example")
+    };
     let url = reqwest::Url::parse(text).map_err(|_| bad())?;
     let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let nobody = url.username().is_empty() && url.password().is_none();

@@ -22,12 +22,7 @@ impl Node {
     ///
     /// # Errors
     /// It makes no sense, or does not fit the project.
-    pub async fn submit(
-        self: &Arc<Self>,
-        manifest: Manifest,
-        priority: u8,
-        how: Vouched,
-    ) -> Result<String, NodeError> {
+    pub async fn submit(self: &Arc<Self>, manifest: Manifest, priority: u8, how: Vouched) -> Result<String, NodeError> {
         if manifest.submitter != self.organisation() {
             return Err(NodeError::State(format!(
                 "the submitter is {}, and this is the node of {}",

@@ -119,24 +119,28 @@ impl Inside {
             members.push((name.to_owned(), root.map_err(|e| NodeError::Keys(e.to_string()))?));
         }
         let rule = "@id(\"all\")\n@reason(\"a test\")\npermit (principal, action == Action::\"run\", resource);\n";
-        let rows: String = (0..40).map(|i| format!("{},{}\n", f64::from(i) / 40.0, ["no", "yes"][i as usize % 2])).collect();
+        let rows: String =
+            (0..40).map(|i| format!("{},{}\n", f64::from(i) / 40.0, ["no", "yes"][i as usize % 2])).collect();
         let data = home.join("rows.csv");
-        for (path, text) in [(home.join(crate::policy::FILE), rule.to_owned()), (data.clone(), format!("x,y\n{rows}"))] {
+        for (path, text) in [(home.join(crate::policy::FILE), rule.to_owned()), (data.clone(), format!("x,y\n{rows}"))]
+        {
             std::fs::write(&path, text).map_err(|e| NodeError::file(&path, "writing", e))?;
         }
-        let member = |name: &str, root: String| Member {
+        // Nobody answers there.
+        let member = |name: &str, root: String, port: usize| Member {
             organisation: name.into(),
             operator: name.into(),
             root,
-            address: "127.0.0.1:1".into(),
+            address: format!("127.0.0.1:{port}"),
             helper: false,
         };
-        let mut all = vec![member("bank-a", own)];
-        all.extend(members.iter().map(|(name, root)| member(name, root.fingerprint())));
+        let mut all = vec![member("bank-a", own, 1)];
+        all.extend(members.iter().zip(2..).map(|((name, root), port)| member(name, root.fingerprint(), port)));
         let (founder, root) = &members[0];
         let project = Project { name: "fraud".into(), founder: founder.clone(), version: 1, members: all };
         let project = Statement::new(project, &**root)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(THREAD).enable_all().build();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name(THREAD).enable_all().build();
         let runtime = runtime.map_err(|e| NodeError::State(e.to_string()))?;
         let running = runtime.block_on(async {
             Store::open(&home).await?.put_project(&root.fingerprint(), &project).await?;
@@ -197,7 +201,8 @@ impl Inside {
 
     /// What shows who asks.
     fn shown(&self, who: &str) -> Vec<(&'static str, String)> {
-        let session = |i: usize| vec![("cookie", self.admin.1[i].0.clone()), ("x-privity-csrf", self.admin.1[i].1.clone())];
+        let session =
+            |i: usize| vec![("cookie", self.admin.1[i].0.clone()), ("x-privity-csrf", self.admin.1[i].1.clone())];
         match who {
             "tool" => vec![("authorization", format!("Bearer {}", self.token.trim()))],
             "viewer" => session(0),
@@ -220,9 +225,15 @@ impl Inside {
         let mut text = text.to_owned();
         let times = [("@now", now()), ("@later", now() + 3600), ("@until", now() + 7200)];
         let mut known: Vec<(&str, String)> = times.into_iter().map(|(name, at)| (name, at.to_string())).collect();
-        known.extend([("@build", self.node.build.clone()), ("@job", digest(false)), ("@ready", digest(true)), ("@rows", rows)]);
+        known.extend([
+            ("@build", self.node.build.clone()),
+            ("@job", digest(false)),
+            ("@ready", digest(true)),
+            ("@rows", rows),
+        ]);
         if let Some(job) = jobs.first().and_then(|job| Some((job, job.manifest.body.check(now()).ok()?))) {
-            let parameters = serde_json::to_string(&job.0.manifest.body.parameters(&job.1)).map_err(|e| e.to_string())?;
+            let parameters =
+                serde_json::to_string(&job.0.manifest.body.parameters(&job.1)).map_err(|e| e.to_string())?;
             known.push(("@parameters", parameters));
         }
         known.push(("@bank-a", self.node.root.fingerprint()));

@@ -135,7 +135,8 @@ impl Oidc {
             return Err("oidc.issuer: write the issuer's https URL".into());
         }
         let back = reqwest::Url::parse(&self.redirect);
-        let here = back.is_ok_and(|url| may_ask(&self.redirect, true) && url.scheme() == "http" && url.path() == "/oidc");
+        let here =
+            back.is_ok_and(|url| may_ask(&self.redirect, true) && url.scheme() == "http" && url.path() == "/oidc");
         if !here && Some(&self.redirect) != public.as_ref() {
             return Err("oidc.redirect: write http://, a loopback address, its port and /oidc, or `origin` and /oidc, as the page is opened: the dashboard has no other names".into());
         }

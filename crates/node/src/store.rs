@@ -389,7 +389,8 @@ impl Store {
             return Ok(changed == 1);
         }
         // It may have gone there, and the answer was lost.
-        let query = "SELECT 1 FROM jobs WHERE digest = $1 AND state = $2 AND code = $3 AND reason = $4 AND updated = $5";
+        let query =
+            "SELECT 1 FROM jobs WHERE digest = $1 AND state = $2 AND code = $3 AND reason = $4 AND updated = $5";
         let query = sqlx::query(query).bind(digest.to_owned()).bind(to.name()).bind(i64::from(code));
         Ok(query.bind(reason.to_owned()).bind(now).fetch_optional(&self.0).await?.is_some())
     }

@@ -39,7 +39,9 @@ impl Reached {
     pub fn hindrance(&self) -> Option<String> {
         let all = crate::lock(&self.0);
         let problems: Option<Vec<String>> = (all.iter())
-            .map(|(relay, problem)| Some(format!("this node does not wait at its relay {relay}: {}", problem.as_ref()?)))
+            .map(|(relay, problem)| {
+                Some(format!("this node does not wait at its relay {relay}: {}", problem.as_ref()?))
+            })
             .collect();
         problems.filter(|problems| !problems.is_empty()).map(|problems| problems.join("\n"))
     }

@@ -218,11 +218,11 @@ fn whoever_is_changed_while_it_signs_in_gets_no_session_of_before() {
         let path = format!("/api/v1/people/{name}");
         site.add(&name, "admin");
         let dan = site.session(&name);
-        let demote =
-            || assert_eq!(site.person(&ann, "PUT", &path, Some(&json!({ "role": "viewer" }))).status, 200);
+        let demote = || assert_eq!(site.person(&ann, "PUT", &path, Some(&json!({ "role": "viewer" }))).status, 200);
         during(&demote, &|| site.person(&dan, "PUT", "/api/v1/session/password", Some(&change)));
         let people = site.tool("GET", "/api/v1/people", None).json();
-        let known = people.as_array().expect("people").iter().find(|p| p["name"] == name.as_str()).expect("it is there");
+        let known =
+            people.as_array().expect("people").iter().find(|p| p["name"] == name.as_str()).expect("it is there");
         assert_eq!(known["role"], "viewer", "{name}");
     }
 }
@@ -311,7 +311,11 @@ fn forged_requests_are_turned_away() {
     let login = site.ask("POST", "/api/v1/session", &foreign, Some(&json!({ "name": "ann", "password": PASSWORD })));
     assert_eq!(login.status, 403, "nobody is signed in from another site");
     let other_port = ("sec-fetch-site", "same-site");
-    assert_eq!(found(&[cookie, csrf, ("origin", &own), other_port]), 403, "a page of another port, as its browser says");
+    assert_eq!(
+        found(&[cookie, csrf, ("origin", &own), other_port]),
+        403,
+        "a page of another port, as its browser says"
+    );
     let read = |headers: &[(&str, &str)]| site.ask("GET", "/api/v1/jobs", headers, None).status;
     assert_eq!(read(&[cookie, csrf, other_port]), 403);
     assert_eq!(read(&[cookie, csrf, ("sec-fetch-site", "same-origin")]), 200);

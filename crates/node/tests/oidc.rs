@@ -121,7 +121,13 @@ impl Played {
     fn start(runtime: &Runtime, kind: &'static str) -> (Arc<Played>, JoinHandle<()>) {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let played = Played { address, key: Key::new(kind), other: Key::new(kind), next: Mutex::default(), codes: Mutex::default() };
+        let played = Played {
+            address,
+            key: Key::new(kind),
+            other: Key::new(kind),
+            next: Mutex::default(),
+            codes: Mutex::default(),
+        };
         let played = Arc::new(played);
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
@@ -585,15 +591,19 @@ fn votes_count_as_long_as_their_persons_may_approve() {
     std::fs::write(home.join("policy.cedar"), rule).expect("a policy");
     let config = Config::load(&home).expect("a configuration");
     let root = privity_keys::open(&config.keys, &home).expect("a root");
-    let member = |name: &str, root: String| Member {
+    let member = |(name, port): (&str, u16), root: String| Member {
         organisation: name.into(),
         operator: name.into(),
         root,
-        address: "127.0.0.1:1".into(),
+        address: format!("127.0.0.1:{port}"),
         helper: false,
     };
     let own = root.fingerprint();
-    let members = vec![member("bank-a", own.clone()), member("bank-b", "b".repeat(64)), member("bank-c", "c".repeat(64))];
+    let members = vec![
+        member(("bank-a", 1), own.clone()),
+        member(("bank-b", 2), "b".repeat(64)),
+        member(("bank-c", 3), "c".repeat(64)),
+    ];
     let project = Project { name: "fraud".into(), founder: "bank-a".into(), version: 1, members };
     let project = Statement::new(project, &*root).expect("a signature");
     site.runtime.block_on(async {
@@ -606,7 +616,12 @@ fn votes_count_as_long_as_their_persons_may_approve() {
         let details: Value =
             serde_json::from_str(&site.tool("GET", &format!("/api/v1/jobs/{digest}"), None).1).expect("JSON");
         assert_eq!(details["wanted"], 4);
-        details["voters"].as_array().expect("persons").iter().map(|p| p.as_str().expect("text").to_owned()).collect::<Vec<_>>()
+        details["voters"]
+            .as_array()
+            .expect("persons")
+            .iter()
+            .map(|p| p.as_str().expect("text").to_owned())
+            .collect::<Vec<_>>()
     };
     let vote = |site: &Site, session: &(String, String)| {
         let vote = json!({ "decision": "approve", "reason": "read" });

@@ -45,15 +45,19 @@ fn who_only_dials_out_is_ready_when_it_waits_at_its_relay() {
     let (home_a, home_b) = (folder.path().join("bank-a"), folder.path().join("bank-b"));
     let a = config(&home_a, "bank-a", &format!("listen = \"127.0.0.1:{}\"\nrelay = true\n", port()));
     let b = config(&home_b, "bank-b", &format!("listen = \"\"\naddress = \"relay:{}\"\n", a.address));
-    let roots = [(&a, &home_a), (&b, &home_b)]
-        .map(|(config, home)| privity_keys::open(&config.keys, home).expect("a root"));
-    let members: Vec<Member> = [&a, &b].into_iter().zip(&roots).map(|(config, root)| Member {
-        organisation: config.organisation.clone(),
-        operator: config.operator.clone(),
-        root: root.fingerprint(),
-        address: config.address.clone(),
-        helper: false,
-    }).collect();
+    let roots =
+        [(&a, &home_a), (&b, &home_b)].map(|(config, home)| privity_keys::open(&config.keys, home).expect("a root"));
+    let members: Vec<Member> = [&a, &b]
+        .into_iter()
+        .zip(&roots)
+        .map(|(config, root)| Member {
+            organisation: config.organisation.clone(),
+            operator: config.operator.clone(),
+            root: root.fingerprint(),
+            address: config.address.clone(),
+            helper: false,
+        })
+        .collect();
     let project = Project { name: "fraud".into(), founder: "bank-a".into(), version: 1, members };
     let project = Statement::new(project, &*roots[0]).expect("a signature");
     // The relay's node has a runtime of its own, with which it ends.

@@ -607,7 +607,11 @@ fn what_was_committed_before_its_answer_was_lost_counts_as_done_once() {
         assert!(store.take_attempt("abcdef12", 2).await.expect("a database"));
         assert!(!loses!(store.begin_attempt("abcdef12", 2, 4)), "what may have begun is not begun again");
         let stored = store.job("abcdef12").await.expect("a job");
-        assert_eq!((stored.state, stored.attempt), (State::Running, 2), "so whoever looks finds that nothing runs of it");
+        assert_eq!(
+            (stored.state, stored.attempt),
+            (State::Running, 2),
+            "so whoever looks finds that nothing runs of it"
+        );
         let table = Table {
             name: "rows".into(),
             path: "rows.csv".into(),
@@ -618,8 +622,7 @@ fn what_was_committed_before_its_answer_was_lost_counts_as_done_once() {
         };
         loses!(store.put_table(&table));
         assert!(loses!(store.remove_table("rows")) && store.tables().await.expect("tables").is_empty());
-        let person =
-            Person { name: "ann".into(), role: Role::Approver, password: "p".into(), created: 1, changed: 2 };
+        let person = Person { name: "ann".into(), role: Role::Approver, password: "p".into(), created: 1, changed: 2 };
         loses!(store.put_person(&person));
         assert!(loses!(store.remove_person("ann")) && store.people().await.expect("people").is_empty());
         loses!(store.vote("ab12", ("ann", Vouched::Tool), 1));

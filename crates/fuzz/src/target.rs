@@ -143,15 +143,17 @@ mod tests {
             let there = seeds.iter().any(|(_, asked)| asked.trim_end_matches("/signed") == path);
             assert!(there, "add a seed for {path} to fuzz/corpus/node-peer");
         }
-        // In the order of their names they lead a job from its manifest to an attempt.
-        let folder = crate::folder().join("corpus/node-peer");
-        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        for path in paths {
-            let bytes = std::fs::read(&path).unwrap();
-            let answer = NODE.with(|(site, _)| site.ask(Interface::Peer, &bytes));
-            let refused = path.file_name().unwrap().to_str().unwrap().contains("refused");
-            assert_eq!(!answer.starts_with("200"), refused, "{}: {answer}", path.display());
+        // In the order of their names they lead a job from its manifest to an attempt, and people from their names to their sessions.
+        for (target, interface) in [("node-peer", Interface::Peer), ("node-admin", Interface::Admin)] {
+            let folder = crate::folder().join("corpus").join(target);
+            let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            for path in paths {
+                let bytes = std::fs::read(&path).unwrap();
+                let answer = NODE.with(|(site, _)| site.ask(interface, &bytes));
+                let refused = path.file_name().unwrap().to_str().unwrap().ends_with("refused");
+                assert_eq!(!answer.starts_with("200"), refused, "{}: {answer}", path.display());
+            }
         }
     }
 }

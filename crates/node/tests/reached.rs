@@ -41,6 +41,7 @@ fn until(runtime: &Runtime, config: &Config, wanted: u16) -> String {
 
 #[test]
 fn who_only_dials_out_is_ready_when_it_waits_at_its_relay() {
+    privity_net::control::provide();
     let folder = tempfile::tempdir().expect("a directory");
     let (home_a, home_b) = (folder.path().join("bank-a"), folder.path().join("bank-b"));
     let a = config(&home_a, "bank-a", &format!("listen = \"127.0.0.1:{}\"\nrelay = true\n", port()));

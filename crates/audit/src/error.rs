@@ -22,6 +22,19 @@ pub enum AuditError {
     /// Another process writes it from now on.
     #[error("{} is no longer this process's: the log was taken over by another, and this one writes nothing more", .0.display())]
     TakenOver(PathBuf),
+    /// Another process took it over that came later.
+    #[error(
+        "{} was taken over under epoch {found}, and this process has epoch {own}: a later instance writes the log, and this one does nothing to it; if the \
+         database was put back from an older copy or made anew, stop all instances, remove that file and start one", .file.display()
+    )]
+    Superseded {
+        /// The log's lock.
+        file: PathBuf,
+        /// The epoch that stands in it.
+        found: u64,
+        /// This process's.
+        own: u64,
+    },
     /// Something failed before, so that nothing goes on unrecorded.
     #[error("the audit log takes nothing more until it is opened again, since this failed: {0}")]
     Closed(String),

@@ -4,6 +4,7 @@
 use crate::AuditError;
 use crate::lines::{private, sync_dir};
 use std::fs::{File, Metadata, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
@@ -14,6 +15,18 @@ const TAKING: &str = "taking";
 pub(crate) struct Lock {
     path: PathBuf,
     file: File,
+}
+
+/// Under which epoch a log was taken over last: it stands in the lock. 0 if it never was.
+fn epoch(path: &Path) -> Result<u64, AuditError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        other => other.map_err(AuditError::io("reading", path))?,
+    };
+    match text.trim() {
+        "" => Ok(0),
+        text => text.parse().map_err(|_| AuditError::io("reading", path)(std::io::Error::other("it holds no epoch"))),
+    }
 }
 
 /// Locks a file, if nobody else has.
@@ -39,14 +52,22 @@ impl Lock {
     /// Takes a log over, whoever writes it, also a process that sleeps in the middle of writing. Whatever that writes from here on goes to files that are no
     /// longer the log's, and [`Lock::held`] tells it so before it relies on any of it: the lock changes first, then what was written is read, and a writer
     /// looks at the lock last.
-    pub fn take_over(dir: &Path, files: &[&str]) -> Result<Lock, AuditError> {
+    ///
+    /// Whoever takes it over leaves its epoch in the lock, and is refused by a higher one: a process that slept between its right to the log and this changes
+    /// nothing of its successor's.
+    pub fn take_over(dir: &Path, files: &[&str], own: u64) -> Result<Lock, AuditError> {
         let failed = |path: &Path| AuditError::io("taking over", path);
         let taking = dir.join(TAKING);
         let alone = private().truncate(false).write(true).open(&taking).map_err(failed(&taking))?;
         lock(&alone, &taking, dir)?;
         let (path, fresh) = (dir.join(LOCK), dir.join("lock.new"));
-        let file = private().truncate(false).write(true).open(&fresh).map_err(failed(&fresh))?;
+        let found = epoch(&path)?;
+        if found > own {
+            return Err(AuditError::Superseded { file: path, found, own });
+        }
+        let mut file = private().truncate(false).write(true).open(&fresh).map_err(failed(&fresh))?;
         lock(&file, &fresh, dir)?;
+        file.set_len(0).and_then(|()| write!(file, "{own}")).and_then(|()| file.sync_all()).map_err(failed(&fresh))?;
         std::fs::rename(&fresh, &path).map_err(failed(&path))?;
         sync_dir(dir)?;
         for path in files.iter().map(|name| dir.join(name)).filter(|path| path.exists()) {

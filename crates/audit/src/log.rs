@@ -91,19 +91,21 @@ impl Log {
     }
 
     /// As [`Log::open`], but from whichever process has it open: for whoever knows, by a lease, that it is to write this log from now on. That process may
-    /// sleep, or be about to write: what it was told is recorded is in the log that is opened here, and from here on it is told that nothing is.
+    /// sleep, or be about to write: what it was told is recorded is in the log that is opened here, and from here on it is told that nothing is. `epoch` is
+    /// that of the lease, of which each has a higher one than those before.
     ///
     /// # Errors
-    /// As [`Log::open`]; another process is just taking it over.
+    /// As [`Log::open`]; another process is just taking it over, or did under a higher epoch.
     pub fn take_over(
         dir: &Path,
         organisation: &str,
         root: &str,
         signer: Arc<dyn Signer>,
         now: Time,
+        epoch: u64,
     ) -> Result<Log, AuditError> {
         std::fs::create_dir_all(dir.join(MANIFESTS)).map_err(AuditError::io("making", dir))?;
-        let lock = Lock::take_over(dir, &[ENTRIES, HEADS, COSIGNED, WITNESSED, EVIDENCE])?;
+        let lock = Lock::take_over(dir, &[ENTRIES, HEADS, COSIGNED, WITNESSED, EVIDENCE], epoch)?;
         Self::open_with(lock, dir, organisation, root, signer, now)
     }
 
@@ -118,6 +120,7 @@ impl Log {
         if signer.fingerprint() != root {
             return Err(AuditError::Foreign { wanted: root.into(), found: signer.fingerprint() });
         }
+        remove_parts(&dir.join(MANIFESTS));
         let loaded = Loaded::read(dir, organisation, root)?;
         loaded.check()?;
         let [entries, heads, cosigned] = &loaded.scans;
@@ -152,6 +155,11 @@ impl Log {
         }
         let cut = Record::Cut { file: file.into(), bytes: torn.len() as u64, digest: privity_api::sha256(torn) };
         self.append(now, &cut).map(|_| ())
+    }
+
+    /// Whether this process still writes the log: whoever signs something for it asks first.
+    pub(crate) fn check(&self) -> Result<(), AuditError> {
+        self.change(|_| Ok(()))
     }
 
     /// Runs something that changes the log, unless something failed before.
@@ -214,12 +222,7 @@ impl Log {
             if std::fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
                 return Ok(());
             }
-            let part = folder.join("part");
-            let failed = AuditError::io("writing", &path);
-            let mut file = private().write(true).truncate(true).open(&part).map_err(&failed)?;
-            std::io::Write::write_all(&mut file, text.as_bytes()).map_err(&failed)?;
-            file.sync_all().map_err(&failed)?;
-            std::fs::rename(&part, &path).map_err(&failed)?;
+            put(&folder, &path, text.as_bytes())?;
             sync_dir(&folder)
         })?;
         Ok(digest)
@@ -461,6 +464,33 @@ pub(crate) fn each<T: serde::Serialize + serde::de::DeserializeOwned>(
     })
 }
 
+/// What names of files that are being written begin with.
+const PART: &str = "part-";
+
+/// Writes a file beside its place and puts it there, all of it or nothing. The name is nobody else's: a process that lost the log may be writing here, too.
+fn put(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), AuditError> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|e| AuditError::Randomness(e.to_string()))?;
+    let part = folder.join(format!("{PART}{}", privity_api::hex(&random)));
+    let write = || {
+        let mut file = private().write(true).create_new(true).open(&part)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write().map_err(|e| {
+        drop(std::fs::remove_file(&part));
+        AuditError::io("writing", path)(e)
+    })
+}
+
+/// Removes what a process that was stopped in the middle of it left there.
+fn remove_parts(folder: &Path) {
+    let named = |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PART));
+    let left = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(named);
+    left.for_each(|entry| drop(std::fs::remove_file(entry.path())));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -557,8 +587,9 @@ mod tests {
     fn whoever_lost_its_log_is_told_so_before_it_relies_on_what_it_wrote() {
         let identity = Arc::new(Identity::generate("bank-a").unwrap());
         let dir = tempfile::tempdir().unwrap();
-        let take_over =
-            || Log::take_over(dir.path(), "bank-a", &identity.fingerprint(), identity.clone(), 1000).unwrap();
+        let take_over = |epoch| {
+            Log::take_over(dir.path(), "bank-a", &identity.fingerprint(), identity.clone(), 1000, epoch).unwrap()
+        };
         let first = Arc::new(open(dir.path(), &identity).unwrap());
         first.append(1, &policy("one")).unwrap();
         first.head(2).unwrap();
@@ -571,7 +602,7 @@ mod tests {
                 (0..).take_while(|n| writer.append(3, &of(*n)).is_ok()).map(of).collect::<Vec<_>>()
             });
             std::thread::sleep(std::time::Duration::from_millis(5));
-            let log = take_over();
+            let log = take_over(round);
             let counted = writes.join().unwrap();
             let size = log.size();
             let records: Vec<Record> = log.entries(0..size).unwrap().into_iter().map(|e| e.record).collect();
@@ -587,6 +618,59 @@ mod tests {
         drop(logs);
         let log = open(dir.path(), &identity).unwrap();
         assert!(log.entries(0..log.size()).unwrap().iter().all(|entry| entry.record != policy("late")));
+    }
+
+    #[test]
+    fn whoever_comes_late_takes_nothing_over_from_its_successor() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let take_over =
+            |epoch| Log::take_over(dir.path(), "bank-a", &identity.fingerprint(), identity.clone(), 1000, epoch);
+        let first = take_over(3).unwrap();
+        let successor = take_over(5).unwrap();
+        assert!(first.append(1, &policy("of the first")).is_err());
+        // It had the lease before, slept, and does now what it was about to.
+        for late in [0, 3, 4] {
+            assert!(matches!(take_over(late), Err(AuditError::Superseded { found: 5, own, .. }) if own == late));
+        }
+        successor.append(2, &policy("of the successor")).unwrap();
+        let again = take_over(5).unwrap();
+        assert!(successor.append(3, &policy("late")).is_err() && again.append(3, &policy("of the last")).is_ok());
+        // Without instances, as with SQLite, nobody has an epoch, and the next who has one counts on.
+        drop((first, successor, again));
+        drop(open(dir.path(), &identity).unwrap());
+        assert!(take_over(4).is_err() && take_over(6).is_ok());
+        std::fs::remove_file(dir.path().join("lock")).unwrap();
+        assert!(take_over(1).is_ok(), "as it is told to do after the database was put back");
+    }
+
+    #[test]
+    fn manifests_are_kept_whole_whoever_else_is_writing_there() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path(), &identity).unwrap();
+        let folder = dir.path().join(MANIFESTS);
+        // What others have there under a name that they may have chosen, too, is left alone.
+        std::fs::create_dir(folder.join("part")).unwrap();
+        let names = || -> Vec<_> {
+            std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20).for_each(|_| put(&folder, &folder.join("one"), &[b'x'; 100_000]).unwrap()));
+            }
+            scope.spawn(|| {
+                (0..200)
+                    .filter_map(|_| std::fs::read(folder.join("one")).ok())
+                    .for_each(|b| assert_eq!(b.len(), 100_000))
+            });
+        });
+        std::fs::write(folder.join("part-00"), b"half").unwrap();
+        drop(log);
+        open(dir.path(), &identity).unwrap();
+        let mut left = names();
+        left.sort();
+        assert_eq!(left, ["one", "part"]);
     }
 
     #[test]

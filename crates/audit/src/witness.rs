@@ -118,6 +118,8 @@ impl Witness {
         let Ok(mut inner) = self.inner.lock() else {
             return Err(AuditError::Closed("a thread panicked".into()).into());
         };
+        // A head that is recorded already changes nothing in the log, which would tell otherwise that it is another process's by now.
+        self.log.check()?;
         let kept = kept(&inner, organisation, pinned).cloned();
         if let Some(kept) = &kept
             && let Err(error) = continues(now, kept, statement, proof)

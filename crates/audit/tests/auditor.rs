@@ -873,3 +873,20 @@ fn whoever_did_not_have_the_root_forgotten_holds_the_member_to_its_log() {
     assert!(kinds(&report).contains(&("missing", "bank-c")), "{}", report.text());
     assert!(kinds(&report).iter().any(|(kind, _)| *kind == "signature" || *kind == "cosignature"), "{}", report.text());
 }
+
+/// A head that is recorded changes nothing in the witness's log, and so needs somebody to ask whether that is this process's still.
+#[test]
+fn a_witness_whose_log_was_taken_over_cosigns_nothing_more() {
+    let world = World::new();
+    let (node, other) = (&world.nodes[0], &world.nodes[1]);
+    let head = node.log.head(START + 10).unwrap();
+    let observe = || other.witness.observe(START + 30, "bank-a", &node.root(), &head, &[]);
+    observe().unwrap();
+    observe().unwrap();
+    let successor =
+        Log::take_over(other.dir.path(), "bank-b", &other.root(), other.identity.clone(), START + 31, 1).unwrap();
+    let refused = observe();
+    assert!(matches!(refused, Err(WitnessError::Log(_))), "{refused:?}");
+    let witness = privity_audit::Witness::open(Arc::new(successor), START + 32).unwrap();
+    witness.observe(START + 33, "bank-a", &node.root(), &head, &[]).unwrap();
+}

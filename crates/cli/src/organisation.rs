@@ -363,6 +363,7 @@ pub fn init(args: &InitArgs) -> Result<(), CliError> {
         listen: args.listen.clone().unwrap_or_else(|| listen.into()),
         address,
         admin: args.admin.clone(),
+        origin: String::new(),
         monitor: args.monitor.clone(),
         traces: String::new(),
         helper: args.helper,

@@ -3,7 +3,9 @@
 use privity_api::{Approval, Manifest, Statement};
 use privity_job::file::SchemaSource;
 use privity_job::{Job, JobFile};
+use privity_node::fuzz::{Interface, Site};
 use std::path::Path;
+use tempfile::TempDir;
 
 /// A parser of untrusted bytes.
 pub struct Target {
@@ -30,6 +32,8 @@ pub const ALL: &[Target] = &[
     Target { name: "manifest", entry: manifest },
     Target { name: "statement", entry: statement },
     Target { name: "policy", entry: policy },
+    Target { name: "node-peer", entry: |bytes| node(Interface::Peer, bytes) },
+    Target { name: "node-admin", entry: |bytes| node(Interface::Admin, bytes) },
 ];
 
 fn csv(bytes: &[u8]) {
@@ -77,5 +81,81 @@ fn policy(bytes: &[u8]) {
     let _ = privity_policy::Budget::from_toml(text);
     if let Ok(policy) = privity_policy::Policy::parse(text) {
         assert!(!policy.rules().is_empty());
+    }
+}
+
+thread_local! {
+    /// A node with both of its interfaces, and its directory, which goes with it.
+    static NODE: (Site, TempDir) = {
+        let folder = tempfile::tempdir().expect("a directory");
+        (Site::new(folder.path()), folder)
+    };
+}
+
+/// A request of other nodes, or of people and tools, at a real node: it answers in time, and never with a fault of its own.
+fn node(interface: Interface, bytes: &[u8]) {
+    NODE.with(|(site, _)| drop(site.ask(interface, bytes)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// What the seeds of a target ask, without what stands behind `?`.
+    fn asked(target: &str) -> Vec<(String, String)> {
+        let folder = crate::folder().join("corpus").join(target);
+        let first = |path: std::path::PathBuf| -> (String, String) {
+            let text = std::fs::read_to_string(path).unwrap();
+            let line: Vec<&str> = text.lines().next().unwrap().split(' ').collect();
+            (line[1].to_owned(), line[2].split('?').next().unwrap().to_owned())
+        };
+        std::fs::read_dir(folder).unwrap().map(|entry| first(entry.unwrap().path())).collect()
+    }
+
+    #[test]
+    fn every_route_of_a_node_has_a_seed_that_is_understood() {
+        let document =
+            NODE.with(|(site, _)| site.ask(Interface::Admin, b"tool GET /api/v1/openapi.json\nhost: localhost"));
+        let document: serde_json::Value = serde_json::from_str(&document[document.find('{').unwrap()..]).unwrap();
+        let seeds = asked("node-admin");
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            let parts: Vec<&str> = path.split('/').collect();
+            let fits = |asked: &str| {
+                let asked: Vec<&str> = asked.split('/').collect();
+                asked.len() == parts.len()
+                    && parts.iter().zip(&asked).all(|(part, word)| part.starts_with('{') || part == word)
+            };
+            for method in methods.as_object().unwrap().keys() {
+                let there = seeds.iter().any(|(m, p)| m.eq_ignore_ascii_case(method) && fits(p));
+                assert!(there, "add a seed for {method} {path} to fuzz/corpus/node-admin");
+            }
+        }
+        let source = include_str!("../../node/src/serve.rs");
+        let (_, answers) = source.split_once("async fn answer(").unwrap();
+        let known: BTreeSet<&str> = (answers.lines())
+            .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(known.len() >= 15, "{known:?}");
+        let seeds = asked("node-peer");
+        for name in known {
+            let path = format!("/peer/v1/{name}");
+            let there = seeds.iter().any(|(_, asked)| asked.trim_end_matches("/signed") == path);
+            assert!(there, "add a seed for {path} to fuzz/corpus/node-peer");
+        }
+        // In the order of their names they lead a job from its manifest to an attempt, and people from their names to their sessions.
+        for (target, interface) in [("node-peer", Interface::Peer), ("node-admin", Interface::Admin)] {
+            let home = tempfile::tempdir().unwrap();
+            let (site, folder) = (Site::new(home.path()), crate::folder().join("corpus").join(target));
+            let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+            paths.sort();
+            for path in paths {
+                let bytes = std::fs::read(&path).unwrap();
+                let answer = site.ask(interface, &bytes);
+                let refused = path.file_name().unwrap().to_str().unwrap().ends_with("refused");
+                assert_eq!(!answer.starts_with("200"), refused, "{}: {answer}", path.display());
+            }
+        }
     }
 }

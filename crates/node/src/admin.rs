@@ -13,6 +13,7 @@ mod provider;
 pub(crate) use access::is_loopback;
 pub(crate) use limits::Limits;
 pub use members::{Forget, Joining, Removal};
+pub(crate) use people::may_approve;
 pub use people::{Change, Listed, NewPerson, Password, Role};
 
 use crate::doctor::Finding;
@@ -349,23 +350,39 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
 
 /// The router: the interface, its description and the dashboard.
 pub(crate) fn router(node: Arc<Node>) -> Result<Router, NodeError> {
+    Ok(site(node)?.0)
+}
+
+/// The same, with a session of each role: cookie and what pages show with it. For the fuzzer.
+pub(crate) fn router_and_sessions(node: Arc<Node>) -> Result<(Router, [(String, String); 3]), NodeError> {
+    let (router, access) = site(node)?;
+    let session = |role: Role| -> Result<(String, String), NodeError> {
+        let (cookie, csrf) = access.begin(role.name(), role, false, access::Way::Here)?;
+        Ok((cookie.split(';').next().unwrap_or_default().to_owned(), csrf))
+    };
+    let sessions = [session(Role::Viewer)?, session(Role::Approver)?, session(Role::Admin)?];
+    Ok((router, sessions))
+}
+
+fn site(node: Arc<Node>) -> Result<(Router, Arc<Access>), NodeError> {
     let path = home::token(&node.home);
     let token = std::fs::read_to_string(&path).map_err(|e| NodeError::file(&path, "reading", e))?;
     let port = node.config.admin.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
-    let access = Arc::new(Access::new(token.trim(), port));
+    let access = Arc::new(Access::new(token.trim(), port, &node.config.origin));
     let provider = Provider::new(&node)?.map(Arc::new);
     let (interface, document) = routes(&access).split_for_parts();
     let document = Json(document);
-    Ok(interface
+    let router = interface
         .layer(DefaultBodyLimit::max(MAX_TEXT))
-        .with_state(Site { node, access, provider })
+        .with_state(Site { node, access: access.clone(), provider })
         .route("/api/v1/openapi.json", get(move || async move { document }))
         .route("/", get(page::index))
         // Where the identity provider sends browsers back to: the page reads the rest of the address.
         .route("/oidc", get(page::index))
         .route("/assets/{name}", get(page::asset))
-        .layer(middleware::from_fn(access::own_pages))
-        .layer(middleware::from_fn(page::protect)))
+        .layer(middleware::from_fn_with_state(access.clone(), access::own_pages))
+        .layer(middleware::from_fn(page::protect));
+    Ok((router, access))
 }
 
 type Result_<T> = Result<Json<T>, NodeError>;
@@ -533,7 +550,7 @@ async fn submit(
         },
         job: file,
     };
-    Ok(Json(node.submit(manifest, draft.priority).await?))
+    Ok(Json(node.submit(manifest, draft.priority, caller.vouched()).await?))
 }
 
 /// Who learns anything besides predictions of own held-out rows; in jobs that score, the owners of rows.
@@ -565,8 +582,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     let line = line(&stored, decided(node.organisation()));
     // A policy that denies it, or a time that is over, wants nobody.
     let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
-    let (code, voters, previous) =
-        (stored.code, node.store.voters(&stored.digest).await?, previous(&node, &stored).await?);
+    let (code, voters, previous) = (stored.code, node.voters(&stored.digest).await?, previous(&node, &stored).await?);
     Ok(Json(Details {
         line,
         code,
@@ -628,7 +644,7 @@ async fn vote(
     if !privity_api::is_name(&person) {
         return Err(NodeError::State(format!("{person:?} is no name of a person: use letters, digits, -, _ and .")));
     }
-    Ok(Json(node.vote(&name, vote.decision, &vote.reason, &person).await?))
+    Ok(Json(node.vote(&name, vote.decision, &vote.reason, (&person, caller.vouched())).await?))
 }
 
 /// Give a job up.

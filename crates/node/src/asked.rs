@@ -47,4 +47,18 @@ impl Asked {
         };
         limits.take(root)
     }
+    /// All buckets are full again: for the fuzzer.
+    pub fn forget(&self) {
+        for limits in [
+            &self.manifests,
+            &self.approvals,
+            &self.projects,
+            &self.heads,
+            &self.revocations,
+            &self.timelines,
+            &self.others,
+        ] {
+            limits.forget_all();
+        }
+    }
 }

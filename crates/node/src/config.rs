@@ -7,6 +7,7 @@
 //! address = "a.example:7443"     # how they reach it; default `listen`. "relay:b.example:7443": through that member's node, or that of two, with a comma between them; `listen` is "" then
 //! relay = false                  # carries connections of members that only dial out
 //! admin = "127.0.0.1:7700"       # people and tools of this organisation; never open it to others
+//! origin = "https://privity.bank-a.example" # the name under which the organisation's own proxy passes people on to `admin`; default none
 //! monitor = "127.0.0.1:9464"     # /health, /ready, /metrics, for operators' tools; default nowhere
 //! traces = "http://127.0.0.1:4318" # a collector of OpenTelemetry traces; default none
 //! helper = false                 # takes part without data
@@ -49,6 +50,9 @@ pub struct Config {
     /// Where people and tools of this organisation find it: a loopback address.
     #[serde(default = "default_admin")]
     pub admin: String,
+    /// The origin under which people find the dashboard through the organisation's own proxy, which speaks TLS: `https://`, a name, a port if it is not 443.
+    #[serde(default)]
+    pub origin: String,
     /// Where operators' tools find health, readiness and measures; empty: nowhere. Whoever reaches it sees names of members.
     #[serde(default)]
     pub monitor: String,
@@ -143,6 +147,7 @@ impl Config {
             "listen",
             "address",
             "admin",
+            "origin",
             "monitor",
             "traces",
             "helper",
@@ -176,9 +181,12 @@ impl Config {
         if config.operator.is_empty() {
             config.operator = config.organisation.clone();
         }
+        if !config.origin.is_empty() {
+            config.origin = origin(&config.origin).map_err(bad)?;
+        }
         config.check()?;
         if let Some(oidc) = &mut config.oidc {
-            oidc.complete(&config.admin).map_err(bad)?;
+            oidc.complete(&config.admin, &config.origin).map_err(bad)?;
         }
         Ok(config)
     }
@@ -260,6 +268,22 @@ impl Config {
     }
 }
 
+/// An origin as browsers write it.
+fn origin(text: &str) -> Result<String, String> {
+    let bad = || {
+        format!("origin is {text:?}: write https:// and the name of the proxy, such as https://privity.bank-a.example")
+    };
+    let url = reqwest::Url::parse(text).map_err(|_| bad())?;
+    let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let nobody = url.username().is_empty() && url.password().is_none();
+    // Names of this machine have no TLS here, and cookies and rules of their own.
+    let named = url.host_str().is_some_and(|host| !crate::admin::is_loopback(host));
+    match url.scheme() == "https" && plain && nobody && named {
+        true => Ok(url.origin().ascii_serialization()),
+        false => Err(bad()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +298,7 @@ mod tests {
             "PRIVITY_ORGANISATION" | "PRIVITY_OPERATOR" => Some("other".into()),
             "PRIVITY_LISTEN" | "PRIVITY_ADMIN" | "PRIVITY_MONITOR" => Some("127.0.0.9:1".to_owned()),
             "PRIVITY_ADDRESS" => Some("other.example:2".into()),
+            "PRIVITY_ORIGIN" => Some("https://Privity.Bank-A.example:443/".into()),
             "PRIVITY_TRACES" => Some("http://127.0.0.9:1".into()),
             "PRIVITY_HELPER" | "PRIVITY_RELAY" => Some("true".into()),
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
@@ -284,7 +309,8 @@ mod tests {
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 15);
+        assert_eq!(changed.len(), 16);
+        assert_eq!(changed["origin"].as_str(), Some("https://privity.bank-a.example"));
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }
 
@@ -296,6 +322,11 @@ mod tests {
             ("monitor = \"everywhere\"", "monitor"),
             ("traces = \"http://collector.example:4318\"", "traces"),
             ("operator = \"a b\"", "operator"),
+            ("origin = \"http://privity.bank-a.example\"", "origin"),
+            ("origin = \"https://privity.bank-a.example/dashboard\"", "origin"),
+            ("origin = \"https://ann@privity.bank-a.example\"", "origin"),
+            ("origin = \"https://localhost:8443\"", "origin"),
+            ("origin = \"privity.bank-a.example\"", "origin"),
             ("certificate_hours = 0", "certificate_hours"),
             ("max_running = 0", "max_running"),
             ("project_running = -1", "u32"),

@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::node::{Node, now};
 use privity_api::{Member, Record, Statement, Time};
-use privity_audit::{Cosignature, Head, merkle::Proof};
+use privity_audit::{Cosignature, Head, WitnessError, merkle::Proof};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -34,7 +34,12 @@ impl Node {
         shown: &Shown,
     ) -> Result<Statement<Cosignature>, NodeError> {
         let cosigned = self.witness.observe(now(), organisation, root, &shown.head, &shown.proof);
-        cosigned.map_err(|e| NodeError::Audit(e.to_string()))
+        // What is wrong with another's head is no fault of this node.
+        cosigned.map_err(|e| match e {
+            WitnessError::Statement(e) => e.into(),
+            WitnessError::Log(e) => NodeError::Audit(e.to_string()),
+            other => NodeError::State(other.to_string()),
+        })
     }
 
     /// Whether anything but cosignatures stands behind the first entries: of these alone logs would grow for ever.

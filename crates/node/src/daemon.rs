@@ -87,8 +87,12 @@ fn log(
 ) -> Result<(Arc<Log>, Witness), NodeError> {
     let failed = |e: privity_audit::AuditError| NodeError::Audit(e.to_string());
     let (fingerprint, folder) = (root.fingerprint(), home::audit(home));
-    let open = if lease.is_some() { Log::take_over } else { Log::open };
-    let log = Arc::new(open(&folder, &config.organisation, &fingerprint, root, now()).map_err(failed)?);
+    let name = &config.organisation;
+    let log = match lease {
+        Some(lease) => Log::take_over(&folder, name, &fingerprint, root, now(), lease.epoch().unsigned_abs()),
+        None => Log::open(&folder, name, &fingerprint, root, now()),
+    };
+    let log = Arc::new(log.map_err(failed)?);
     lease.map_or(Ok(()), |lease| lease.check_log(log.size()))?;
     let witness = Witness::open(log.clone(), now()).map_err(failed)?;
     Ok((log, witness))

@@ -106,11 +106,12 @@ fn is_here(host: &str) -> bool {
 }
 
 /// What makes the tables of each version from those of the one before, on either database.
-const SQLITE: [&str; 5] = [
+const SQLITE: [&str; 6] = [
     include_str!("../migrations/sqlite/0001_begin.sql"),
     include_str!("../migrations/sqlite/0002_people.sql"),
     include_str!("../migrations/sqlite/0003_queue.sql"),
     include_str!("../migrations/sqlite/0004_models.sql"),
+    include_str!("../migrations/sqlite/0005_votes.sql"),
     include_str!("../migrations/sqlite/0006_forgotten.sql"),
 ];
 const POSTGRES: [&str; SQLITE.len()] = [
@@ -118,6 +119,7 @@ const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0002_people.sql"),
     include_str!("../migrations/postgres/0003_queue.sql"),
     include_str!("../migrations/postgres/0004_models.sql"),
+    include_str!("../migrations/postgres/0005_votes.sql"),
     include_str!("../migrations/postgres/0006_forgotten.sql"),
 ];
 
@@ -214,12 +216,21 @@ impl Store {
         &self,
         statement: impl Fn() -> Query<'q, Any, AnyArguments>,
     ) -> Result<u64, NodeError> {
-        let began = crate::node::instant();
+        Ok(self.written(statement).await?.0)
+    }
+
+    /// As [`Store::write`]; and whether the statement may have run before: then it may have changed by then what it says that it did not.
+    pub(crate) async fn written<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q, Any, AnyArguments>,
+    ) -> Result<(u64, bool), NodeError> {
+        let (began, mut again) = (crate::node::instant(), false);
         loop {
             match self.once(statement()).await {
-                Ok(changed) => return changed.ok_or(NodeError::Superseded),
+                Ok(changed) => return changed.map(|rows| (rows, again)).ok_or(NodeError::Superseded),
                 Err(error) if self.is_waited_for() && may_pass(&error) && crate::node::instant() - began < TRIED => {
                     tracing::warn!(error = %error, "the database did not answer; it is asked again");
+                    again = true;
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => return Err(error.into()),

@@ -1,10 +1,11 @@
 //! Manifests that come in, and what this organisation and others decide on them.
 
 use crate::NodeError;
+use crate::admin::may_approve;
 use crate::job::State;
 use crate::message::{End, words};
 use crate::node::{Node, now, short};
-use crate::store::{Letter, Stored, Table};
+use crate::store::{Letter, Stored, Table, Vouched};
 use privity_api::statement::Purpose;
 use privity_api::{Approval, Decision, Manifest, Project, Record, Statement, sha256};
 use privity_job::{Job, exit};
@@ -22,7 +23,7 @@ impl Node {
     ///
     /// # Errors
     /// It makes no sense, or does not fit the project.
-    pub async fn submit(self: &Arc<Self>, manifest: Manifest, priority: u8) -> Result<String, NodeError> {
+    pub async fn submit(self: &Arc<Self>, manifest: Manifest, priority: u8, how: Vouched) -> Result<String, NodeError> {
         if manifest.submitter != self.organisation() {
             return Err(NodeError::State(format!(
                 "the submitter is {}, and this is the node of {}",
@@ -37,13 +38,13 @@ impl Node {
         let digest = self.take(&statement, priority).await?;
         let told = self.tell_participants(&statement.body, "manifest", &statement).await;
         self.settled(told)?;
-        let consented = self.consent(&digest, &statement.body.person).await;
+        let consented = self.consent(&digest, (&statement.body.person, how)).await;
         self.settled(consented)?;
         Ok(digest)
     }
 
     /// What this organisation says to a job of its own: whoever submits it wants it approved.
-    async fn consent(self: &Arc<Self>, digest: &str, person: &str) -> Result<(), NodeError> {
+    async fn consent(self: &Arc<Self>, digest: &str, person: (&str, Vouched)) -> Result<(), NodeError> {
         self.consider(digest).await?;
         if self.store.job(digest).await?.state == State::Pending {
             match self.vote(digest, Decision::Approve, "submitted here", person).await {
@@ -78,8 +79,10 @@ impl Node {
         }
         let digest = manifest.digest()?;
         let _alone = self.changing.lock().await;
-        if self.store.job(&digest).await.is_ok() {
-            return Ok(digest);
+        match self.store.job(&digest).await {
+            Ok(_) => return Ok(digest),
+            Err(NodeError::Missing { .. }) => {}
+            Err(error) => return Err(error),
         }
         if self.store.has_id(&manifest.id).await? {
             return Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", manifest.id)));
@@ -123,7 +126,7 @@ impl Node {
         name: &str,
         decision: Decision,
         reason: &str,
-        person: &str,
+        (person, how): (&str, Vouched),
     ) -> Result<String, NodeError> {
         let stored = self.store.find_job(name).await?;
         let own = self
@@ -142,7 +145,8 @@ impl Node {
         }
         if decision == Decision::Approve {
             let wanted = self.approvers(&stored).await?;
-            let persons = self.store.vote(&stored.digest, person, now()).await?;
+            self.store.vote(&stored.digest, (person, how), now()).await?;
+            let persons = self.voters(&stored.digest).await?;
             if persons.len() < wanted {
                 return Ok(format!("{} of {wanted} persons have approved: {}", persons.len(), persons.join(", ")));
             }
@@ -151,6 +155,19 @@ impl Node {
         }
         self.decide(&stored.digest, decision, reason, vec![person.to_owned()]).await?;
         Ok("denied".into())
+    }
+
+    /// Persons whose votes for a manifest count: those who may approve now, in the way in which they did. Whoever was removed or may only look by now counts no
+    /// more; where people sign in at an identity provider, nobody does who had a password, as a human may have both. Whom a tool names counts.
+    pub(crate) async fn voters(&self, digest: &str) -> Result<Vec<String>, NodeError> {
+        let (votes, people) = (self.store.votes(digest).await?, self.store.people().await?);
+        let provider = self.config.oidc.is_some();
+        let counts = |name: &str, how| match how {
+            Vouched::Tool => true,
+            how if (how == Vouched::Provider) != provider => false,
+            _ => people.iter().any(|person| person.name == name && may_approve(person, provider)),
+        };
+        Ok(votes.into_iter().filter(|(name, how)| counts(name, *how)).map(|(name, _)| name).collect())
     }
 
     /// Signs a decision, keeps it and tells the participants.

@@ -178,7 +178,8 @@ impl Lease {
     /// The database: then it ends by itself.
     pub async fn release(self) -> Result<(), NodeError> {
         *crate::lock(&self.kept.until) = None;
-        let query = sqlx::query("UPDATE node SET until = 0 WHERE epoch = $1").bind(self.epoch);
+        // With its epoch over, a renewal that is on its way takes nothing back.
+        let query = sqlx::query("UPDATE node SET until = 0, epoch = epoch + 1 WHERE epoch = $1").bind(self.epoch);
         query.execute(&self.pool).await?;
         Ok(())
     }

@@ -15,6 +15,8 @@ mod decide;
 mod dial;
 pub mod doctor;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod home;
 pub mod job;
 pub mod join;

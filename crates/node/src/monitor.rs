@@ -64,6 +64,7 @@ async fn hindrances(node: &Node) -> Vec<String> {
     if node.shown.get().validity().is_none_or(|(_, until)| until <= now()) {
         found.push("the node's certificate is over".into());
     }
+    found.extend(node.reached.hindrance());
     found
 }
 

@@ -13,6 +13,7 @@ use crate::relay::Relay;
 use crate::store::{Store, Table};
 use crate::traces::Traces;
 use crate::turns::{Load, Turns};
+use crate::waiting::Reached;
 use crate::{NodeError, home};
 use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
@@ -56,6 +57,8 @@ pub struct Node {
     pub(crate) begins: Begins,
     /// What it carries for members that only dial out.
     pub(crate) relay: Relay,
+    /// Whether others reach it, if it only dials out itself.
+    pub(crate) reached: Reached,
     /// What jobs cost.
     pub(crate) prices: Prices,
     /// Where spans of jobs go.
@@ -155,6 +158,7 @@ impl Node {
             asked: Asked::default(),
             begins: Begins::default(),
             relay: Relay::default(),
+            reached: Reached::default(),
             prices: Prices::default(),
             traces,
             silent: Mutex::default(),
@@ -278,7 +282,8 @@ impl Node {
     /// # Errors
     /// There is none of this name, or its founder's signature does not hold.
     pub async fn project(&self, name: &str) -> Result<Project, NodeError> {
-        let (root, statement) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", name))?;
+        let known = self.store.project(name).await?;
+        let (root, statement) = known.ok_or_else(|| NodeError::missing("project", &crate::message::words(name)))?;
         Ok(statement.verify(&statement.body.founder, &root)?.clone())
     }
 
@@ -445,6 +450,10 @@ impl Node {
     /// # Errors
     /// There is none of this name.
     pub async fn withdraw(&self, name: &str) -> Result<(), NodeError> {
+        let _alone = self.changing.lock().await;
+        if !self.store.tables().await?.iter().any(|table| table.name == name) {
+            return Err(NodeError::missing("table", &crate::message::words(name)));
+        }
         self.record(&Record::Table { table: name.into(), schema: String::new(), rows: 0 })?;
         match self.store.remove_table(name).await? {
             true => Ok(()),

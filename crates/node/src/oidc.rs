@@ -9,7 +9,7 @@
 //! scopes = "profile"                               # besides openid
 //! person_claim = "preferred_username"              # what people are called; default this
 //! roles_claim = "groups"                           # text or a list; `a.b` is b within a
-//! redirect = "http://127.0.0.1:7700/oidc"          # default at the admin address; another loopback port if that is forwarded
+//! redirect = "http://127.0.0.1:7700/oidc"          # default under `origin`, or at the admin address; another loopback port if that is forwarded
 //! [oidc.roles]
 //! privity-admins = "admin"                         # value of the claim = viewer, approver or admin; whoever has none does not sign in
 //! ```
@@ -68,7 +68,7 @@ pub struct Oidc {
     pub person_claim: String,
     /// The claim whose values are mapped to roles.
     pub roles_claim: String,
-    /// Where the provider sends browsers back to. Default the admin address.
+    /// Where the provider sends browsers back to. Default under the public origin, or at the admin address if there is none.
     #[serde(default)]
     pub redirect: String,
     /// Roles by value of the claim.
@@ -126,16 +126,19 @@ pub(crate) fn may_ask(url: &str, near: bool) -> bool {
 
 impl Oidc {
     /// Fills in what was left out, and looks whether the rest makes sense.
-    pub(crate) fn complete(&mut self, admin: &str) -> Result<(), String> {
+    pub(crate) fn complete(&mut self, admin: &str, origin: &str) -> Result<(), String> {
+        let public = (!origin.is_empty()).then(|| format!("{origin}/oidc"));
         if self.redirect.is_empty() {
-            self.redirect = format!("http://{admin}/oidc");
+            self.redirect = public.clone().unwrap_or_else(|| format!("http://{admin}/oidc"));
         }
         if !may_ask(&self.issuer, true) {
             return Err("oidc.issuer: write the issuer's https URL".into());
         }
         let back = reqwest::Url::parse(&self.redirect);
-        if !back.is_ok_and(|url| may_ask(&self.redirect, true) && url.scheme() == "http" && url.path() == "/oidc") {
-            return Err("oidc.redirect: write http://, a loopback address, its port and /oidc, as the page is opened: the dashboard has no other names".into());
+        let here =
+            back.is_ok_and(|url| may_ask(&self.redirect, true) && url.scheme() == "http" && url.path() == "/oidc");
+        if !here && Some(&self.redirect) != public.as_ref() {
+            return Err("oidc.redirect: write http://, a loopback address, its port and /oidc, or `origin` and /oidc, as the page is opened: the dashboard has no other names".into());
         }
         if self.name.is_empty() {
             let issuer = reqwest::Url::parse(&self.issuer);
@@ -213,6 +216,9 @@ mod tests {
         assert!(after.iter().all(|(key, value)| before[key] != *value), "{after:?}");
         assert!(other.client_secret.is_empty());
         assert_eq!(other.roles, BTreeMap::from([("a=b".into(), Role::Viewer), ("c".into(), Role::Admin)]));
+        let public = format!("{LEAST}origin = \"https://privity.bank-a.example\"\n{TABLE}");
+        let public = Config::parse(&public, |_| None).expect("a configuration").oidc.expect("a provider");
+        assert_eq!(public.redirect, "https://privity.bank-a.example/oidc");
         // From the environment alone.
         assert!(Config::parse(LEAST, value).expect("a configuration").oidc.is_some());
         assert!(Config::parse(LEAST, |_| None).expect("a configuration").oidc.is_none());

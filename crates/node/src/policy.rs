@@ -36,6 +36,11 @@ pub(crate) fn text(home: &Path) -> Result<Option<String>, NodeError> {
     }
 }
 
+/// When the file of a node's directory was changed, if there is one and the system says so.
+pub(crate) fn changed(home: &Path) -> Option<std::time::SystemTime> {
+    std::fs::metadata(home.join(FILE)).and_then(|file| file.modified()).ok()
+}
+
 pub(crate) fn read(home: &Path) -> Result<Written, NodeError> {
     let text = text(home)?.unwrap_or_else(|| DEFAULT.to_owned());
     let wrong = |e| NodeError::Config { problem: format!("{}: {e}", home.join(FILE).display()) };

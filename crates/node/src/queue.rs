@@ -32,8 +32,7 @@ impl Waiting {
     /// Whether its next attempt need not wait: after one that ended too early a while passes, twice as long after each, so that a fault that lasts does not
     /// use up all there are.
     pub fn rested(&self, now: Time) -> bool {
-        const LONGEST: Time = 32;
-        let wait = Time::from(1u32 << self.attempt.min(5)).min(LONGEST);
+        let wait = Time::from(1u32 << self.attempt.min(5));
         // A clock that was put back makes nobody wait for long.
         self.state != State::Paused || !(0..wait).contains(&now.saturating_sub(self.updated))
     }

@@ -19,9 +19,8 @@ pub(crate) const BATCH: usize = 16;
 const TICKETS: usize = 64;
 /// How long a ticket may be used.
 const VALID: Duration = Duration::from_secs(120);
-/// Connections of one member that wait, of which the oldest goes, and of all.
-const WAITING: usize = 16;
-const ALL_WAITING: usize = 128;
+/// Connections of one member that wait, of which the oldest goes: half as many again as it keeps. Those of all are as many as members can have.
+const WAITING: usize = 12;
 /// How long one may wait. Its member has it renewed before.
 const WAIT: Duration = Duration::from_secs(90);
 /// Dialers of one member that are carried or wait for it, and of all.
@@ -34,8 +33,8 @@ const THERE: Duration = Duration::from_secs(2);
 const STALLED: Duration = Duration::from_secs(660);
 /// How long one direction may outlast the other.
 const LINGER: Duration = Duration::from_secs(30);
-/// Members at one time.
-const MEMBERS: usize = 64;
+/// Members at one time; others are refused tickets. The connections that wait are no more than WAITING for each, so none keeps out another's.
+const MEMBERS: usize = 16;
 /// Bytes read at once.
 const PIECE: usize = 64 << 10;
 
@@ -110,14 +109,12 @@ impl Relay {
         Ok(fresh)
     }
 
-    /// Has a connection wait for dialers of the member whose ticket it shows. Without a ticket, and beyond the bound of all, it is closed.
+    /// Has a connection wait for dialers of the member whose ticket it shows. Without a ticket it is closed.
     fn wait(&self, ticket: &str, stream: TcpStream, now: Instant) {
         let mut lanes = self.lanes(now);
-        let full = lanes.values().map(|lane| lane.waiting.len()).sum::<usize>() >= ALL_WAITING;
         let Some((_, lane)) = redeem(&mut lanes, ticket) else { return };
-        // Only a member's own connections make room for it.
-        if (full || lane.waiting.len() >= WAITING) && lane.waiting.pop_front().is_none() {
-            return;
+        if lane.waiting.len() >= WAITING {
+            lane.waiting.pop_front();
         }
         lane.waiting.push_back((stream, now));
         drop(lanes);
@@ -310,14 +307,15 @@ mod tests {
         for end in &mut ends[..3] {
             assert_eq!(end.read(&mut [0; 1]).await.unwrap(), 0);
         }
-        for member in 0..ALL_WAITING / WAITING {
+        // As many members as there may be, each with as many as it may have.
+        for member in 1..MEMBERS {
             for ticket in relay.issue(&member.to_string(), now).unwrap() {
                 let (end, waits) = pair().await;
                 relay.wait(&ticket, waits, now);
                 ends.push(end);
             }
         }
-        assert_eq!(relay.figures().waiting, ALL_WAITING);
+        assert_eq!(relay.figures().waiting, MEMBERS * WAITING);
         assert_eq!(relay.lanes(now)[A].waiting.len(), WAITING, "no member's make room for another's");
         assert!(relay.lanes(now + WAIT).values().all(|lane| lane.waiting.is_empty()));
     }

@@ -44,6 +44,16 @@ impl IntoResponse for NodeError {
     }
 }
 
+fn router(node: Arc<Node>) -> Router {
+    Router::new().route("/peer/v1/{what}", post(ask)).layer(DefaultBodyLimit::max(MAX_TEXT)).with_state(node)
+}
+
+/// What answers a connection of this root, for the fuzzer.
+pub(crate) fn router_of(node: Arc<Node>, root: &str) -> Router {
+    let seat = Seat(Arc::default(), root.to_owned());
+    router(node).layer(Extension(Caller(root.to_owned(), Arc::new(seat))))
+}
+
 /// Serves connections until there are no more.
 pub(crate) async fn serve(
     node: Arc<Node>,
@@ -51,10 +61,7 @@ pub(crate) async fn serve(
     revocations: Arc<Revocations>,
     mut connections: mpsc::Receiver<TcpStream>,
 ) {
-    let router = Router::new()
-        .route("/peer/v1/{what}", post(ask))
-        .layer(DefaultBodyLimit::max(MAX_TEXT))
-        .with_state(node.clone());
+    let router = router(node.clone());
     let (places, handshakes) = (Arc::new(Semaphore::new(CONNECTIONS)), Arc::new(Semaphore::new(HANDSHAKES)));
     let crowd = Arc::new(Crowd::default());
     while let Some(stream) = connections.recv().await {

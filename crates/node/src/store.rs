@@ -105,6 +105,30 @@ pub struct Person {
     pub changed: Time,
 }
 
+/// How it is known which person votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vouched {
+    /// A tool says so, with the token of the node's directory.
+    Tool,
+    /// By its password.
+    Password,
+    /// By the identity provider.
+    Provider,
+}
+
+impl Vouched {
+    fn name(self) -> &'static str {
+        match self {
+            Vouched::Tool => "tool",
+            Vouched::Password => "password",
+            Vouched::Provider => "provider",
+        }
+    }
+    fn parse(name: &str) -> Vouched {
+        [Vouched::Tool, Vouched::Provider].into_iter().find(|how| how.name() == name).unwrap_or(Vouched::Password)
+    }
+}
+
 /// A message that waits to be delivered.
 pub struct Letter {
     /// Its place in the queue.
@@ -204,6 +228,10 @@ impl Store {
     }
     /// A project: its founder's root, pinned when this node joined, and the members as the founder states them.
     pub async fn project(&self, name: &str) -> Result<Option<(String, Statement<Project>)>, NodeError> {
+        // Others choose what is asked for, and databases differ in what they take as text.
+        if !privity_api::is_name(name) {
+            return Ok(None);
+        }
         let query = sqlx::query("SELECT root, statement FROM projects WHERE name = $1").bind(name.to_owned());
         let row = query.fetch_optional(&self.0).await?;
         row.map(|row| Ok((row.try_get(0)?, json(row.try_get(1)?)?))).transpose()
@@ -274,7 +302,8 @@ impl Store {
     /// Forgets a person; whether it was there.
     pub async fn remove_person(&self, name: &str) -> Result<bool, NodeError> {
         let query = || sqlx::query("DELETE FROM people WHERE name = $1").bind(name.to_owned());
-        Ok(self.write(query).await? > 0)
+        let (removed, again) = self.written(query).await?;
+        Ok(removed > 0 || again)
     }
     /// All who may sign in.
     pub async fn people(&self) -> Result<Vec<Person>, NodeError> {
@@ -301,7 +330,8 @@ impl Store {
     /// Withdraws a table; whether it was there.
     pub async fn remove_table(&self, name: &str) -> Result<bool, NodeError> {
         let query = || sqlx::query("DELETE FROM tables WHERE name = $1").bind(name.to_owned());
-        Ok(self.write(query).await? > 0)
+        let (removed, again) = self.written(query).await?;
+        Ok(removed > 0 || again)
     }
     /// All tables.
     pub async fn tables(&self) -> Result<Vec<Table>, NodeError> {
@@ -314,7 +344,8 @@ impl Store {
         let query = sqlx::query("SELECT 1 FROM jobs WHERE id = $1").bind(id.to_owned());
         Ok(query.fetch_optional(&self.0).await?.is_some())
     }
-    /// Keeps a manifest that came in, with a priority that is this node's own affair. Of each digest and each id there is one only.
+    /// Keeps a manifest that came in, with a priority that is this node's own affair. Of each digest and each id there is one only; one that is kept already
+    /// may have come in just before, when the answer of the database was lost.
     pub async fn add_job(
         &self,
         digest: &str,
@@ -324,7 +355,7 @@ impl Store {
     ) -> Result<(), NodeError> {
         let query = "INSERT INTO jobs (digest, id, project, manifest, state, attempt, code, reason, report, created, updated, \
                      submitter, work, priority, expires, participants) \
-                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10, $11)";
+                     VALUES ($1, $2, $3, $4, $5, 0, 0, '', '', $6, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
         let body = &manifest.body;
         let names: Vec<&str> = body.job.participants.iter().map(|p| p.name.as_str()).collect();
         let (kept, work, names) = (text(manifest)?, privity_policy::work(body)?, names.join(" "));
@@ -333,7 +364,15 @@ impl Store {
             let query = query.bind(kept.clone()).bind(State::Pending.name()).bind(now).bind(&body.submitter);
             query.bind(work.clone()).bind(i64::from(priority)).bind(body.expires).bind(names.clone())
         };
-        self.write(query).await.map(drop)
+        if self.write(query).await? == 1 {
+            return Ok(());
+        }
+        let known = sqlx::query("SELECT manifest FROM jobs WHERE digest = $1").bind(digest.to_owned());
+        let known = known.fetch_optional(&self.0).await?.map(|row| row.try_get::<String, _>(0)).transpose()?;
+        match known.is_some_and(|known| known == kept) {
+            true => Ok(()),
+            false => Err(NodeError::State(format!("there is another manifest with id {}; submit it anew", body.id))),
+        }
     }
     /// A job stands somewhere else from now on, if it stands in one of these states; whether it did.
     pub async fn set_state(
@@ -350,7 +389,15 @@ impl Store {
             let query = sqlx::query(sqlx::AssertSqlSafe(query.clone())).bind(to.name()).bind(i64::from(code));
             query.bind(reason.to_owned()).bind(now).bind(digest.to_owned())
         };
-        Ok(self.write(query).await? == 1)
+        let (changed, again) = self.written(query).await?;
+        if changed == 1 || !again {
+            return Ok(changed == 1);
+        }
+        // It may have gone there, and the answer was lost.
+        let query =
+            "SELECT 1 FROM jobs WHERE digest = $1 AND state = $2 AND code = $3 AND reason = $4 AND updated = $5";
+        let query = sqlx::query(query).bind(digest.to_owned()).bind(to.name()).bind(i64::from(code));
+        Ok(query.bind(reason.to_owned()).bind(now).fetch_optional(&self.0).await?.is_some())
     }
     /// What a job's engine reported.
     pub async fn set_report(&self, digest: &str, report: &str) -> Result<(), NodeError> {
@@ -368,6 +415,7 @@ impl Store {
         self.write(|| sqlx::query(query).bind(why.to_owned()).bind(digest.to_owned())).await.map(drop)
     }
     /// Takes an attempt's number for good; whether it was higher than all before, and the job one that may be attempted. No number is signed twice.
+    /// A number whose answer was lost counts as taken and is not signed: nobody can tell then for whom it was.
     pub async fn take_attempt(&self, digest: &str, number: u32) -> Result<bool, NodeError> {
         let query = format!(
             "UPDATE jobs SET attempt = $1 WHERE digest = $2 AND attempt < $1 AND state IN ({})",
@@ -393,7 +441,7 @@ impl Store {
     pub async fn find_job(&self, name: &str) -> Result<Stored, NodeError> {
         let hexadecimal = name.len() >= 6 && name.len() <= 64 && name.chars().all(|c| c.is_ascii_hexdigit());
         if !hexadecimal {
-            return Err(NodeError::missing("job", &name.chars().take(64).collect::<String>()));
+            return Err(NodeError::missing("job", &privity_api::printable(&name.chars().take(64).collect::<String>())));
         }
         let query = format!("{JOBS} WHERE (digest >= $1 AND digest < $2) OR (id >= $1 AND id < $2) LIMIT 2");
         let query =
@@ -406,6 +454,10 @@ impl Store {
     }
     /// A job, by its whole digest: for other nodes and for this one itself.
     pub async fn job(&self, digest: &str) -> Result<Stored, NodeError> {
+        // Others choose what is asked for, and databases differ in what they take as text.
+        if digest.len() > 64 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(NodeError::missing("job", &crate::message::words(digest)));
+        }
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} WHERE digest = $1"))).bind(digest.to_owned());
         let row = query.fetch_optional(&self.0).await?;
         row.as_ref()
@@ -455,18 +507,22 @@ impl Store {
         let rows = query.bind(manifest.to_owned()).fetch_all(&self.0).await?;
         rows.iter().map(|row| json(row.try_get(0)?)).collect()
     }
-    /// A person of this organisation wants a manifest approved; all who do so far.
-    pub async fn vote(&self, manifest: &str, person: &str, now: Time) -> Result<Vec<String>, NodeError> {
-        let query = "INSERT INTO votes (manifest, person, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-        self.write(|| sqlx::query(query).bind(manifest.to_owned()).bind(person.to_owned()).bind(now)).await?;
-        self.voters(manifest).await
+    /// A person of this organisation wants a manifest approved.
+    pub async fn vote(&self, manifest: &str, (person, how): (&str, Vouched), now: Time) -> Result<(), NodeError> {
+        let query = "INSERT INTO votes (manifest, person, at, how) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (manifest, person) DO UPDATE SET how = excluded.how";
+        let query = || {
+            let query = sqlx::query(query).bind(manifest.to_owned()).bind(person.to_owned());
+            query.bind(now).bind(how.name())
+        };
+        self.write(query).await.map(drop)
     }
 
-    /// Persons of this organisation who want a manifest approved.
-    pub async fn voters(&self, manifest: &str) -> Result<Vec<String>, NodeError> {
-        let query = sqlx::query("SELECT person FROM votes WHERE manifest = $1 ORDER BY at, person");
+    /// Persons of this organisation who wanted a manifest approved, and how that is known. Not all of them need count any more.
+    pub async fn votes(&self, manifest: &str) -> Result<Vec<(String, Vouched)>, NodeError> {
+        let query = sqlx::query("SELECT person, how FROM votes WHERE manifest = $1 ORDER BY at, person");
         let rows = query.bind(manifest.to_owned()).fetch_all(&self.0).await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, Vouched::parse(row.try_get(1)?)))).collect()
     }
 
     /// Keeps what an engine tells.

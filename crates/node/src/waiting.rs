@@ -6,6 +6,7 @@ use crate::message::Tickets;
 use crate::node::Node;
 use crate::relay::BATCH;
 use privity_net::relay::{GO, Request, relays};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,8 +22,30 @@ const RENEW: Duration = Duration::from_secs(45);
 const FRESH: Duration = Duration::from_secs(60);
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// A connection that stands for so long waits: one whose ticket is void is closed before.
+const STANDS: Duration = Duration::from_secs(1);
 /// How long a relay that is away, or refuses, is left alone, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// By relay, why this node does not wait there; nothing if it does.
+#[derive(Default)]
+pub(crate) struct Reached(std::sync::Mutex<BTreeMap<String, Option<String>>>);
+
+impl Reached {
+    fn told(&self, relay: &str, problem: Option<&str>) {
+        crate::lock(&self.0).insert(relay.to_owned(), problem.map(str::to_owned));
+    }
+    /// Why nobody reaches this node, if it is reached through relays and waits at none.
+    pub fn hindrance(&self) -> Option<String> {
+        let all = crate::lock(&self.0);
+        let problems: Option<Vec<String>> = (all.iter())
+            .map(|(relay, problem)| {
+                Some(format!("this node does not wait at its relay {relay}: {}", problem.as_ref()?))
+            })
+            .collect();
+        problems.filter(|problems| !problems.is_empty()).map(|problems| problems.join("\n"))
+    }
+}
 
 /// A relay, and what waits there.
 struct Waiting {
@@ -37,6 +60,7 @@ struct Waiting {
 /// Keeps connections waiting at each relay through which this node is reached.
 pub(crate) fn begin(node: &Arc<Node>) {
     for relay in relays(&node.config.address) {
+        node.reached.told(relay, Some("it has not connected yet"));
         let (tickets, trouble) = (Mutex::default(), AtomicBool::new(false));
         let waiting = Arc::new(Waiting { node: node.clone(), relay: relay.to_owned(), tickets, trouble });
         for _ in 0..WAITING {
@@ -59,6 +83,7 @@ impl Waiting {
                     }
                 }
                 Err(problem) => {
+                    self.node.reached.told(&self.relay, Some(&problem));
                     if !self.trouble.swap(true, Ordering::Relaxed) {
                         let relay = &self.relay;
                         tracing::warn!(
@@ -84,7 +109,14 @@ impl Waiting {
         let mut stream = connected.map_err(|e| because(&e))??;
         stream.write_all(line.as_bytes()).await.map_err(|e| because(&e))?;
         // No more than this byte: what comes then is for the switch.
-        let Ok(said) = timeout(RENEW, stream.read_u8()).await else { return Ok(()) };
+        let said = match timeout(STANDS, stream.read_u8()).await {
+            Ok(said) => said,
+            Err(_) => {
+                self.node.reached.told(&self.relay, None);
+                let Ok(said) = timeout(RENEW, stream.read_u8()).await else { return Ok(()) };
+                said
+            }
+        };
         if said.map_err(|e| format!("the relay closed a connection that waited: {}", because(&e)))? != GO {
             return Err("the relay says what no relay says".into());
         }
@@ -111,5 +143,22 @@ impl Waiting {
             *tickets = (given.tickets.into_iter().take(BATCH).collect(), Some(since));
         }
         tickets.0.pop().ok_or_else(|| NodeError::State("the relay gave no tickets".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_reached_that_waits_at_one_of_its_relays() {
+        let reached = Reached::default();
+        assert_eq!(reached.hindrance(), None, "it has a port of its own");
+        reached.told("a:1", Some("away"));
+        assert!(reached.hindrance().is_some_and(|why| why.contains("a:1: away")));
+        reached.told("b:1", None);
+        assert_eq!(reached.hindrance(), None);
+        reached.told("b:1", Some("void"));
+        assert!(reached.hindrance().is_some_and(|why| why.contains("a:1: away") && why.contains("b:1: void")));
     }
 }

@@ -10,7 +10,7 @@ use privity_job::exit;
 use privity_job::file::OnLoss;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Between signs of life.
 const BEAT: Duration = Duration::from_secs(2);
@@ -26,18 +26,34 @@ const SELDOM: Duration = Duration::from_secs(30);
 
 /// Delivers what waits, and looks at jobs, whenever there is something to do and once a second.
 pub(crate) async fn work(node: Arc<Node>) {
-    let tries = Arc::new(Tries::default());
+    let (tries, mut policy) = (Arc::new(Tries::default()), Told::default());
     loop {
         let _ = tokio::time::timeout(Duration::from_secs(1), node.peers.awake.notified()).await;
         if let Err(e) = crate::peer::deliver(&node).await {
             tracing::error!(error = %e, "messages could not be delivered");
         }
-        if let Err(e) = node.reload_policy() {
+        let reloaded = node.reload_policy();
+        if policy.is_news(&reloaded, || crate::policy::changed(&node.home))
+            && let Err(e) = reloaded
+        {
             tracing::error!(error = %e, "the policy stays what it was");
         }
         if let Err(e) = look(&node, &tries).await {
             tracing::error!(error = %e, "jobs could not be looked at");
         }
+    }
+}
+
+/// What was told last of trouble with a file that is looked at again and again: once for each change of it.
+#[derive(Default)]
+struct Told(Option<(String, Option<SystemTime>)>);
+
+impl Told {
+    fn is_news<T>(&mut self, done: &Result<T, NodeError>, changed: impl Fn() -> Option<SystemTime>) -> bool {
+        let now = done.as_ref().err().map(|error| (error.to_string(), changed()));
+        let news = now.is_some() && now != self.0;
+        self.0 = now;
+        news
     }
 }
 
@@ -59,12 +75,39 @@ struct Asked {
     waits_at: Option<String>,
 }
 
+/// An attempt on its way. If what asks for it ends without a word, by a fault of this program, the job is tried again all the same.
+struct Going {
+    tries: Arc<Tries>,
+    digest: String,
+    told: bool,
+}
+
+impl Going {
+    fn began(mut self, project: &str) {
+        self.told = true;
+        self.tries.began(&self.digest, project);
+    }
+    fn hindered(mut self, busy_at: Option<&str>) {
+        self.told = true;
+        self.tries.hindered(&self.digest, busy_at);
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tries.hindered(&self.digest, None);
+        }
+    }
+}
+
 impl Tries {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Asked>> {
         crate::lock(&self.asked)
     }
-    fn begin(&self, digest: &str) {
+    fn begin(self: &Arc<Self>, digest: &str) -> Going {
         self.all().entry(digest.to_owned()).or_default().at = None;
+        Going { tries: self.clone(), digest: digest.to_owned(), told: false }
     }
     fn began(&self, digest: &str, project: &str) {
         self.all().remove(digest);
@@ -134,14 +177,14 @@ async fn look(node: &Arc<Node>, tries: &Arc<Tries>) -> Result<(), NodeError> {
     }
     for job in tries.next(node, &queue) {
         let stored = node.store.job(&job.digest).await?;
-        tries.begin(&job.digest);
+        let going = tries.begin(&job.digest);
         // One that does not answer keeps no other job from being attempted.
-        let (node, tries) = (node.clone(), tries.clone());
+        let node = node.clone();
         tokio::spawn(async move {
             let Err(error) = node.attempt(&stored).await else {
-                return tries.began(&stored.digest, &stored.manifest.body.project);
+                return going.began(&stored.manifest.body.project);
             };
-            tries.hindered(&stored.digest, error.busy_at());
+            going.hindered(error.busy_at());
             if let Err(e) = hinder(&node, &stored, &error).await {
                 tracing::error!(job = stored.digest, error = %e, "what hinders a job could not be kept");
             }
@@ -292,5 +335,40 @@ pub(crate) async fn renew(node: Arc<Node>) {
             tracing::error!(error = %e, "the node's certificate could not be renewed");
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_whose_attempt_ends_in_a_fault_of_this_program_is_tried_again() {
+        let tries = Arc::new(Tries::default());
+        let going = tries.begin("ab");
+        assert!(tries.all()["ab"].at.is_none(), "it is on its way");
+        let task = std::thread::spawn(move || {
+            let _going = going;
+            panic!("a fault, as this test wants it");
+        });
+        assert!(task.join().is_err());
+        assert!(tries.all()["ab"].at.is_some_and(|at| at <= instant() + AGAIN));
+        // What was told before stays what it was told.
+        let going = tries.begin("ab");
+        going.hindered(Some("bank-b"));
+        assert_eq!(tries.all()["ab"].waits_at.as_deref(), Some("bank-b"));
+        tries.begin("ab").began("fraud");
+        assert!(tries.all().is_empty());
+    }
+
+    #[test]
+    fn trouble_with_a_file_is_told_once_for_each_change_of_it() {
+        let (mut told, wrong) = (Told::default(), || Err::<(), _>(NodeError::Config { problem: "a line".into() }));
+        let at = |seconds| move || Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert!(told.is_news(&wrong(), at(1)));
+        assert!(!told.is_news(&wrong(), at(1)), "the same again");
+        assert!(told.is_news(&wrong(), at(2)), "the file was changed");
+        assert!(told.is_news::<()>(&Err(NodeError::Superseded), at(2)), "other trouble");
+        assert!(!told.is_news(&Ok(()), at(2)) && told.is_news(&Err::<(), _>(NodeError::Superseded), at(2)));
     }
 }

@@ -177,6 +177,56 @@ fn passwords_and_roles_change() {
     }
 }
 
+/// Hashing a password takes a while, in which its person may be removed or changed.
+#[test]
+fn whoever_is_changed_while_it_signs_in_gets_no_session_of_before() {
+    let site = Site::start();
+    site.add("ann", "admin");
+    let ann = site.session("ann");
+    let during = |meanwhile: &dyn Fn(), does: &(dyn Fn() -> Answer + Sync)| {
+        std::thread::scope(|scope| {
+            let answer = scope.spawn(does);
+            std::thread::sleep(Duration::from_millis(15));
+            meanwhile();
+            answer.join().expect("an answer")
+        })
+    };
+    for round in 0..4 {
+        let name = format!("bea{round}");
+        let path = format!("/api/v1/people/{name}");
+        site.add(&name, "admin");
+        // Removed while it signs in, or just before or after: there is no session of it in the end.
+        let remove = || assert_eq!(site.person(&ann, "DELETE", &path, None).status, 200);
+        let answer = during(&remove, &|| site.login(&name, PASSWORD));
+        if let Some(cookie) = answer.header("set-cookie") {
+            let csrf = answer.json()["csrf"].as_str().expect("text").to_owned();
+            let session = Session(cookie.split(';').next().expect("a pair").to_owned(), csrf);
+            assert_eq!(site.person(&session, "GET", "/api/v1/session", None).status, 401, "{name} is removed");
+        }
+        // Removed while it changes its password: it is not there again by that.
+        let name = format!("cid{round}");
+        let path = format!("/api/v1/people/{name}");
+        site.add(&name, "admin");
+        let cid = site.session(&name);
+        let change = json!({ "old": PASSWORD, "new": "eight blue bicycles" });
+        let remove = || assert_eq!(site.person(&ann, "DELETE", &path, None).status, 200);
+        during(&remove, &|| site.person(&cid, "PUT", "/api/v1/session/password", Some(&change)));
+        let people = site.tool("GET", "/api/v1/people", None).body;
+        assert!(!people.contains(&name), "{people}");
+        // Another role while it changes its password: that stays.
+        let name = format!("dan{round}");
+        let path = format!("/api/v1/people/{name}");
+        site.add(&name, "admin");
+        let dan = site.session(&name);
+        let demote = || assert_eq!(site.person(&ann, "PUT", &path, Some(&json!({ "role": "viewer" }))).status, 200);
+        during(&demote, &|| site.person(&dan, "PUT", "/api/v1/session/password", Some(&change)));
+        let people = site.tool("GET", "/api/v1/people", None).json();
+        let known =
+            people.as_array().expect("people").iter().find(|p| p["name"] == name.as_str()).expect("it is there");
+        assert_eq!(known["role"], "viewer", "{name}");
+    }
+}
+
 /// What each role may reach; whatever is not listed here takes an admin.
 const VIEWING: &[(&str, &str)] = &[
     ("GET", "/api/v1/session"),
@@ -266,6 +316,39 @@ fn forged_requests_are_turned_away() {
     let foreign = [("origin", "http://example.org")];
     let login = site.ask("POST", "/api/v1/session", &foreign, Some(&json!({ "name": "ann", "password": PASSWORD })));
     assert_eq!(login.status, 403, "nobody is signed in from another site");
+    let other_port = ("sec-fetch-site", "same-site");
+    assert_eq!(
+        found(&[cookie, csrf, ("origin", &own), other_port]),
+        403,
+        "a page of another port, as its browser says"
+    );
+    let read = |headers: &[(&str, &str)]| site.ask("GET", "/api/v1/jobs", headers, None).status;
+    assert_eq!(read(&[cookie, csrf, other_port]), 403);
+    assert_eq!(read(&[cookie, csrf, ("sec-fetch-site", "same-origin")]), 200);
+}
+
+/// What no digest or name can be is not there, and leaves nothing in the log.
+#[test]
+fn odd_names_are_not_there() {
+    let site = Site::start();
+    let size = || site.tool("GET", "/api/v1/audit", None).json()["size"].as_u64().expect("a size");
+    let before = size();
+    for odd in ["%00", "a%00b", "%2e%2e", "%f0%9f%8f%a6", &"x".repeat(3000), "ffffffff%00"] {
+        for (method, path) in [
+            ("GET", format!("/api/v1/jobs/{odd}")),
+            ("GET", format!("/api/v1/jobs/{odd}/events")),
+            ("GET", format!("/api/v1/jobs/{odd}/timeline")),
+            ("GET", format!("/api/v1/projects/{odd}/examination")),
+            ("DELETE", format!("/api/v1/tables/{odd}")),
+            ("DELETE", format!("/api/v1/people/{odd}")),
+        ] {
+            let answer = site.tool(method, &path, None);
+            let expected = if path.ends_with("examination") { [404, 429] } else { [404, 404] };
+            assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.body);
+            assert!(answer.body.len() < 3500 && !answer.body.contains('\0'), "{}", answer.body);
+        }
+    }
+    assert_eq!(size(), before);
 }
 
 #[test]

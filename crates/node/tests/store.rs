@@ -11,10 +11,13 @@ use privity_node::database::Database;
 use privity_node::job::State;
 use privity_node::lease::{Candidate, Lease};
 use privity_node::model::{Model, Registered};
-use privity_node::store::{Invitation, Person, Store, Table};
+use privity_node::store::{Invitation, Person, Store, Table, Vouched};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, Row};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -143,7 +146,8 @@ async fn everything(store: &Store) -> Vec<String> {
         let person =
             Person { name: name.into(), role: Role::Approver, password: "$argon2id$".into(), created: 1, changed: 2 };
         store.put_person(&person).await.expect("a person");
-        say!(store.vote("ab12", name, 7));
+        say!(store.vote("ab12", (name, Vouched::Password), 7));
+        say!(store.votes("ab12"));
         let table = Table {
             name: name.into(),
             path: "rows.csv".into(),
@@ -183,12 +187,24 @@ async fn everything(store: &Store) -> Vec<String> {
         say!(store.scored("of net"));
     }
     say!(store.scored("of another"));
+    // Who votes again in another way is the same person.
+    say!(store.vote("ab12", ("B", Vouched::Provider), 9));
+    say!(store.vote("ab12", ("a", Vouched::Tool), 9));
+    say!(store.votes("ab12"));
+    // What is no text to one database is refused by both before they are asked.
+    for odd in ["\u{0}", "ab\u{0}", "..", "é", "AB12", &"a".repeat(65)] {
+        say!(store.job(odd));
+        say!(store.find_job(odd));
+        say!(store.project(odd));
+    }
     // Jobs.
     for (digest, id, at) in [("abcdef12", "1234567a", 1), ("abcdef13", "1234567b", 2), ("ffffffff", "9999999a", 2)] {
         say!(store.add_job(digest, &manifest(id), 5, at));
     }
-    said.push(format!("{}", store.add_job("abcdef12", &manifest("0"), 5, 1).await.is_err()));
-    said.push(format!("{}", store.add_job("00", &manifest("1234567a"), 5, 1).await.is_err()));
+    // Another manifest under what is taken is refused; the same one again is there already.
+    for (digest, id) in [("abcdef12", "0"), ("00", "1234567a"), ("abcdef12", "1234567a")] {
+        say!(store.add_job(digest, &manifest(id), 7, 9));
+    }
     say!(store.has_id("1234567a"));
     say!(store.has_id("1234567"));
     for name in ["abcdef12", "abcdef", "ABCDEF13", "123456", "1234567a", "ffffff", "fffffff0", "abcde", "%"] {
@@ -366,10 +382,13 @@ async fn races(store: &Store) {
     let spend = |s: Store, i: u32| async move { s.spend("m", "fraud", 1, u64::from(i) + 1).await.map(|()| true) };
     assert_eq!(sixteen(store, spend).await, 16);
     assert_eq!(store.spending("fraud").await.expect("spending").len(), 1);
-    let vote =
-        |s: Store, i: u32| async move { s.vote("ab12", &format!("p{}", i % 2), 1).await.map(|all| all.len() <= 2) };
+    let vote = |s: Store, i: u32| async move {
+        let person = format!("p{}", i % 2);
+        s.vote("ab12", (&person, Vouched::Tool), 1).await.map(|()| true)
+    };
     assert_eq!(sixteen(store, vote).await, 16);
-    assert_eq!(store.voters("ab12").await.expect("voters"), ["p0", "p1"]);
+    let votes = store.votes("ab12").await.expect("votes");
+    assert_eq!(votes, [("p0".to_owned(), Vouched::Tool), ("p1".to_owned(), Vouched::Tool)]);
 }
 
 #[test]
@@ -530,6 +549,130 @@ fn a_server_that_dies_and_comes_back_loses_nothing() {
         assert!(store.take_attempt("abcdef12", 1).await.expect("a database"));
         assert!(store.begin_attempt("abcdef12", 1, 1).await.expect("a database"));
         assert!(!store.begin_attempt("abcdef12", 1, 1).await.expect("a database"));
+        held.release().await.expect("a database");
+    });
+}
+
+/// Stands before a server and cuts connections on which something was committed, after the server has said so and before that is heard.
+struct Loses {
+    address: std::net::SocketAddr,
+    /// How many answers are to be lost yet.
+    left: Arc<AtomicUsize>,
+}
+
+impl Loses {
+    fn new(server: &Server) -> Loses {
+        let url = server.url();
+        let behind = url.rsplit('@').next().and_then(|rest| rest.split('/').next()).expect("an address").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (address, left) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(0)));
+        let loses = left.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(&behind).expect("the server");
+                let cut = Arc::new(AtomicBool::new(false));
+                let ends = || (client.try_clone().expect("a stream"), server.try_clone().expect("a stream"));
+                let (to, from) = (ends(), ends());
+                let (loses, cuts) = (loses.clone(), cut.clone());
+                std::thread::spawn(move || {
+                    pass(to.0, to.1, |bytes| {
+                        let commits = bytes.windows(6).any(|word| word == b"COMMIT");
+                        let lost = |left: usize| left.checked_sub(1);
+                        if commits && loses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lost).is_ok() {
+                            cuts.store(true, Ordering::SeqCst);
+                        }
+                        true
+                    });
+                });
+                std::thread::spawn(move || pass(from.1, from.0, |_| !cut.load(Ordering::SeqCst)));
+            }
+        });
+        Loses { address, left }
+    }
+    fn url(&self, server: &Server) -> Database {
+        let (before, _) = server.url().rsplit_once('@').map(|(b, a)| (b.to_owned(), a.to_owned())).expect("an address");
+        Database::from(format!("{before}@{}/postgres", self.address))
+    }
+    /// The next answers to a commit are lost.
+    fn lose(&self, answers: usize) {
+        self.left.store(answers, Ordering::SeqCst);
+    }
+    fn has_lost(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// Passes bytes on while it may; then both ends are closed.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut may: impl FnMut(&[u8]) -> bool) {
+    let mut bytes = [0; 16 << 10];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        if !may(&bytes[..read]) || to.write_all(&bytes[..read]).is_err() {
+            break;
+        }
+    }
+    for end in [from, to] {
+        drop(end.shutdown(std::net::Shutdown::Both));
+    }
+}
+
+#[test]
+fn what_was_committed_before_its_answer_was_lost_counts_as_done_once() {
+    let server = Server::new();
+    let before = Loses::new(&server);
+    runtime().block_on(async {
+        let candidate = Candidate::new(&before.url(&server), "bank-b", "a test".into()).await.expect("a database");
+        let held = candidate.take(never).await.expect("a database").expect("a lease");
+        let store = Store::under(&held).await.expect("a store");
+        macro_rules! loses {
+            ($answer:expr) => {{
+                before.lose(1);
+                let answer = $answer.await;
+                assert!(before.has_lost(), "{}", stringify!($answer));
+                answer.unwrap_or_else(|e| panic!("{}: {e}", stringify!($answer)))
+            }};
+        }
+        let job = manifest("1234567a");
+        loses!(store.add_job("abcdef12", &job, 5, 1));
+        assert_eq!(store.jobs().await.expect("jobs").len(), 1);
+        assert!(store.add_job("abcdef12", &manifest("1234567b"), 5, 1).await.is_err(), "another one is not it");
+        let to = |to, at| store.set_state("abcdef12", &[State::Pending], to, (0, "all"), at);
+        assert!(loses!(to(State::Ready, 2)), "it did go there");
+        assert!(!loses!(to(State::Denied, 3)), "it did not, and what it did before is no answer");
+        // A number whose answer was lost is taken, and nobody has it.
+        assert!(!loses!(store.take_attempt("abcdef12", 1)) && !store.take_attempt("abcdef12", 1).await.expect("no"));
+        assert!(store.take_attempt("abcdef12", 2).await.expect("a database"));
+        assert!(!loses!(store.begin_attempt("abcdef12", 2, 4)), "what may have begun is not begun again");
+        let stored = store.job("abcdef12").await.expect("a job");
+        assert_eq!(
+            (stored.state, stored.attempt),
+            (State::Running, 2),
+            "so whoever looks finds that nothing runs of it"
+        );
+        let table = Table {
+            name: "rows".into(),
+            path: "rows.csv".into(),
+            test_path: String::new(),
+            schema: "s".into(),
+            rows: 1,
+            shows_rows: false,
+        };
+        loses!(store.put_table(&table));
+        assert!(loses!(store.remove_table("rows")) && store.tables().await.expect("tables").is_empty());
+        let person = Person { name: "ann".into(), role: Role::Approver, password: "p".into(), created: 1, changed: 2 };
+        loses!(store.put_person(&person));
+        assert!(loses!(store.remove_person("ann")) && store.people().await.expect("people").is_empty());
+        loses!(store.vote("ab12", ("ann", Vouched::Tool), 1));
+        assert_eq!(store.votes("ab12").await.expect("votes").len(), 1);
+        loses!(store.put_approval(&approval("bank-b", Decision::Approve)));
+        loses!(store.put_approval(&approval("bank-b", Decision::Deny)));
+        assert_eq!(store.approvals("ab12").await.expect("approvals")[0].body.decision, Decision::Deny);
+        loses!(store.spend("m", "fraud", 1, 7));
+        assert_eq!(store.spending("fraud").await.expect("spending").len(), 1);
+        // These come twice, and whoever hears them takes them once.
+        loses!(store.post("fraud", "bank-c", "end", "1".into()));
+        loses!(store.add_event("ab12", 1, "e"));
+        assert_eq!(store.waiting().await.expect("messages"), 2);
+        assert_eq!(store.events("ab12", 0).await.expect("events").len(), 2);
         held.release().await.expect("a database");
     });
 }

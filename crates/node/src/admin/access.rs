@@ -2,6 +2,7 @@
 
 use super::limits::Limits;
 use super::people::Role;
+use crate::store::Vouched;
 use crate::{NodeError, home};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
@@ -22,6 +23,15 @@ pub(super) const CSRF: &str = "x-privity-csrf";
 /// The header by which a page says that it asks by itself.
 const POLL: &str = "x-privity-poll";
 
+/// Under which name the node was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// A loopback name: from this machine, or through a port that was forwarded to it.
+    Here,
+    /// The public name of the configuration: through the organisation's own proxy, which speaks TLS.
+    Public,
+}
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
@@ -33,9 +43,18 @@ pub(super) struct Caller {
     pub provider: bool,
     /// Which session.
     key: Option<[u8; 32]>,
+    way: Way,
 }
 
 impl Caller {
+    /// How it is known who that is.
+    pub fn vouched(&self) -> Vouched {
+        match (&self.person, self.provider) {
+            (None, _) => Vouched::Tool,
+            (Some(_), true) => Vouched::Provider,
+            (Some(_), false) => Vouched::Password,
+        }
+    }
     /// For whom something is recorded: whoever signed in, whatever the request says. A tool says for whom it asks.
     pub fn person(&self, said: &str) -> String {
         self.person.clone().unwrap_or_else(|| said.to_owned())
@@ -63,6 +82,8 @@ pub(super) struct Access {
     token: blake3::Hash,
     /// Browsers show cookies to all ports of a host: the name keeps nodes of one machine apart.
     cookie: String,
+    /// `https://` and the public name, if there is one.
+    origin: Option<String>,
     sessions: Mutex<BTreeMap<[u8; 32], Session>>,
     requests: Limits,
     tools: Limits,
@@ -75,12 +96,18 @@ pub(super) struct Access {
     pub logins: Limits,
     /// Ways to the identity provider, each of which has the node ask it.
     pub leaving: Limits,
+    /// And back from it.
+    pub returning: Limits,
 }
 
+/// A cookie that browsers take only over TLS, for this host and no other, from this host itself.
+const PUBLIC: &str = "__Host-privity_session";
+
 impl Access {
-    /// With the token of a node's directory, at a port.
-    pub fn new(token: &str, port: u16) -> Access {
+    /// With the token of a node's directory, at a port; under a public origin, too, if there is one.
+    pub fn new(token: &str, port: u16, origin: &str) -> Access {
         Access {
+            origin: Some(origin.to_owned()).filter(|origin| !origin.is_empty()),
             token: blake3::hash(token.as_bytes()),
             cookie: format!("privity_session_{port}"),
             sessions: Mutex::default(),
@@ -91,6 +118,7 @@ impl Access {
             names: Limits::new(5, 1.0 / 60.0),
             logins: Limits::new(30, 1.0),
             leaving: Limits::new(30, 1.0),
+            returning: Limits::new(30, 1.0),
         }
     }
 
@@ -102,7 +130,7 @@ impl Access {
     }
 
     /// A session for a person who has just shown its password, or whom the identity provider knows: what the browser is told to keep, and what the page is told.
-    pub fn begin(&self, person: &str, role: Role, provider: bool) -> Result<(String, String), NodeError> {
+    pub fn begin(&self, person: &str, role: Role, provider: bool, way: Way) -> Result<(String, String), NodeError> {
         let (cookie, csrf) = (home::random_hex(32)?, home::random_hex(32)?);
         let now = Instant::now();
         let (person, told, ends, idle) = (person.to_owned(), csrf.clone(), now + LASTS, now + IDLE);
@@ -112,15 +140,22 @@ impl Access {
             return Err(NodeError::TooMany { seconds: 60 });
         }
         sessions.insert(*blake3::hash(cookie.as_bytes()).as_bytes(), session);
-        let (name, seconds) = (&self.cookie, LASTS.as_secs());
-        Ok((format!("{name}={cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}"), csrf))
+        Ok((self.cookie(way, &cookie, LASTS.as_secs()), csrf))
+    }
+    fn name(&self, way: Way) -> &str {
+        if way == Way::Public { PUBLIC } else { &self.cookie }
+    }
+    /// What a browser is told to keep, and for how long.
+    fn cookie(&self, way: Way, value: &str, seconds: u64) -> String {
+        let secure = if way == Way::Public { "; Secure" } else { "" };
+        format!("{}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}{secure}", self.name(way))
     }
     /// Ends a session: what the browser is told.
     pub fn end(&self, caller: &Caller) -> String {
         if let Some(key) = caller.key {
             self.sessions().remove(&key);
         }
-        format!("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", self.cookie)
+        self.cookie(caller.way, "", 0)
     }
     /// Ends all sessions of a person, but for one.
     pub fn end_all(&self, person: &str, but: Option<&Caller>) {
@@ -137,16 +172,20 @@ impl Access {
         Some(ends.saturating_duration_since(Instant::now()).as_secs())
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, NodeError> {
+    fn caller(&self, headers: &HeaderMap, way: Way) -> Result<Caller, NodeError> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         if let Some(shown) = text("authorization").and_then(|v| v.strip_prefix("Bearer ")) {
+            // It may do everything in anybody's name: whoever has it without this machine has it wrongly.
+            if way == Way::Public {
+                return Err(NodeError::Unknown("tools ask at the admin address, on the node's machine"));
+            }
             // Digests are compared, and in constant time.
             if blake3::hash(shown.as_bytes()) != self.token {
                 return Err(NodeError::Unknown("this is not the token of the node's directory"));
             }
-            return Ok(Caller { person: None, role: Role::Admin, provider: false, key: None });
+            return Ok(Caller { person: None, role: Role::Admin, provider: false, key: None, way });
         }
-        let mark = format!("{}=", self.cookie);
+        let mark = format!("{}=", self.name(way));
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(';'));
         let shown = cookies.filter_map(|cookie| cookie.trim().strip_prefix(mark.as_str())).next();
         let unknown =
@@ -168,11 +207,12 @@ impl Access {
             role: session.role,
             provider: session.provider,
             key: Some(key),
+            way,
         })
     }
 
-    fn known(&self, headers: &HeaderMap) -> Result<Caller, NodeError> {
-        match self.caller(headers) {
+    fn known(&self, headers: &HeaderMap, way: Way) -> Result<Caller, NodeError> {
+        match self.caller(headers, way) {
             Ok(caller) => {
                 let limits = if caller.person.is_some() { &self.requests } else { &self.tools };
                 limits.take(&caller.bucket())?;
@@ -188,7 +228,8 @@ impl Access {
 
 /// Lets in who is known.
 pub(super) async fn authenticate(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
-    match access.known(request.headers()) {
+    let way = request.extensions().get().copied().unwrap_or(Way::Here);
+    match access.known(request.headers(), way) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -219,25 +260,40 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether a request is from this machine's own pages and tools.
-fn from_here(request: &Request) -> Result<(), NodeError> {
-    let text = |name: header::HeaderName| request.headers().get(name).map(|v| v.to_str().unwrap_or_default());
-    let host = text(header::HOST).or_else(|| request.uri().authority().map(|a| a.as_str())).unwrap_or_default();
-    if !is_loopback(host) {
-        let problem = "this address is for 127.0.0.1 and localhost; from another machine, forward a port: ssh -L 7700:127.0.0.1:7700 HOST";
-        return Err(NodeError::Forbidden(problem.into()));
-    }
-    let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host));
-    match foreign && !request.method().is_safe() {
-        true => Err(NodeError::Forbidden("the request is from a page of another site".into())),
-        false => Ok(()),
+impl Access {
+    /// Under which name a request comes, if its browser was not sent by another site: names that were made to point here, changes from foreign pages, and
+    /// whatever else foreign pages have a browser ask for, but that a person follows a link to the page, or comes back from the identity provider.
+    fn way(&self, request: &Request) -> Result<Way, NodeError> {
+        let text = |name: &str| request.headers().get(name).map(|v| v.to_str().unwrap_or_default());
+        let host = text("host").or_else(|| request.uri().authority().map(|a| a.as_str())).unwrap_or_default();
+        let public = self.origin.as_deref().filter(|origin| origin.strip_prefix("https://") == Some(host));
+        let (way, own) = match public {
+            Some(origin) => (Way::Public, origin.to_owned()),
+            None if is_loopback(host) => (Way::Here, format!("http://{host}")),
+            None => {
+                let problem = "this address is for 127.0.0.1 and localhost, and for `origin` of node.toml; from another machine, forward a port: ssh -L 7700:127.0.0.1:7700 HOST";
+                return Err(NodeError::Forbidden(problem.into()));
+            }
+        };
+        let safe = request.method().is_safe();
+        let foreign = || Err(NodeError::Forbidden("the request is from a page of another site".into()));
+        if !safe && text("origin").is_some_and(|origin| origin != own) {
+            return foreign();
+        }
+        // Pages of other ports of this machine are of the same site, and as foreign.
+        let asked = matches!(text("sec-fetch-site"), None | Some("same-origin" | "none"));
+        let visits = safe && text("sec-fetch-mode") == Some("navigate") && !request.uri().path().starts_with("/api/");
+        if asked || visits { Ok(way) } else { foreign() }
     }
 }
 
-/// Turns away requests that other sites had a browser send: names that were made to point here, and changes from foreign pages.
-pub(super) async fn own_pages(request: Request, next: Next) -> Response {
-    match from_here(&request) {
-        Ok(()) => next.run(request).await,
+/// Turns away requests that other sites had a browser send.
+pub(super) async fn own_pages(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    match access.way(&request) {
+        Ok(way) => {
+            request.extensions_mut().insert(way);
+            next.run(request).await
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -260,22 +316,78 @@ mod tests {
 
     #[test]
     fn sessions_end() {
-        let access = Access::new("token", 7700);
-        let (cookie, csrf) = access.begin("ann", Role::Viewer, false).expect("a session");
+        let access = Access::new("token", 7700, "");
+        let begin = |name, role| access.begin(name, role, false, Way::Here).expect("a session");
+        let (cookie, csrf) = begin("ann", Role::Viewer);
         assert!(cookie.starts_with("privity_session_7700=") && cookie.contains("HttpOnly; SameSite=Strict"));
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
-        assert!(matches!(access.caller(&headers), Err(NodeError::Forbidden(_))), "no CSRF token");
+        assert!(matches!(access.caller(&headers, Way::Here), Err(NodeError::Forbidden(_))), "no CSRF token");
         headers.insert(CSRF, csrf.parse().expect("a header"));
-        let caller = access.caller(&headers).expect("a person");
+        let caller = access.caller(&headers, Way::Here).expect("a person");
         assert_eq!((caller.person("bob").as_str(), caller.role), ("ann", Role::Viewer));
         for over in [|s: &mut Session| s.idle = Instant::now(), |s: &mut Session| s.ends = Instant::now()] {
-            let (cookie, _) = access.begin("eve", Role::Admin, false).expect("a session");
+            let (cookie, _) = begin("eve", Role::Admin);
             let key = *blake3::hash(cookie.split(['=', ';']).nth(1).expect("a value").as_bytes()).as_bytes();
             over(access.sessions().get_mut(&key).expect("it began"));
             assert!(!access.sessions().contains_key(&key));
         }
         access.end_all("ann", None);
-        assert!(matches!(access.caller(&headers), Err(NodeError::Unknown(_))));
+        assert!(matches!(access.caller(&headers, Way::Here), Err(NodeError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_session_is_of_the_name_under_which_it_began() {
+        let access = Access::new("token", 7700, "https://privity.bank-a.example");
+        let (cookie, csrf) = access.begin("ann", Role::Viewer, false, Way::Public).expect("a session");
+        assert!(cookie.starts_with("__Host-privity_session=") && cookie.ends_with("; Secure"), "{cookie}");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
+        headers.insert(CSRF, csrf.parse().expect("a header"));
+        assert!(access.caller(&headers, Way::Here).is_err());
+        let caller = access.caller(&headers, Way::Public).expect("a person");
+        let gone = access.end(&caller);
+        assert!(gone.starts_with("__Host-privity_session=;") && gone.contains("Max-Age=0"), "{gone}");
+        let token = HeaderMap::from_iter([(header::AUTHORIZATION, "Bearer token".parse().expect("a header"))]);
+        assert!(access.caller(&token, Way::Here).is_ok() && access.caller(&token, Way::Public).is_err());
+    }
+
+    #[test]
+    fn browsers_that_others_sent_are_turned_away() {
+        let access = Access::new("token", 7700, "https://privity.bank-a.example");
+        let way = |method: &str, path: &str, headers: &[(&str, &str)]| {
+            let mut request = Request::builder().method(method).uri(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            access.way(&request.body(axum::body::Body::empty()).expect("a request")).ok()
+        };
+        let (here, public) = (("host", "127.0.0.1:7700"), ("host", "privity.bank-a.example"));
+        let (own, its) = (("origin", "http://127.0.0.1:7700"), ("origin", "https://privity.bank-a.example"));
+        for (host, origin, expected) in [
+            (here, own, Some(Way::Here)),
+            (public, its, Some(Way::Public)),
+            (here, its, None),
+            (public, own, None),
+            (public, ("origin", "http://privity.bank-a.example"), None),
+            (("host", "bank-a.example"), ("origin", "https://bank-a.example"), None),
+            (("host", "privity.bank-a.example:8443"), its, None),
+            (("host", "privity.bank-a.example.evil.example"), its, None),
+        ] {
+            assert_eq!(way("POST", "/api/v1/session", &[host, origin]), expected, "{host:?} {origin:?}");
+        }
+        let site = |site| ("sec-fetch-site", site);
+        let navigates = ("sec-fetch-mode", "navigate");
+        for path in ["/api/v1/session/provider", "/", "/oidc", "/assets/app.js"] {
+            for foreign in ["cross-site", "same-site", "nonsense"] {
+                assert_eq!(way("GET", path, &[here, site(foreign)]), None, "{path}");
+                let follows = way("GET", path, &[here, site(foreign), navigates]);
+                assert_eq!(follows.is_some(), !path.starts_with("/api/"), "{path}");
+                assert_eq!(way("POST", path, &[here, site(foreign), navigates]), None, "{path}");
+            }
+            for own in ["same-origin", "none"] {
+                assert_eq!(way("GET", path, &[public, site(own)]), Some(Way::Public), "{path}");
+            }
+        }
     }
 }

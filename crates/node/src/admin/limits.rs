@@ -52,6 +52,11 @@ impl Limits {
         Ok(())
     }
 
+    /// All buckets are full again.
+    pub fn forget_all(&self) {
+        crate::lock(&self.buckets).clear();
+    }
+
     /// A bucket is full again.
     pub fn forget(&self, name: &str) {
         crate::lock(&self.buckets).remove(name);

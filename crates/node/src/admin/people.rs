@@ -1,7 +1,8 @@
 //! People of this organisation: their roles and passwords, signing in and out.
 
-use super::access::{Access, Caller};
+use super::access::{Access, Caller, Way};
 use super::provider::{is_bound, is_removed, removed};
+use crate::message::words;
 use crate::node::{Node, now};
 use crate::store::Person;
 use crate::{NodeError, home};
@@ -119,6 +120,28 @@ async fn find(node: &Node, name: &str) -> Result<Option<Person>, NodeError> {
     Ok(node.store.people().await?.into_iter().find(|p| p.name == name))
 }
 
+/// The person whose password was just shown, as it is by now: hashing takes a while, and whoever was removed or got another password meanwhile is none.
+/// Whoever calls this holds [`Node::changing`].
+async fn still(node: &Node, shown: Person) -> Result<Option<Person>, NodeError> {
+    Ok(find(node, &shown.name).await?.filter(|p| p.password == shown.password))
+}
+
+/// A person of this node's own list, which may be changed here.
+async fn own(node: &Node, name: &str) -> Result<Person, NodeError> {
+    let person = find(node, name).await?.ok_or_else(|| NodeError::missing("person", &words(name)))?;
+    match is_bound(&person) {
+        false => Ok(person),
+        true => Err(NodeError::State(
+            "role and password of this person are the identity provider's; have it change them, or remove the person here".into(),
+        )),
+    }
+}
+
+/// Whether a person may approve jobs: where people sign in at an identity provider, only its own may.
+pub(crate) fn may_approve(person: &Person, provider: bool) -> bool {
+    person.role >= Role::Approver && is_bound(person) == provider && !is_removed(person)
+}
+
 /// Who signs in.
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +173,7 @@ pub(super) struct Session {
 pub(super) async fn login(
     State(access): State<Arc<Access>>,
     State(node): State<Arc<Node>>,
+    Extension(way): Extension<Way>,
     Json(login): Json<Login>,
 ) -> Result<Response, NodeError> {
     if login.name.len() > 64 || login.password.0.len() > 4 * MOST {
@@ -159,18 +183,29 @@ pub(super) async fn login(
     access.names.take(&login.name)?;
     let person = find(&node, &login.name).await?;
     let right = verify(person.as_ref(), login.password).await?;
-    let Some(person) = person.filter(|_| right) else {
+    // Until there is a session, nobody is removed or changed.
+    let _alone = node.changing.lock().await;
+    let person = match person.filter(|_| right) {
+        Some(shown) => still(&node, shown).await?,
+        None => None,
+    };
+    let Some(person) = person else {
         // Without the name: it may be a password, in the wrong field.
         tracing::warn!("a sign-in failed");
         return Err(NodeError::Unknown("no such name and password"));
     };
     access.names.forget(&login.name);
-    begun(&access, &node, person, false)
+    begun((&access, way), &node, person, false)
 }
 
-/// A session of a person who is who it says.
-pub(super) fn begun(access: &Access, node: &Node, person: Person, provider: bool) -> Result<Response, NodeError> {
-    let (cookie, csrf) = access.begin(&person.name, person.role, provider)?;
+/// A session of a person who is who it says. Whoever calls this holds [`Node::changing`] since it has looked who that is.
+pub(super) fn begun(
+    (access, way): (&Access, Way),
+    node: &Node,
+    person: Person,
+    provider: bool,
+) -> Result<Response, NodeError> {
+    let (cookie, csrf) = access.begin(&person.name, person.role, provider, way)?;
     tracing::info!(person = person.name, provider, "signed in");
     let session = Session {
         person: Some(person.name),
@@ -224,11 +259,13 @@ pub(super) async fn password(
     access.names.take(&name)?;
     let person = find(&node, &name).await?;
     let right = verify(person.as_ref(), change.old).await?;
-    let Some(mut person) = person.filter(|_| right) else {
-        return Err(NodeError::Forbidden("the old password is another".into()));
-    };
+    let another = || NodeError::Forbidden("the old password is another".into());
+    let shown = person.filter(|_| right).ok_or_else(another)?;
     access.names.forget(&name);
-    person.password = fresh(&name, change.new).await?;
+    let password = fresh(&name, change.new).await?;
+    let _alone = node.changing.lock().await;
+    let mut person = still(&node, shown).await?.ok_or_else(another)?;
+    person.password = password;
     person.changed = now();
     recorded(&node, &caller, &name, "another password".into())?;
     node.store.put_person(&person).await?;
@@ -326,15 +363,16 @@ pub(super) async fn change(
     Json(change): Json<Change>,
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
-    let mut person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
-    if is_bound(&person) {
-        let problem = "role and password of this person are the identity provider's; have it change them, or remove the person here";
-        return Err(NodeError::State(problem.into()));
-    }
-    let renewed = change.password.is_some();
-    if let Some(password) = change.password {
-        person.password = fresh(&name, password).await?;
-    }
+    own(&node, &name).await?;
+    let password = match change.password {
+        Some(password) => Some(fresh(&name, password).await?),
+        None => None,
+    };
+    // What it was before the password was hashed may have changed.
+    let _alone = node.changing.lock().await;
+    let mut person = own(&node, &name).await?;
+    let renewed = password.is_some();
+    person.password = password.unwrap_or(person.password);
     let mut events = Vec::new();
     if change.role.is_some_and(|role| role != person.role) || !renewed {
         events.push(format!("role {}", change.role.unwrap_or(person.role).name()));
@@ -362,7 +400,7 @@ pub(super) async fn remove(
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
     let _alone = node.changing.lock().await;
-    let person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &name))?;
+    let person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &words(&name)))?;
     match (is_bound(&person), is_removed(&person)) {
         // Who is signed in could otherwise come again under another name, and count twice.
         (_, true) if caller.person.is_some() => return Err(NodeError::missing("person", &name)),

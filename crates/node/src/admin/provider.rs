@@ -1,15 +1,15 @@
 //! Signing in at the organisation's identity provider: OpenID Connect, authorization code with PKCE (ADR 29). The browser brings the code back to the page,
 //! which hands it over with a key that it kept for its own address: whoever lures a browser to an answer of the provider's has no such key.
 
-use super::access::Access;
+use super::access::{Access, Way};
 use super::people::{Role, Session, begun};
 use crate::node::{Node, now};
 use crate::oidc::{Oidc, may_ask};
 use crate::store::Person;
 use crate::{NodeError, home};
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use axum::{Extension, Json};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
     CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm as Alg, CoreProviderMetadata, CoreResponseType,
@@ -310,9 +310,8 @@ pub(super) fn removed(person: Person) -> Person {
     Person { password, changed: now(), ..person }
 }
 
-/// The person of the provider's under the name that it has here for good; what changes is in the log before.
+/// The person of the provider's under the name that it has here for good; what changes is in the log before. Whoever calls this holds [`Node::changing`].
 async fn welcome(node: &Node, identity: Identity) -> Result<Person, NodeError> {
-    let _alone = node.changing.lock().await;
     let people = node.store.people().await?;
     let gone = identity.bound.replacen(BOUND, REMOVED, 1);
     if people.iter().any(|p| p.password == gone) {
@@ -398,17 +397,20 @@ pub(super) async fn complete(
     State(access): State<Arc<Access>>,
     State(node): State<Arc<Node>>,
     State(provider): State<Place>,
+    Extension(way): Extension<Way>,
     Json(back): Json<Back>,
 ) -> Result<Response, NodeError> {
     let provider = there(&provider)?;
-    // It asks the provider only for what was begun.
-    access.strangers.take("")?;
+    // It asks the provider only for what was begun. Whoever is a stranger elsewhere keeps nobody from coming back.
+    access.returning.take("")?;
     let identity = provider.complete(back).await.inspect_err(failed)?;
     let role = identity.role;
+    // Until there is a session, nobody is removed or changed.
+    let _alone = node.changing.lock().await;
     let person = welcome(&node, identity).await.inspect_err(failed)?;
     // Sessions with another role end.
     access.end_other_roles(&person.name, role);
-    begun(&access, &node, person, true)
+    begun((&access, way), &node, person, true)
 }
 
 fn failed(error: &NodeError) {

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::daemon::Opened;
 use crate::node::{Node, now};
 use crate::peer::{Peers, Shown};
-use crate::store::{Store, Stored, Table};
+use crate::store::{Store, Stored, Table, Vouched};
 use crate::{NodeError, daemon, home, serve};
 use privity_api::manifest::{Dataset, Release, VERSION};
 use privity_api::{Decision, Manifest, Member, Project, Statement};
@@ -335,7 +335,7 @@ impl Site {
         self.ask(move |node| async move {
             let project = node.project(&project).await.map_err(|e| e.to_string())?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            node.submit(manifest(&project, &names, attempts), 5).await.map_err(|e| e.to_string())
+            node.submit(manifest(&project, &names, attempts), 5, Vouched::Tool).await.map_err(|e| e.to_string())
         })
     }
 
@@ -343,7 +343,7 @@ impl Site {
     pub fn approve(&self, digest: &str) -> Receiver<Result<String, String>> {
         let digest = digest.to_owned();
         self.ask(move |node| async move {
-            node.vote(&digest, Decision::Approve, "seen", "bob").await.map_err(|e| e.to_string())
+            node.vote(&digest, Decision::Approve, "seen", ("bob", Vouched::Tool)).await.map_err(|e| e.to_string())
         })
     }
 }

@@ -31,7 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "audit", "policy", "node",
         ],
     ),
-    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy"]),
+    ("fuzz", &["circuit", "net", "data", "job", "shamir", "ot", "api", "audit", "policy", "node"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,2 @@
+-- How it was known who voted: by a password, the identity provider, or a tool's word. Votes count only as long as their persons may approve that way.
+ALTER TABLE votes ADD COLUMN how TEXT NOT NULL DEFAULT 'password';

@@ -249,7 +249,8 @@ impl Node {
             }
             match decided.iter().find(|a| a.body.organisation == own) {
                 Some(own) => self.tell_participants(manifest, "approval", own).await?,
-                None if submits => match self.consent(&stored.digest, &manifest.person).await {
+                // How it was known who submitted it is not kept: no better than by a tool.
+                None if submits => match self.consent(&stored.digest, (&manifest.person, Vouched::Tool)).await {
                     Err(error @ NodeError::Store(_)) => return Err(error),
                     Err(error) => {
                         tracing::warn!(job = stored.digest, %error, "a job of this organisation is not decided")

@@ -7,7 +7,7 @@ use privity_api::Record;
 
 /// So many entries are read at once, and so many at most: the end of an attempt that is not in the database is one of the last.
 const AT_ONCE: u64 = 256;
-const MOST: u64 = 1 << 16;
+const MOST: u64 = 4096;
 
 impl Node {
     /// How an attempt ended here, with exit code and reason, if the log says so. Attempt 0 is none: the job ended without one.

@@ -246,10 +246,10 @@ fn logs_agree(sim: &Sim) {
     assert_eq!(wrong.count(), 0, "{}", report.text());
 }
 
-/// `PRIVITY_FAULTS` and `PRIVITY_SEED` say how many and which; `cargo xtask faults` runs 200.
+/// `PRIVITY_FAULTS` and `PRIVITY_SEED` say how many and which; `cargo xtask faults` runs 200. Of seed 7 all kinds are among the first twelve.
 #[test]
 fn after_any_faults_every_job_ends_and_none_runs_twice() {
-    let (count, seed) = (environment("PRIVITY_FAULTS").unwrap_or(12), environment("PRIVITY_SEED").unwrap_or(1));
+    let (count, seed) = (environment("PRIVITY_FAULTS").unwrap_or(12), environment("PRIVITY_SEED").unwrap_or(7));
     println!("{count} faults of seed {seed}");
     let mut sim = Sim::with(true, seed, &NAMES, &owned(&["fraud"]), &["bank-b"]);
     let mut jobs = Jobs { submitted: vec![], digests: vec![], voting: vec![], approved: BTreeSet::new() };

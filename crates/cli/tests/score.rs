@@ -310,6 +310,8 @@ fn a_client_queries_a_model_between_nodes_by_people_and_by_rules() {
         let approvals = job["approvals"].as_array().expect("approvals").clone();
         approvals.iter().any(|a| a["organisation"] == OWNER && a["by"][0] == "policy:asked")
     });
+    let differs = owner.run(&["job", "show", &digest, "--diff"]);
+    assert!(differs.contains("nothing but its number and its times"), "{differs}");
     let path = nodes.file(MODEL);
     let model = std::fs::read_to_string(&path).expect("the model");
     std::fs::write(&path, model.replacen("0.", "1.", 1)).expect("written");

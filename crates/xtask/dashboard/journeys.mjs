@@ -286,7 +286,8 @@ await journey("a model is registered, queried and counted", async () => {
     + '[data]\nschema = "schema.toml"\n[model]\nkind = "logistic"\n[score]\n');
   const args = ["job", "submit", file, "--project", "tumours", "--purpose", "A second opinion", "--person", "bea", "--table", "hospital-b=tumours", "--model", "hospital-a=tumours-net"];
   const scored = privity("hospital-b", args).trim();
-  await ann.getByRole("navigation").getByRole("link", { name: "Jobs" }).click();
+  await go(ann, "Jobs");
+  await ann.getByRole("button", { name: /^All/ }).click();
   await ann.getByRole("link", { name: "second opinion" }).waitFor();
   const says = `Scores ${all} rows of hospital-b with model “tumours-net” of hospital-a (a logistic regression). hospital-b learns the prediction of its own rows; hospital-a learns no row and no result.`;
   const first = await vote("hospital-a", "bea", scored, "Approve", "read");

@@ -265,13 +265,13 @@ impl Node {
         }
         self.may_start(&stored, number)?;
         let job = manifest.check(now())?;
-        let (table, model) = (self.own_table(manifest).await?, self.own_model(manifest).await?);
+        let table = self.own_table(manifest).await?;
         // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
         let Some(running) = self.enter(&stored.digest, number) else {
             return Err(attempt_error(&stored, number, "an attempt runs".into()));
         };
-        match self.begin(&stored, number, model.as_ref()).await {
-            Ok(()) => {
+        match self.begin(&stored, number).await {
+            Ok(model) => {
                 crate::run::spawn(self.clone(), stored, number, (job, table, model), running);
                 Ok(())
             }
@@ -298,15 +298,17 @@ impl Node {
         Ok(())
     }
 
-    async fn begin(&self, stored: &Stored, number: u32, model: Option<&Model>) -> Result<(), NodeError> {
+    /// What begins is counted before. The model is what is registered in this moment.
+    async fn begin(&self, stored: &Stored, number: u32) -> Result<Option<Model>, NodeError> {
         let _alone = self.changing.lock().await;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }
+        let model = self.own_model(&stored.manifest.body).await?;
+        self.count_rows(stored, number, model.as_ref()).await?;
         self.spend(stored).await?;
-        self.count_rows(stored, number, model).await?;
         match self.store.begin_attempt(&stored.digest, number, now()).await? {
-            true => Ok(()),
+            true => Ok(model),
             false => {
                 let standing = self.store.job(&stored.digest).await?;
                 let problem = format!("this node stands at attempt {}, {}", standing.attempt, standing.state.name());

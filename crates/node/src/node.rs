@@ -2,6 +2,7 @@
 
 use crate::asked::Asked;
 use crate::attempt::participant_of;
+use crate::checked::Checked;
 use crate::config::Config;
 use crate::job::State;
 use crate::message::{End, Pong};
@@ -55,6 +56,8 @@ pub struct Node {
     pub(crate) relay: Relay,
     /// What jobs cost.
     pub(crate) prices: Prices,
+    /// Which files of its models were read.
+    pub(crate) models_read: Checked,
     /// Where spans of jobs go.
     pub(crate) traces: Traces,
     /// Who has not answered for a while, and since when.
@@ -132,6 +135,7 @@ impl Node {
             asked: Asked::default(),
             relay: Relay::default(),
             prices: Prices::default(),
+            models_read: Checked::default(),
             traces,
             silent: Mutex::default(),
             turns,

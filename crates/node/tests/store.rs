@@ -163,7 +163,7 @@ async fn everything(store: &Store) -> Vec<String> {
     say!(store.remove_table("_"));
     say!(store.remove_table("_"));
     for (name, most_rows) in [("net", 0), ("B", u64::MAX), ("net", 40)] {
-        let file = Registered { path: "model.json".into(), bytes: 7, digest: "d".into() };
+        let file = Registered { path: "model.json".into(), bytes: 7, digest: "d".into(), model: "m".into() };
         let model = Model {
             name: name.into(),
             files: vec![file],
@@ -172,17 +172,26 @@ async fn everything(store: &Store) -> Vec<String> {
             digest: "of net".into(),
             most_rows,
             scored: 0,
+            limit: 0,
         };
         say!(store.put_model(&model));
         say!(store.models());
     }
     say!(store.remove_model("B"));
     say!(store.remove_model("B"));
-    for (attempt, rows) in [(("ab12", 1), 40), (("ab12", 1), 41), (("ab12", 2), 1 << 40), (("cd34", 1), 2)] {
-        say!(store.add_scored(attempt, "of net", rows, 9));
-        say!(store.scored("of net"));
+    const MANY: u64 = 1 << 40;
+    for (attempt, file, rows, sum) in [
+        (("ab12", 1), "of net", 40, 40),
+        // An attempt counts once, for each file.
+        (("ab12", 1), "of net", 41, 40),
+        (("ab12", 1), "of another", 40, 40),
+        (("ab12", 2), "of net", MANY, MANY + 40),
+        (("cd34", 1), "of net", 2, MANY + 42),
+    ] {
+        say!(store.add_scored(attempt, file, rows, 9));
+        assert_eq!(store.scored(file).await.expect("a sum"), sum, "{attempt:?} {file}");
     }
-    say!(store.scored("of another"));
+    assert_eq!(store.scored("of a third").await.expect("a sum"), 0);
     // Jobs.
     for (digest, id, at) in [("abcdef12", "1234567a", 1), ("abcdef13", "1234567b", 2), ("ffffffff", "9999999a", 2)] {
         say!(store.add_job(digest, &manifest(id), 5, at));

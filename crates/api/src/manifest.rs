@@ -360,6 +360,11 @@ impl Manifest {
                 format!("is {}, and each result of a job that scores rests on one row", self.release.min_cohort);
             return Err(field("release.min_cohort", problem, "give 0: nobody learns anything of others' rows"));
         }
+        if scored && self.release.epsilon_milli > 0 {
+            let problem =
+                format!("is {}, and nothing that a job that scores opens is noised", self.release.epsilon_milli);
+            return Err(field("release.epsilon_milli", problem, "give 0: it takes nothing of a privacy budget"));
+        }
         let (train, test) = rows.iter().fold((0, 0), |(train, test), r| (train + r.train, test + r.test));
         // Joint figures rest on the held-out rows alone.
         let rests_on = if metrics.is_some() { train.min(test) } else { train };

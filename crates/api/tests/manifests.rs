@@ -386,6 +386,11 @@ fn jobs_that_score_name_one_model_and_all_who_learn_results() {
             ("nobody learns, as it says", |m| m.release.recipients.clear(), "leave out bank-a"),
             ("an owner of rows is left out", |m| drop(m.release.recipients.pop()), "leave out bank-c"),
             ("a cohort", |m| m.release.min_cohort = 1, "each result of a job that scores rests on one row"),
+            (
+                "it takes of the privacy budget",
+                |m| m.release.epsilon_milli = 1,
+                "release.epsilon_milli is 1, and nothing that a job that scores opens is noised",
+            ),
             ("nobody brings the model", |m| m.job.participants[1].model = false, "participants.model"),
             ("two bring models", |m| m.job.participants[3].model = true, "participants.model"),
             ("the model's owner has rows", |m| m.job.participants[1].rows = 5, "participants[1].rows"),

@@ -13,6 +13,7 @@ mod commands;
 mod compare;
 mod demo;
 mod error;
+mod fields;
 mod key;
 mod log;
 mod member;

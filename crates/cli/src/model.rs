@@ -18,9 +18,12 @@ pub enum ModelCommand {
         /// Its file, as a job that trained it left it; once for each class, in the order of their numbers
         #[arg(long = "file", required = true)]
         files: Vec<PathBuf>,
-        /// So many rows may be scored with it in all, each attempt counted: results tell of a model. Default: as many as jobs are approved for
+        /// So many rows may be scored with each of its files in all, each attempt counted: results tell of a model. Default: as before under this name
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         most_rows: Option<u64>,
+        /// As many as jobs are approved for
+        #[arg(long, conflicts_with = "most_rows")]
+        no_limit: bool,
     },
     /// Withdraw a model
     Remove {
@@ -39,12 +42,12 @@ pub enum ModelCommand {
 /// Runs it.
 pub fn run(command: &ModelCommand) -> Result<(), CliError> {
     match command {
-        ModelCommand::Add { home, name, files, most_rows } => {
+        ModelCommand::Add { home, name, files, most_rows, no_limit } => {
             let absolute = |file: &PathBuf| {
                 std::path::absolute(file).map(|p| p.display().to_string()).map_err(CliError::system("finding a file"))
             };
             let files = files.iter().map(absolute).collect::<Result<_, _>>()?;
-            let new = NewModel { name: name.clone(), files, most_rows: most_rows.unwrap_or(0) };
+            let new = NewModel { name: name.clone(), files, most_rows: if *no_limit { Some(0) } else { *most_rows } };
             let model: Model = Client::new(home)?.post("models", &new)?;
             println!("model {}: {}; {}", model.name, model.form, counted(&model));
         }
@@ -63,7 +66,7 @@ pub fn run(command: &ModelCommand) -> Result<(), CliError> {
 }
 
 fn counted(model: &Model) -> String {
-    match model.most_rows {
+    match model.limit {
         0 => format!("{} rows scored, no limit", model.scored),
         most => format!("{} of {most} rows scored", model.scored),
     }

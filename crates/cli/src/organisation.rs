@@ -659,8 +659,11 @@ fn show(details: &Details) -> Result<(), CliError> {
         println!("  data       {} of {}, {rows} rows", dataset.table, dataset.organisation);
     }
     for model in &manifest.models {
-        println!("  model      {} of {}", model.model, model.organisation);
+        let note = "by name: what is registered under it when an attempt begins";
+        println!("  model      {} of {} ({note})", model.model, model.organisation);
     }
+    println!("  attempts   {} of at most {}", line.attempt, manifest.attempts);
+    details.own_model.iter().for_each(crate::show::own_model);
     println!("  learn      {}", manifest.release.recipients.join(", "));
     if let Some(openings) = details.plan.get("openings").and_then(|o| o.as_array()) {
         openings.iter().for_each(|opening| println!("  opens      {opening}"));

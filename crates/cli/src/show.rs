@@ -5,6 +5,7 @@ use comfy_table::Table;
 use privity_api::Manifest;
 use privity_job::{Event, Job, Plan, Report};
 use privity_node::admin::Details;
+use privity_node::model::Use;
 use privity_policy::Facts;
 use std::path::Path;
 
@@ -41,10 +42,27 @@ pub fn differences(details: &Details, own: &str) -> Result<(), CliError> {
     for change in &changes {
         println!("  {}\n    - {}\n    + {}", change.label, change.before, change.after);
     }
-    if changes.is_empty() {
+    let fields = crate::fields::difference(&previous.manifest, &details.manifest)?;
+    for (path, before, now) in &fields {
+        let [path, before, now] = [path, before, now].map(|text| privity_api::printable(text));
+        println!("  {path}: {before} -> {now}");
+    }
+    if changes.is_empty() && fields.is_empty() {
         println!("  nothing but its number and its times");
     }
     Ok(())
+}
+
+/// What a job takes of this organisation's model.
+pub fn own_model(taken: &Use) {
+    let Use { model, registered, scored, limit, rows, attempts } = taken;
+    let most = rows.saturating_mul(u64::from(*attempts));
+    println!("  takes      up to {most} rows of {model}: {rows} in each of {attempts} attempts at most");
+    match (registered, limit) {
+        (false, _) => println!("  before     no model of this name is registered here now"),
+        (true, 0) => println!("  before     {scored} rows were scored with it; there is no limit"),
+        (true, limit) => println!("  before     {scored} of at most {limit} rows were scored with it"),
+    }
 }
 
 /// A plan.

@@ -287,6 +287,14 @@ fn a_client_queries_a_model_between_nodes_by_people_and_by_rules() {
     let wanted = "scores rows of hospital-b with model `tumours` of hospital-a (logistic regression); hospital-b learns the prediction \
                   of its own rows; hospital-a learns no row and no result";
     assert!(shown.contains(wanted), "{shown}");
+    for words in [
+        "attempts   0 of at most".to_owned(),
+        format!("rows of tumours: {} in each of", nodes.rows),
+        format!("before     0 of at most {} rows were scored with it", 2 * nodes.rows),
+    ] {
+        assert!(shown.contains(&words), "{words}: {shown}");
+    }
+    assert!(!client.run(&["job", "show", &digest]).contains("rows were scored with it"), "that is the owner's to know");
     let said = owner.run(&["job", "approve", &digest, "--person", "officer"]);
     assert!(said.contains("1 of 2"), "{said}");
     nodes.stays(&digest, "pending");
@@ -327,8 +335,21 @@ fn a_client_queries_a_model_between_nodes_by_people_and_by_rules() {
     // All rows that the owner allows are scored: rules approve no more, and neither do people.
     let digest = nodes.submit();
     let refused = owner.fails(&["job", "approve", &digest, "--person", "head"]);
-    assert!(refused.contains("hospital-a lets no"), "{refused}");
+    assert!(refused.contains("E1021 model tumours: hospital-a lets no"), "{refused}");
     nodes.stays(&digest, "pending");
+
+    // Nor does another name or registering anew give anything back.
+    let all = format!("{0} of {0} rows scored", 2 * nodes.rows);
+    let spaced = std::fs::read_to_string(&path).expect("the model") + "\n";
+    std::fs::write(nodes.file("spaced.json"), spaced).expect("written");
+    let other = owner.run(&["model", "add", "other", "--file", &nodes.file("spaced.json")]);
+    assert!(other.contains(&all), "{other}");
+    let again = owner.run(&["model", "add", "tumours", "--file", &path]);
+    assert!(again.contains(&all), "{again}");
+    let refused = owner.fails(&["job", "approve", &digest, "--person", "head"]);
+    assert!(refused.contains("hospital-a lets no"), "{refused}");
+    let lifted = owner.run(&["model", "add", "tumours", "--file", &path, "--no-limit"]);
+    assert!(lifted.contains(&format!("{} rows scored, no limit", 2 * nodes.rows)), "{lifted}");
     nodes.site.nodes.values().for_each(|node| {
         let log = std::fs::read_to_string(node.home.join("log")).expect("a log");
         assert!(!log.contains("panicked"), "{log}");

@@ -59,6 +59,14 @@ function giveUp(details, ctx) {
   });
 }
 
+// How much of this organisation's model a job takes.
+function taken({ own_model: use }) {
+  if (!use) return null;
+  const most = use.rows * use.attempts;
+  const before = use.limit ? `${number(use.scored)} of at most ${plural(use.limit, "row")} were scored before` : `${plural(use.scored, "row")} were scored before, and there is no limit`;
+  return h("p", { class: "small" }, "It takes up to ", h("strong", {}, plural(most, "row")), ` of this organisation's model ${use.model}: ${plural(use.rows, "row")} in each of ${plural(use.attempts, "attempt")}. ${use.registered ? before : "No model of this name is registered now"}.`);
+}
+
 function decision(details, ctx) {
   const { line, voters, wanted } = details;
   if (!line.ours) return null;
@@ -69,7 +77,7 @@ function decision(details, ctx) {
   const note = !wanted ? "Nobody can approve it now: the policy forbids it, or its time is over." : mine ? "You have approved it. Another person has to, too." : null;
   const approve = note ? null : h("button", { class: "button main", type: "button", onclick: () => decide(details, "approve", ctx) }, "Approve");
   return h("section", { class: "card decide", "data-key": "decision", "aria-label": "Decision of this organisation" },
-    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), progress, ctx.may("approver") && note && h("p", { class: "small" }, note)),
+    h("div", {}, h("h2", {}, `${ctx.session.organisation} has not decided`), h("p", { class: "muted" }, "Read what runs, on which columns, and who learns what. Nothing runs until every participant approves."), taken(details), progress, ctx.may("approver") && note && h("p", { class: "small" }, note)),
     ctx.may("approver") ? h("div", { class: "buttons" },
       h("button", { class: "button danger", type: "button", onclick: () => decide(details, "deny", ctx) }, "Deny"),
       approve)
@@ -91,14 +99,14 @@ function progressCard({ details, progress }) {
 }
 
 function resultCard({ report, manifest }) {
-  const scored = manifest.job.score && report?.files?.find((file) => file.endsWith("predictions.csv"));
-  if (!report?.joint && !report?.own) return scored ? card("Result", facts(["Results of the own rows", h("code", { class: "wrap" }, scored)])) : null;
+  const scored = manifest.job.score && report?.files?.find((file) => file.endsWith("predictions.csv"))?.split("/").at(-1);
+  if (!report?.joint && !report?.own) return scored ? card("Result", facts(["Results of the own rows", h("span", {}, h("code", {}, scored), ", in the job's directory at this node")])) : null;
   const row = (name, of) => of && { name, ...of };
   const rows = [row("Held-out rows of all", report.joint), row(manifest.job.score ? "Rows here, by their labels" : "Held-out rows here", report.own)].filter(Boolean);
   return card("Result", table("Quality of the model", [
     { name: "Judged on", cell: (r) => r.name }, { name: "Rows", number: true, cell: (r) => number(r.rows) }, { name: "Accuracy", number: true, cell: (r) => figure(r.accuracy) },
     { name: "AUC", number: true, cell: (r) => figure(r.auc) }, { name: "Log loss", number: true, cell: (r) => figure(r.log_loss) },
-  ], rows), scored && facts(["Results of the own rows", h("code", { class: "wrap" }, scored)]), report.warning && h("p", { class: "reason" }, report.warning));
+  ], rows), scored && facts(["Results of the own rows", h("span", {}, h("code", {}, scored), ", in the job's directory at this node")]), report.warning && h("p", { class: "reason" }, report.warning));
 }
 
 function participantsCard({ line, manifest, approvals }) {

@@ -31,7 +31,7 @@ const file = ({ path }) => path ? h("code", { class: "wrap" }, path) : "shown to
 
 const model = (ctx) => (model) => h("section", { class: "card", "data-key": `model ${model.name}`, "aria-label": `Model ${model.name}` },
   h("div", { class: "spread" }, h("h2", {}, "Model ", model.name), ctx.may("admin") && h("button", { class: "button", type: "button", onclick: () => withdraw("models", model, ctx) }, "Withdraw")),
-  facts(["What it is", model.form], ["Rows scored with it", model.most_rows ? `${number(model.scored)} of ${number(model.most_rows)}` : `${number(model.scored)}, no limit`],
+  facts(["What it is", model.form], ["Rows scored with it", model.limit ? `${number(model.scored)} of ${number(model.limit)}` : `${number(model.scored)}, no limit`],
     ...model.files.map((one, i) => [model.files.length > 1 ? `File of class ${i}` : "File", file(one)]), ["Digest", h("code", { class: "wrap" }, model.digest)]),
   h("details", {}, h("summary", {}, "Contract of the columns that it reads"), h("pre", { tabindex: "0" }, model.schema)));
 

@@ -19,6 +19,7 @@ pub use people::{Change, Listed, NewPerson, Password, Role};
 use crate::doctor::Finding;
 use crate::job::State as JobState;
 use crate::message::Pong;
+use crate::model::Use;
 use crate::node::{Node, now};
 use crate::store::{Stored, Table};
 use crate::timeline::Timeline;
@@ -206,6 +207,9 @@ pub struct Details {
     /// The last job of this name that this organisation approved before.
     #[serde(default)]
     pub previous: Option<Previous>,
+    /// What it takes of this organisation's model, if it brings one.
+    #[serde(default)]
+    pub own_model: Option<Use>,
 }
 
 /// An earlier job.
@@ -583,6 +587,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     // A policy that denies it, or a time that is over, wants nobody.
     let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
     let (code, voters, previous) = (stored.code, node.voters(&stored.digest).await?, previous(&node, &stored).await?);
+    let own_model = node.model_use(&manifest).await?;
     Ok(Json(Details {
         line,
         code,
@@ -595,6 +600,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
         voters,
         wanted,
         previous,
+        own_model,
     }))
 }
 

@@ -283,13 +283,13 @@ impl Node {
         self.may_start(&stored, number)?;
         let lanes = lanes_of(&stored, &ours.body)?;
         let job = manifest.check(now())?.in_lanes(lanes);
-        let (table, model) = (self.own_table(manifest).await?, self.own_model(manifest).await?);
+        let table = self.own_table(manifest).await?;
         // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
         let Some(running) = self.enter(&stored, number, lanes) else {
             return Err(attempt_error(&stored, number, "an attempt runs".into()));
         };
-        match self.begin(&stored, number, model.as_ref()).await {
-            Ok(()) => {
+        match self.begin(&stored, number).await {
+            Ok(model) => {
                 crate::run::spawn(self.clone(), stored, number, (job, table, model), running);
                 Ok(())
             }
@@ -316,15 +316,17 @@ impl Node {
         Ok(())
     }
 
-    async fn begin(&self, stored: &Stored, number: u32, model: Option<&Model>) -> Result<(), NodeError> {
+    /// What begins is counted before. The model is what is registered in this moment.
+    async fn begin(&self, stored: &Stored, number: u32) -> Result<Option<Model>, NodeError> {
         let _alone = self.changing.lock().await;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }
+        let model = self.own_model(&stored.manifest.body).await?;
+        self.count_rows(stored, number, model.as_ref()).await?;
         self.spend(stored).await?;
-        self.count_rows(stored, number, model).await?;
         match self.store.begin_attempt(&stored.digest, number, now()).await? {
-            true => Ok(()),
+            true => Ok(model),
             false => {
                 let standing = self.store.job(&stored.digest).await?;
                 let problem = format!("this node stands at attempt {}, {}", standing.attempt, standing.state.name());

@@ -7,6 +7,7 @@ pub mod admin;
 mod asked;
 mod attempt;
 mod budget;
+mod checked;
 pub mod config;
 mod cosign;
 pub mod daemon;

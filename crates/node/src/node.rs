@@ -2,6 +2,7 @@
 
 use crate::asked::Asked;
 use crate::attempt::participant_of;
+use crate::checked::Checked;
 use crate::config::Config;
 use crate::job::State;
 use crate::joining::Begins;
@@ -61,6 +62,8 @@ pub struct Node {
     pub(crate) reached: Reached,
     /// What jobs cost.
     pub(crate) prices: Prices,
+    /// Which files of its models were read.
+    pub(crate) models_read: Checked,
     /// Where spans of jobs go.
     pub(crate) traces: Traces,
     /// Who has not answered for a while, and since when.
@@ -160,6 +163,7 @@ impl Node {
             relay: Relay::default(),
             reached: Reached::default(),
             prices: Prices::default(),
+            models_read: Checked::default(),
             traces,
             silent: Mutex::default(),
             turns,

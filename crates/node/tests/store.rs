@@ -167,7 +167,7 @@ async fn everything(store: &Store) -> Vec<String> {
     say!(store.remove_table("_"));
     say!(store.remove_table("_"));
     for (name, most_rows) in [("net", 0), ("B", u64::MAX), ("net", 40)] {
-        let file = Registered { path: "model.json".into(), bytes: 7, digest: "d".into() };
+        let file = Registered { path: "model.json".into(), bytes: 7, digest: "d".into(), model: "m".into() };
         let model = Model {
             name: name.into(),
             files: vec![file],
@@ -176,17 +176,26 @@ async fn everything(store: &Store) -> Vec<String> {
             digest: "of net".into(),
             most_rows,
             scored: 0,
+            limit: 0,
         };
         say!(store.put_model(&model));
         say!(store.models());
     }
     say!(store.remove_model("B"));
     say!(store.remove_model("B"));
-    for (attempt, rows) in [(("ab12", 1), 40), (("ab12", 1), 41), (("ab12", 2), 1 << 40), (("cd34", 1), 2)] {
-        say!(store.add_scored(attempt, "of net", rows, 9));
-        say!(store.scored("of net"));
+    const MANY: u64 = 1 << 40;
+    for (attempt, file, rows, sum) in [
+        (("ab12", 1), "of net", 40, 40),
+        // An attempt counts once, for each file.
+        (("ab12", 1), "of net", 41, 40),
+        (("ab12", 1), "of another", 40, 40),
+        (("ab12", 2), "of net", MANY, MANY + 40),
+        (("cd34", 1), "of net", 2, MANY + 42),
+    ] {
+        say!(store.add_scored(attempt, file, rows, 9));
+        assert_eq!(store.scored(file).await.expect("a sum"), sum, "{attempt:?} {file}");
     }
-    say!(store.scored("of another"));
+    assert_eq!(store.scored("of a third").await.expect("a sum"), 0);
     // Who votes again in another way is the same person.
     say!(store.vote("ab12", ("B", Vouched::Provider), 9));
     say!(store.vote("ab12", ("a", Vouched::Tool), 9));

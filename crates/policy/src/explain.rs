@@ -146,7 +146,8 @@ fn who_learns(facts: &Facts) -> Vec<(&'static str, String)> {
 
 fn rests_on(facts: &Facts) -> String {
     match facts.scores() {
-        true => "one row each: nothing that is opened tells of others' rows".into(),
+        true => "one row each; besides, all learn one bit for each owner of rows: whether they are within their ranges"
+            .into(),
         false => format!("{} rows at least", facts.min_cohort),
     }
 }

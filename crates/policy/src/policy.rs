@@ -3,8 +3,8 @@
 use crate::Facts;
 use crate::statements::{self, line};
 use cedar_policy::{
-    Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet, Request, Schema,
-    ValidationMode, Validator,
+    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityId, EntityTypeName, EntityUid, PolicySet,
+    Request, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
 use privity_api::{is_name, sha256, steers};
@@ -19,6 +19,8 @@ pub const MAX_TEXT: usize = 1 << 16;
 pub const MAX_RULES: usize = 256;
 /// Most people that a rule may ask for.
 pub const MAX_APPROVERS: u32 = 16;
+/// The action of jobs that score.
+const SCORE: &str = "score";
 /// Longest reason of a rule, bytes.
 const MAX_REASON: usize = 500;
 /// What holds where an organisation has no policy: people decide.
@@ -33,6 +35,8 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct Policy {
     set: PolicySet,
+    /// Those of them that count for jobs that score.
+    scoring: PolicySet,
     rules: Vec<Rule>,
     digest: String,
 }
@@ -136,7 +140,7 @@ impl Policy {
         }
         let rules = rules(text, &set, &starts)?;
         validate(text, &set, &starts)?;
-        Ok(Policy { set, rules, digest: sha256(text.as_bytes()) })
+        Ok(Policy { scoring: scoring(&set), set, rules, digest: sha256(text.as_bytes()) })
     }
 
     /// The policy of an organisation that has none: [`DEFAULT`].
@@ -158,7 +162,7 @@ impl Policy {
     }
 
     /// What the policy says to a manifest. Denied is what a rule forbids, what no rule permits, and everything as long as a rule cannot be evaluated. Of
-    /// several rules that permit, the one that asks for most people counts.
+    /// several rules that permit, the one that asks for most people counts. A job that scores is permitted only by rules whose scope names that action.
     pub fn decide(&self, facts: &Facts) -> Outcome {
         let request = match request(facts) {
             Ok(request) => request,
@@ -167,7 +171,8 @@ impl Policy {
                 return Outcome::Deny { rules: Vec::new(), reason };
             }
         };
-        let response = Authorizer::new().is_authorized(&request, &self.set, &Entities::empty());
+        let set = if facts.scores() { &self.scoring } else { &self.set };
+        let response = Authorizer::new().is_authorized(&request, set, &Entities::empty());
         let errors: Vec<_> = response.diagnostics().errors().collect();
         if !errors.is_empty() {
             return self.erred(&errors);
@@ -176,7 +181,7 @@ impl Policy {
         let rules = spoke.iter().map(|rule| rule.name.clone()).collect();
         let approvers = spoke.iter().map(|rule| rule.approvers).max();
         match (response.decision(), approvers) {
-            (Decision::Deny, _) | (_, None) => Outcome::Deny { rules, reason: why_denied(&spoke) },
+            (Decision::Deny, _) | (_, None) => Outcome::Deny { rules, reason: why_denied(&spoke, facts.scores()) },
             (Decision::Allow, Some(0)) => Outcome::Allow { rules },
             (Decision::Allow, Some(approvers)) => Outcome::People { approvers, rules },
         }
@@ -200,15 +205,31 @@ impl Policy {
     }
 }
 
-fn why_denied(spoke: &[&Rule]) -> String {
+fn why_denied(spoke: &[&Rule], scores: bool) -> String {
     let reason = |rule: &&Rule| match rule.reason.is_empty() {
         true => format!("rule {} forbids it", rule.name),
         false => rule.reason.clone(),
     };
     match spoke.is_empty() {
+        true if scores => {
+            "no rule of the policy permits it: one that permits jobs that score names Action::\"score\" in its scope"
+                .into()
+        }
         true => "no rule of the policy permits it".into(),
         false => spoke.iter().map(reason).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// The rules without those that permit whatever the action is: they may have been written when all jobs trained, and their authors did not mean queries of
+/// a model. What forbids holds for all actions that its scope leaves open.
+fn scoring(set: &PolicySet) -> PolicySet {
+    let names = |policy: &cedar_policy::Policy| match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(action) => action == self::action(SCORE),
+        ActionConstraint::In(actions) => actions.contains(&self::action(SCORE)),
+    };
+    let counts = set.policies().filter(|policy| policy.effect() == Effect::Forbid || names(policy));
+    PolicySet::from_policies(counts.cloned()).expect("policies of one set have different names")
 }
 
 /// The place of a rule in the text: Cedar calls the rules of a text `policy0`, `policy1` and so on.
@@ -299,12 +320,17 @@ fn rule(policy: &cedar_policy::Policy, line: usize) -> Result<Rule, PolicyError>
     Ok(Rule { name, reason, permits, approvers, line })
 }
 
+fn entity(kind: &str, id: &str) -> EntityUid {
+    let kind = EntityTypeName::from_str(kind).expect("a name of the schema");
+    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+}
+
+fn action(name: &str) -> EntityUid {
+    entity("Action", name)
+}
+
 fn request(facts: &Facts) -> Result<Request, String> {
-    let entity = |kind: &str, id: &str| {
-        let kind = EntityTypeName::from_str(kind).expect("a name of the schema");
-        EntityUid::from_type_name_and_id(kind, EntityId::new(id))
-    };
-    let action = entity("Action", if facts.scores() { "score" } else { "run" });
+    let action = action(if facts.scores() { SCORE } else { "run" });
     let context = Context::from_json_value(facts.context(), Some((&SCHEMA, &action))).map_err(|e| e.to_string())?;
     let (principal, resource) = (entity("Organisation", &facts.submitter), entity("Job", &facts.id));
     Request::new(principal, action, resource, context, Some(&SCHEMA)).map_err(|e| e.to_string())

@@ -266,7 +266,13 @@ fn what_is_allowed_of_jobs_that_train_says_nothing_of_jobs_that_score() {
     let allowed = |action, facts: &Facts| says(&permit(action, "true").decide(facts), &Said::Allow(&["x"]));
     assert!(allowed(run, &facts()) && !allowed(run, &scores));
     assert!(allowed(score, &scores) && !allowed(score, &facts()));
-    assert!(allowed("action", &scores) && allowed("action", &facts()));
+    assert!(allowed("action", &facts()), "whoever left the action open meant training");
+    let Outcome::Deny { rules, reason } = permit("action", "true").decide(&scores) else { panic!("not denied") };
+    assert!(rules.is_empty() && reason.contains("names Action::\"score\""), "{reason}");
+    assert!(says(&permit("action", "action == Action::\"score\"").decide(&scores), &Said::Deny(&[])), "no scope");
+    let both = "action in [Action::\"run\", Action::\"score\"]";
+    assert!(allowed(both, &facts()) && allowed(both, &scores));
+    assert!(allowed("action in [Action::\"score\"]", &scores) && !allowed("action in [Action::\"run\"]", &scores));
     assert!(says(&policy(BANK).decide(&scores), &Said::Deny(&[])), "a policy that speaks of training only");
     let holds = [
         "context.output == \"prediction\"",
@@ -280,6 +286,16 @@ fn what_is_allowed_of_jobs_that_train_says_nothing_of_jobs_that_score() {
     for when in holds {
         assert!(says(&permit(score, when).decide(&scores), &Said::Allow(&["x"])), "{when}");
     }
+    // What forbids with an open action holds for both, and an open permit beside a named one adds nothing.
+    let rules = policy(
+        "@id(\"open\") @approvers(\"9\") permit (principal, action, resource);\n\
+         @id(\"named\") permit (principal, action == Action::\"score\", resource);\n\
+         @id(\"few\") forbid (principal, action, resource) when { context.total_rows > 1000 };",
+    );
+    assert!(says(&rules.decide(&scores), &Said::Allow(&["named"])));
+    let many = Facts { total_rows: 1001, ..scores.clone() };
+    assert!(says(&rules.decide(&many), &Said::Deny(&["few"])));
+    assert!(says(&rules.decide(&with(|f| f.total_rows = 1001)), &Said::Deny(&["few"])));
     let more = scores.clone().scored_before(3601 - 3 * 600);
     assert!(says(&permit(score, holds[3]).decide(&more), &Said::Deny(&[])), "one row too many");
 }

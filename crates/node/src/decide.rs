@@ -61,7 +61,14 @@ impl Node {
     /// As [`Node::submit`]; also a signature that does not hold.
     pub async fn receive(self: &Arc<Self>, statement: Statement<Manifest>) -> Result<(), NodeError> {
         let digest = self.take(&statement, ORDINARY).await?;
-        self.consider(&digest).await
+        match self.consider(&digest).await {
+            // The manifest is taken. What keeps the rules' decision from being signed (a table, a model, the budget) is for people here, who decide later.
+            Err(error) if error.status() < 500 => {
+                tracing::warn!(job = digest, %error, "the rules' decision on a job is not signed: it waits for people");
+                Ok(())
+            }
+            considered => considered,
+        }
     }
 
     /// Checks and keeps a manifest.

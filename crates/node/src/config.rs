@@ -304,12 +304,12 @@ mod tests {
             "PRIVITY_KEYS" => Some("file:elsewhere".into()),
             "PRIVITY_DATABASE" => Some("postgres://privity@127.0.0.1/privity".into()),
             "PRIVITY_CERTIFICATE_HOURS" | "PRIVITY_MAX_RUNNING" | "PRIVITY_ATTEMPT_HOURS" => Some("7".into()),
-            "PRIVITY_PROJECT_RUNNING" => Some("6".into()),
+            "PRIVITY_PROJECT_RUNNING" | "PRIVITY_LANES" => Some("6".into()),
             _ => None,
         };
         let changed = toml::Table::try_from(Config::parse(LEAST, value).expect("a configuration")).expect("TOML");
         let plain = toml::Table::try_from(plain).expect("TOML");
-        assert_eq!(changed.len(), 16);
+        assert_eq!(changed.len(), 17);
         assert_eq!(changed["origin"].as_str(), Some("https://privity.bank-a.example"));
         assert!(changed.iter().all(|(key, value)| plain[key] != *value), "{changed:?}");
     }

@@ -113,7 +113,14 @@ impl Candidate {
         for thread in threads {
             thread.map_err(sqlx::Error::Io)?;
         }
-        Ok(Some(Lease { database: self.database.clone(), pool: self.pool.clone(), epoch, before, unused: false.into(), kept }))
+        Ok(Some(Lease {
+            database: self.database.clone(),
+            pool: self.pool.clone(),
+            epoch,
+            before,
+            unused: false.into(),
+            kept,
+        }))
     }
 
     /// Waits for the lease. `waits` is told, once, who has it.

@@ -371,7 +371,12 @@ fn odd_names_are_not_there() {
             ("DELETE", format!("/api/v1/people/{odd}")),
         ] {
             let answer = site.tool(method, &path, None);
-            assert!(answer.status == 404 && answer.body.contains("E1006"), "{method} {path}: {} {}", answer.status, answer.body);
+            assert!(
+                answer.status == 404 && answer.body.contains("E1006"),
+                "{method} {path}: {} {}",
+                answer.status,
+                answer.body
+            );
             assert!(answer.body.len() < 3500 && !answer.body.contains('\0'), "{}", answer.body);
         }
     }

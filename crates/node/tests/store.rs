@@ -512,7 +512,10 @@ fn an_instance_that_lost_its_lease_changes_nothing_more() {
 fn a_database_older_than_the_log_is_refused_however_often_it_is_tried() {
     let server = Server::new();
     let home = tempfile::tempdir().expect("a directory");
-    let text = format!("organisation = \"bank-b\"\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndatabase = \"{}\"\n", server.url());
+    let text = format!(
+        "organisation = \"bank-b\"\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndatabase = \"{}\"\n",
+        server.url()
+    );
     let config = Config::parse(&text, |_| None).expect("a configuration");
     daemon::init(home.path(), &config).expect("a node's directory");
     // Nothing is left of a node when its runtime ends.

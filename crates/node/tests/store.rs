@@ -522,11 +522,9 @@ fn a_database_older_than_the_log_is_refused_however_often_it_is_tried() {
     let starts = || {
         let runtime = runtime();
         runtime.block_on(async {
-            let started = daemon::start(home.path()).await;
-            match started {
-                Ok(running) => Ok(running.drain().await),
-                Err(error) => Err(error.to_string()),
-            }
+            let running = daemon::start(home.path()).await.map_err(|error| error.to_string())?;
+            running.drain().await;
+            Ok::<_, String>(())
         })
     };
     let epoch = || {

@@ -112,11 +112,16 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), AuditError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(AuditError::io("writing", dir))
 }
 
+/// Opens a file to append to it, and changes nothing of it. Whoever may have lost the log looks at its lock between this and [`Lines::behind`]: a file that
+/// was opened before the log was taken over is the successor's no more.
+pub(crate) fn end_of(path: &Path) -> Result<File, AuditError> {
+    private().append(true).open(path).map_err(AuditError::io("opening", path))
+}
+
 impl Lines {
-    /// Opens a file behind `whole` bytes, and cuts off what is there beyond.
-    pub(crate) fn open(path: PathBuf, whole: u64) -> Result<Lines, AuditError> {
+    /// The end of a file that was opened with [`end_of`], behind `whole` bytes: what is there beyond is cut off.
+    pub(crate) fn behind(path: PathBuf, file: File, whole: u64) -> Result<Lines, AuditError> {
         let failed = AuditError::io("opening", &path);
-        let file = private().append(true).open(&path).map_err(&failed)?;
         if file.metadata().map_err(&failed)?.len() > whole {
             file.set_len(whole).map_err(&failed)?;
         }

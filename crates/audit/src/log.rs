@@ -1,7 +1,7 @@
 //! The log that a node writes.
 
 use crate::entry::{leaf, read, write};
-use crate::lines::{Lines, Scan, private, scan, sync_dir, text};
+use crate::lines::{Lines, Scan, end_of, private, scan, sync_dir, text};
 use crate::lock::Lock;
 use crate::merkle::{Proof, Tree};
 use crate::{AuditError, Cosignature, Entry, Head, MAX_LINES};
@@ -73,6 +73,61 @@ struct Loaded {
     scans: [Scan; 3],
 }
 
+/// A log that was read and checked, and of which nothing was changed.
+struct Found {
+    lock: Lock,
+    dir: PathBuf,
+    organisation: String,
+    root: String,
+    /// Files that somebody was writing.
+    parts: Vec<PathBuf>,
+    loaded: Loaded,
+    files: [File; 3],
+}
+
+impl Found {
+    fn read(lock: Lock, dir: &Path, organisation: &str, root: &str) -> Result<Found, AuditError> {
+        let parts = parts(&dir.join(MANIFESTS));
+        let loaded = Loaded::read(dir, organisation, root)?;
+        loaded.check()?;
+        let file = |name| end_of(&dir.join(name));
+        let files = [file(ENTRIES)?, file(HEADS)?, file(COSIGNED)?];
+        Ok(Found { lock, dir: dir.into(), organisation: organisation.into(), root: root.into(), parts, loaded, files })
+    }
+
+    /// Goes on behind what was read; what a crash left there is cut off.
+    fn go_on(self, signer: Arc<dyn Signer>, now: Time) -> Result<Log, AuditError> {
+        let Found { lock, dir, organisation, root, parts, loaded, files } = self;
+        // Reading takes a while, in which the log may have been taken over. If it was not by now, these files and parts are not a successor's, which makes
+        // its own after it has the lock: nothing of its is cut off or removed.
+        lock.held()?;
+        parts.iter().for_each(|part| drop(std::fs::remove_file(part)));
+        let [of_entries, of_heads, of_cosigned] = files;
+        let [entries, heads, cosigned] = &loaded.scans;
+        let inner = Inner {
+            entries: Lines::behind(dir.join(ENTRIES), of_entries, entries.whole)?,
+            heads: Lines::behind(dir.join(HEADS), of_heads, heads.whole)?,
+            cosigned: Lines::behind(dir.join(COSIGNED), of_cosigned, cosigned.whole)?,
+            tree: loaded.tree,
+            offsets: loaded.offsets,
+            newest: loaded.newest,
+            marks: loaded.heads.iter().map(|head| (head.size, head.at)).collect(),
+            seen_by: loaded.seen_by,
+            seen_of: loaded.seen_of,
+            closed: None,
+        };
+        sync_dir(&dir)?;
+        let log = Log { dir, organisation, root, signer, inner: Mutex::new(inner), lock };
+        if log.size() == 0 {
+            log.append(now, &Record::Begun { organisation: log.organisation.clone(), root: log.root.clone() })?;
+        }
+        for (scan, name) in loaded.scans.iter().zip([ENTRIES, HEADS, COSIGNED]) {
+            log.record_cut(now, name, &scan.torn)?;
+        }
+        Ok(log)
+    }
+}
+
 impl Log {
     /// Opens the log in a directory, which is made if it is missing, and checks all of it: every entry, and every signed head against the entries. What a
     /// crash left of a last line is cut off, and that is recorded; it could not be covered by a head, or the log does not open.
@@ -120,32 +175,7 @@ impl Log {
         if signer.fingerprint() != root {
             return Err(AuditError::Foreign { wanted: root.into(), found: signer.fingerprint() });
         }
-        remove_parts(&dir.join(MANIFESTS));
-        let loaded = Loaded::read(dir, organisation, root)?;
-        loaded.check()?;
-        let [entries, heads, cosigned] = &loaded.scans;
-        let inner = Inner {
-            entries: Lines::open(dir.join(ENTRIES), entries.whole)?,
-            heads: Lines::open(dir.join(HEADS), heads.whole)?,
-            cosigned: Lines::open(dir.join(COSIGNED), cosigned.whole)?,
-            tree: loaded.tree,
-            offsets: loaded.offsets,
-            newest: loaded.newest,
-            marks: loaded.heads.iter().map(|head| (head.size, head.at)).collect(),
-            seen_by: loaded.seen_by,
-            seen_of: loaded.seen_of,
-            closed: None,
-        };
-        sync_dir(dir)?;
-        let (organisation, root) = (organisation.to_owned(), root.to_owned());
-        let log = Log { dir: dir.into(), organisation, root, signer, inner: Mutex::new(inner), lock };
-        if log.size() == 0 {
-            log.append(now, &Record::Begun { organisation: log.organisation.clone(), root: log.root.clone() })?;
-        }
-        for (scan, name) in loaded.scans.iter().zip([ENTRIES, HEADS, COSIGNED]) {
-            log.record_cut(now, name, &scan.torn)?;
-        }
-        Ok(log)
+        Found::read(lock, dir, organisation, root)?.go_on(signer, now)
     }
 
     /// Records that an incomplete line was cut off.
@@ -484,11 +514,10 @@ fn put(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), AuditError> {
     })
 }
 
-/// Removes what a process that was stopped in the middle of it left there.
-fn remove_parts(folder: &Path) {
+/// What a process that was stopped in the middle of it left there; or what one is writing.
+fn parts(folder: &Path) -> Vec<PathBuf> {
     let named = |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(PART));
-    let left = std::fs::read_dir(folder).into_iter().flatten().flatten().filter(named);
-    left.for_each(|entry| drop(std::fs::remove_file(entry.path())));
+    std::fs::read_dir(folder).into_iter().flatten().flatten().filter(named).map(|entry| entry.path()).collect()
 }
 
 #[cfg(test)]
@@ -642,6 +671,68 @@ mod tests {
         assert!(take_over(4).is_err() && take_over(6).is_ok());
         std::fs::remove_file(dir.path().join("lock")).unwrap();
         assert!(take_over(1).is_ok(), "as it is told to do after the database was put back");
+    }
+
+    /// As [`Log::take_over`], up to where it would begin to write.
+    fn found(dir: &Path, identity: &Identity, epoch: u64) -> Found {
+        let lock = Lock::take_over(dir, &[ENTRIES, HEADS, COSIGNED, WITNESSED, EVIDENCE], epoch).unwrap();
+        Found::read(lock, dir, "bank-a", &identity.fingerprint()).unwrap()
+    }
+
+    #[test]
+    fn whoever_sleeps_while_it_takes_over_cuts_nothing_of_its_successors() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path(), &identity).unwrap().append(1, &policy("one")).unwrap();
+        let names = [ENTRIES, HEADS, COSIGNED, WITNESSED, EVIDENCE];
+        let written = || names.map(|name| std::fs::read(dir.path().join(name)).unwrap_or_default());
+        // Each sleeps once it has read the log; in the second round with an end of a crash before it, which each would cut off.
+        for round in 0..2 {
+            let late = found(dir.path(), &identity, 3 + 2 * round);
+            let successor = found(dir.path(), &identity, 4 + 2 * round).go_on(identity.clone(), 2).unwrap();
+            successor.append(3, &policy("of the successor")).unwrap();
+            successor.head(4).unwrap();
+            let manifests = dir.path().join(MANIFESTS);
+            std::fs::write(manifests.join("part-01"), b"it is written").unwrap();
+            let before = written();
+            assert!(matches!(late.go_on(identity.clone(), 5), Err(AuditError::TakenOver(_))));
+            assert!(manifests.join("part-01").exists() && written() == before, "nothing was touched");
+            let size = successor.size();
+            assert_eq!(successor.entries(size - 1..size).unwrap()[0].record, policy("of the successor"));
+            drop(successor);
+            let mut end = File::options().append(true).open(dir.path().join(ENTRIES)).unwrap();
+            std::io::Write::write_all(&mut end, b"{\"half").unwrap();
+        }
+        // What it found to remove was there before the successor began, and is not its.
+        let log = found(dir.path(), &identity, 9).go_on(identity.clone(), 6).unwrap();
+        assert!(!dir.path().join(MANIFESTS).join("part-01").exists());
+        let last = log.entries(log.size() - 1..log.size()).unwrap();
+        assert!(matches!(last[0].record, Record::Cut { bytes: 6, .. }), "{last:?}");
+    }
+
+    #[test]
+    fn a_witness_that_opens_late_cuts_nothing_of_the_next_ones() {
+        let identity = Arc::new(Identity::generate("bank-a").unwrap());
+        let other = Identity::generate("bank-b").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let late = Arc::new(found(dir.path(), &identity, 3).go_on(identity.clone(), 1).unwrap());
+        let next = Arc::new(found(dir.path(), &identity, 5).go_on(identity.clone(), 2).unwrap());
+        let witness = crate::Witness::open(next.clone(), 3).unwrap();
+        let mut tree = Tree::default();
+        tree.push(leaf("one"));
+        let head = Head { organisation: "bank-b".into(), size: 1, root: tree.root(1).unwrap(), at: 3 };
+        let head = Statement::new(head, &other).unwrap();
+        witness.observe(4, "bank-b", &other.fingerprint(), &head, &[]).unwrap();
+        // An end that a late one would cut off.
+        let path = dir.path().join(WITNESSED);
+        let mut end = File::options().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut end, b"{\"half").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(matches!(crate::Witness::open(late, 5), Err(AuditError::TakenOver(_) | AuditError::Closed(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), before, "nothing was touched");
+        // Also whoever has seen the head before signs nothing for a log that it lost.
+        drop(found(dir.path(), &identity, 7));
+        assert!(witness.observe(6, "bank-b", &other.fingerprint(), &head, &[]).is_err());
     }
 
     #[test]

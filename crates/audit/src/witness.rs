@@ -1,7 +1,7 @@
 //! What a member remembers of the logs of the others.
 
 use crate::entry::write;
-use crate::lines::Lines;
+use crate::lines::{Lines, end_of};
 use crate::log::{EVIDENCE, WITNESSED, each};
 use crate::merkle::{Hash, extends};
 use crate::read::Evidence;
@@ -78,10 +78,13 @@ impl Witness {
             Ok(())
         })?;
         let of_evidence = each(&evidence, |_: Evidence, _| Ok(()))?;
+        let files = (end_of(&witnessed)?, end_of(&evidence)?);
+        // Opened before this, they are not a successor's: nothing of its is cut off.
+        log.check()?;
         let inner = Inner {
             last,
-            witnessed: Lines::open(witnessed, of_heads.whole)?,
-            evidence: Lines::open(evidence, of_evidence.whole)?,
+            witnessed: Lines::behind(witnessed, files.0, of_heads.whole)?,
+            evidence: Lines::behind(evidence, files.1, of_evidence.whole)?,
             pieces: of_evidence.lines,
         };
         log.record_cut(now, WITNESSED, &of_heads.torn)?;
@@ -118,7 +121,7 @@ impl Witness {
         let Ok(mut inner) = self.inner.lock() else {
             return Err(AuditError::Closed("a thread panicked".into()).into());
         };
-        // A head that is recorded already changes nothing in the log, which would tell otherwise that it is another process's by now.
+        // Nothing is kept beside a log that is another process's by now.
         self.log.check()?;
         let kept = kept(&inner, organisation, pinned).cloned();
         if let Some(kept) = &kept
@@ -133,6 +136,8 @@ impl Witness {
         }
         record(&self.log, now, head)?;
         let own = self.log.organisation().to_owned();
+        // Where all of that was there already, nothing told that the log is another process's by now: what is signed is what that one would sign, too.
+        self.log.check()?;
         let body = Cosignature { organisation: own, head: head.clone(), root: pinned.into(), at: now };
         Ok(Statement::new(body, self.log.signer())?)
     }

@@ -92,6 +92,9 @@ fn log(
         Some(lease) => Log::take_over(&folder, name, &fingerprint, root, now(), lease.epoch().unsigned_abs()),
         None => Log::open(&folder, name, &fingerprint, root, now()),
     };
+    if let (Some(lease), Err(privity_audit::AuditError::Superseded { .. })) = (lease, &log) {
+        lease.leave_as_it_was();
+    }
     let log = Arc::new(log.map_err(failed)?);
     lease.map_or(Ok(()), |lease| lease.check_log(log.size()))?;
     let witness = Witness::open(log.clone(), now()).map_err(failed)?;

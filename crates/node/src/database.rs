@@ -270,6 +270,25 @@ mod tests {
         assert!(said.iter().all(|said| !said.contains("s3cret") && !said.contains("example:")), "{said:?}");
     }
 
+    #[tokio::test]
+    async fn votes_of_before_are_of_the_way_in_which_their_persons_sign_in() {
+        install_default_drivers();
+        let pool = AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await.expect("a database");
+        let run = async |text: &'static str| {
+            sqlx::raw_sql(text).execute(&pool).await.expect(text);
+        };
+        for migration in &SQLITE[..4] {
+            run(migration).await;
+        }
+        run("INSERT INTO people VALUES ('ann', 'approver', 'oidc:0123', 1, 1), ('bob', 'approver', '$argon2id$x', 1, 1)").await;
+        run("INSERT INTO votes (manifest, person, at) VALUES ('m', 'ann', 1), ('m', 'bob', 1), ('m', 'cid', 1)").await;
+        run(SQLITE[4]).await;
+        let rows = sqlx::query("SELECT person, how FROM votes ORDER BY person").fetch_all(&pool).await.expect("votes");
+        let votes: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let expected = [("ann", "provider"), ("bob", "password"), ("cid", "password")];
+        assert_eq!(votes, expected.map(|(person, how)| (person.to_owned(), how.to_owned())));
+    }
+
     #[test]
     fn what_crosses_a_network_is_secured_unless_somebody_says_otherwise() {
         let mode = |url: &str| {

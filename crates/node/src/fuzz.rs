@@ -6,6 +6,7 @@
 
 use crate::job::State;
 use crate::message::Start;
+use crate::model::NewModel;
 use crate::node::{Node, now};
 use crate::store::{Store, Table};
 use crate::{Config, NodeError, admin, cosign, daemon, home, serve};
@@ -244,19 +245,29 @@ impl Inside {
         Ok(text)
     }
 
-    /// A table may only be the file that is there for it: the fuzzer reads no others.
+    /// A table or a model may only be the file that is there for it: the fuzzer reads no others. Bodies are read as the node reads them, arrays included.
     fn with_own_files(&self, path: &str, body: &str) -> String {
-        let Ok(mut table) = serde_json::from_str::<serde_json::Value>(body) else { return body.to_owned() };
-        if path.contains("tables") && table.is_object() {
-            for key in ["path", "test_path"] {
-                let fine = |path: &str| path.is_empty() || Path::new(path) == self.home.join("rows.csv");
-                if table.get(key).and_then(|path| path.as_str()).is_some_and(|path| !fine(path)) {
-                    table[key] = "/nonexistent".into();
-                }
+        let rows = self.home.join("rows.csv");
+        let own = |path: &mut String| {
+            if !path.is_empty() && Path::new(path) != rows {
+                *path = "/nonexistent".into();
             }
-            return table.to_string();
-        }
-        body.to_owned()
+        };
+        let told = if path.contains("tables") {
+            serde_json::from_str::<Table>(body).ok().and_then(|mut table| {
+                own(&mut table.path);
+                own(&mut table.test_path);
+                serde_json::to_string(&table).ok()
+            })
+        } else if path.contains("models") {
+            serde_json::from_str::<NewModel>(body).ok().and_then(|mut model| {
+                model.files.iter_mut().for_each(own);
+                serde_json::to_string(&model).ok()
+            })
+        } else {
+            None
+        };
+        told.unwrap_or_else(|| body.to_owned())
     }
 
     /// A body, as whoever asks states it.

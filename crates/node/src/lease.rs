@@ -9,7 +9,7 @@
 use crate::NodeError;
 use crate::database::{Database, may_pass, prepare};
 use sqlx::{AnyPool, Row};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub struct Lease {
     pool: AnyPool,
     epoch: i64,
     before: i64,
+    /// Whether nothing was done under it, so that the next may have its epoch.
+    unused: AtomicBool,
     kept: Arc<Kept>,
 }
 
@@ -111,7 +113,14 @@ impl Candidate {
         for thread in threads {
             thread.map_err(sqlx::Error::Io)?;
         }
-        Ok(Some(Lease { database: self.database.clone(), pool: self.pool.clone(), epoch, before, kept }))
+        Ok(Some(Lease {
+            database: self.database.clone(),
+            pool: self.pool.clone(),
+            epoch,
+            before,
+            unused: false.into(),
+            kept,
+        }))
     }
 
     /// Waits for the lease. `waits` is told, once, who has it.
@@ -166,6 +175,11 @@ impl Lease {
             _ => Ok(()),
         }
     }
+    /// Nothing was or will be done under this lease, as the audit log refused it: it has seen a higher epoch than this one, which the database of another time
+    /// gave. Were each start that is refused to raise the epoch, one of them would not be.
+    pub(crate) fn leave_as_it_was(&self) {
+        self.unused.store(true, Ordering::Relaxed);
+    }
     /// How many entries the log has by now.
     pub(crate) fn tell_log(&self) -> impl Fn(u64) + Send + 'static {
         let kept = self.kept.clone();
@@ -179,7 +193,8 @@ impl Lease {
     pub async fn release(self) -> Result<(), NodeError> {
         *crate::lock(&self.kept.until) = None;
         // With its epoch over, a renewal that is on its way takes nothing back.
-        let query = sqlx::query("UPDATE node SET until = 0, epoch = epoch + 1 WHERE epoch = $1").bind(self.epoch);
+        let next = if self.unused.load(Ordering::Relaxed) { self.epoch - 1 } else { self.epoch + 1 };
+        let query = sqlx::query("UPDATE node SET until = 0, epoch = $2 WHERE epoch = $1").bind(self.epoch).bind(next);
         query.execute(&self.pool).await?;
         Ok(())
     }

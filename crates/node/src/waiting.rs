@@ -27,20 +27,47 @@ const STANDS: Duration = Duration::from_secs(1);
 /// How long a relay that is away, or refuses, is left alone, at first and at last.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
 
-/// By relay, why this node does not wait there; nothing if it does.
+/// How this node is reached through its relays.
 #[derive(Default)]
-pub(crate) struct Reached(std::sync::Mutex<BTreeMap<String, Option<String>>>);
+pub(crate) struct Reached(std::sync::Mutex<BTreeMap<String, At>>);
+
+/// At one relay.
+#[derive(Default)]
+struct At {
+    /// Connections that stand there.
+    standing: usize,
+    /// What was in the way of one since the last that stood.
+    problem: Option<String>,
+}
+
+/// A connection that stands at a relay, until this is dropped.
+struct Stands<'a>(&'a Reached, &'a str);
+
+impl Drop for Stands<'_> {
+    fn drop(&mut self) {
+        self.0.at(self.1, |at| at.standing -= 1);
+    }
+}
 
 impl Reached {
-    fn told(&self, relay: &str, problem: Option<&str>) {
-        crate::lock(&self.0).insert(relay.to_owned(), problem.map(str::to_owned));
+    fn at(&self, relay: &str, change: impl FnOnce(&mut At)) {
+        change(crate::lock(&self.0).entry(relay.to_owned()).or_default());
     }
-    /// Why nobody reaches this node, if it is reached through relays and waits at none.
+    fn stands<'a>(&'a self, relay: &'a str) -> Stands<'a> {
+        self.at(relay, |at| (at.standing, at.problem) = (at.standing + 1, None));
+        Stands(self, relay)
+    }
+    fn fails(&self, relay: &str, problem: &str) {
+        self.at(relay, |at| at.problem = Some(problem.to_owned()));
+    }
+    /// Why nobody reaches this node, if it is reached through relays and waits at none. One connection of several that fails is in nobody's way, nor are
+    /// those that are just renewed.
     pub fn hindrance(&self) -> Option<String> {
         let all = crate::lock(&self.0);
         let problems: Option<Vec<String>> = (all.iter())
-            .map(|(relay, problem)| {
-                Some(format!("this node does not wait at its relay {relay}: {}", problem.as_ref()?))
+            .map(|(relay, at)| {
+                let problem = at.problem.as_ref().filter(|_| at.standing == 0)?;
+                Some(format!("this node does not wait at its relay {relay}: {problem}"))
             })
             .collect();
         problems.filter(|problems| !problems.is_empty()).map(|problems| problems.join("\n"))
@@ -60,7 +87,7 @@ struct Waiting {
 /// Keeps connections waiting at each relay through which this node is reached.
 pub(crate) fn begin(node: &Arc<Node>) {
     for relay in relays(&node.config.address) {
-        node.reached.told(relay, Some("it has not connected yet"));
+        node.reached.fails(relay, "it has not connected yet");
         let (tickets, trouble) = (Mutex::default(), AtomicBool::new(false));
         let waiting = Arc::new(Waiting { node: node.clone(), relay: relay.to_owned(), tickets, trouble });
         for _ in 0..WAITING {
@@ -83,7 +110,7 @@ impl Waiting {
                     }
                 }
                 Err(problem) => {
-                    self.node.reached.told(&self.relay, Some(&problem));
+                    self.node.reached.fails(&self.relay, &problem);
                     if !self.trouble.swap(true, Ordering::Relaxed) {
                         let relay = &self.relay;
                         tracing::warn!(
@@ -112,7 +139,7 @@ impl Waiting {
         let said = match timeout(STANDS, stream.read_u8()).await {
             Ok(said) => said,
             Err(_) => {
-                self.node.reached.told(&self.relay, None);
+                let _stands = self.node.reached.stands(&self.relay);
                 let Ok(said) = timeout(RENEW, stream.read_u8()).await else { return Ok(()) };
                 said
             }
@@ -154,11 +181,17 @@ mod tests {
     fn a_node_is_reached_that_waits_at_one_of_its_relays() {
         let reached = Reached::default();
         assert_eq!(reached.hindrance(), None, "it has a port of its own");
-        reached.told("a:1", Some("away"));
+        reached.fails("a:1", "away");
         assert!(reached.hindrance().is_some_and(|why| why.contains("a:1: away")));
-        reached.told("b:1", None);
+        let one = reached.stands("b:1");
         assert_eq!(reached.hindrance(), None);
-        reached.told("b:1", Some("void"));
+        let other = reached.stands("b:1");
+        drop(one);
+        reached.fails("b:1", "void");
+        assert_eq!(reached.hindrance(), None, "another one stands");
+        drop(other);
         assert!(reached.hindrance().is_some_and(|why| why.contains("a:1: away") && why.contains("b:1: void")));
+        drop(reached.stands("b:1"));
+        assert_eq!(reached.hindrance(), None, "it is renewed");
     }
 }

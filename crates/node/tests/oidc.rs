@@ -517,6 +517,11 @@ fn nobody_keeps_people_from_coming_back() {
     assert_eq!(site.ask("GET", "/api/v1/session/provider", &[], None).0, 200, "the bucket is not empty");
     // A process of this machine empties it.
     assert!((0..150).any(|_| site.ask("GET", "/api/v1/jobs", &[], None).0 == 429));
+    // Also by what it says it was sent back with: it began none of that.
+    let made_up = |i: usize| json!({ "code": "x", "state": format!("made-up-{i}"), "key": back["key"] });
+    let answers: Vec<u16> = (0..60).map(|i| site.hand_over(&made_up(i)).0).collect();
+    assert!(answers.iter().all(|status| [401, 429].contains(status)) && answers.contains(&429), "{answers:?}");
+    assert_eq!(site.ask("GET", "/api/v1/session/provider", &[], None).0, 200, "the page still offers it");
     let own = [("sec-fetch-site", "same-origin")];
     assert_eq!(site.ask("PUT", "/api/v1/session/provider", &own, Some(&back)).0, 200);
 }
@@ -553,6 +558,9 @@ fn people_come_back_to_the_public_name() {
     let token = format!("Bearer {}", site.token);
     assert_eq!(site.ask("GET", "/api/v1/jobs", &[host, ("authorization", &token)], None).0, 401, "tools ask here");
     assert_eq!(site.tool("GET", "/api/v1/jobs", None).0, 200);
+    // As a proxy that passes on whatever name it was asked for would have a stranger's request come, if it says that it is one.
+    let passed = [("authorization", token.as_str()), ("via", "1.1 proxy")];
+    assert_eq!(site.ask("GET", "/api/v1/jobs", &passed, None).0, 403);
     // Whatever a proxy says of whom it speaks for changes no bucket.
     let guess = |from: &str| {
         let login = json!({ "name": "bea", "password": PASSWORD });

@@ -5,13 +5,13 @@ mod postgres;
 use postgres::Server;
 use privity_api::{Approval, Decision, Manifest, Member, Project, Release, Statement};
 use privity_job::JobFile;
-use privity_node::NodeError;
 use privity_node::admin::Role;
 use privity_node::database::Database;
 use privity_node::job::State;
 use privity_node::lease::{Candidate, Lease};
 use privity_node::model::{Model, Registered};
 use privity_node::store::{Invitation, Person, Store, Table, Vouched};
+use privity_node::{Config, NodeError, daemon, home};
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::{AnyPool, Row};
 use std::io::{Read, Write};
@@ -515,6 +515,46 @@ fn an_instance_that_lost_its_lease_changes_nothing_more() {
         let again = first.take(never).await.expect("a database").expect("a lease");
         again.release().await.expect("a database");
     });
+}
+
+#[test]
+fn a_database_older_than_the_log_is_refused_however_often_it_is_tried() {
+    let server = Server::new();
+    let home = tempfile::tempdir().expect("a directory");
+    let text = format!(
+        "organisation = \"bank-b\"\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndatabase = \"{}\"\n",
+        server.url()
+    );
+    let config = Config::parse(&text, |_| None).expect("a configuration");
+    daemon::init(home.path(), &config).expect("a node's directory");
+    // Nothing is left of a node when its runtime ends.
+    let starts = || {
+        let runtime = runtime();
+        runtime.block_on(async {
+            let running = daemon::start(home.path()).await.map_err(|error| error.to_string())?;
+            running.drain().await;
+            Ok::<_, String>(())
+        })
+    };
+    let epoch = || {
+        runtime().block_on(async {
+            let row = sqlx::query("SELECT epoch FROM node").fetch_one(&pool(&server).await).await.expect("a database");
+            row.get::<i64, _>(0)
+        })
+    };
+    starts().expect("a node");
+    let before = epoch();
+    let lock = home::audit(home.path()).join("lock");
+    // As if it had been put back from before several leases.
+    std::fs::write(&lock, (before + 3).to_string()).expect("a file");
+    for _ in 0..4 {
+        let said = starts().expect_err("it is older");
+        assert!(said.starts_with("E1004"), "{said}");
+        assert_eq!(epoch(), before, "what was refused leaves no trace");
+    }
+    std::fs::remove_file(&lock).expect("a file");
+    starts().expect("as the guide says");
+    assert!(epoch() > before);
 }
 
 #[test]

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 pub(super) const LASTS: Duration = Duration::from_secs(8 * 3600);
 /// A session ends when its person has done nothing for so long. What a page asks by itself does not count.
 const IDLE: Duration = Duration::from_secs(30 * 60);
-/// Sessions of all people together.
+/// Sessions of all people together, and of one: its newest stay, so nobody's sessions keep others from signing in.
 const MOST: usize = 1000;
+const MOST_OF_ONE: usize = 10;
 /// The header in which a page shows what it was told when its person signed in. It keeps it where pages of other sites and ports cannot read it.
 pub(super) const CSRF: &str = "x-privity-csrf";
 /// The header by which a page says that it asks by itself.
@@ -70,6 +71,8 @@ struct Session {
     person: String,
     role: Role,
     provider: bool,
+    /// Under which name it began: it counts under no other.
+    way: Way,
     csrf: String,
     /// When it ends in any case.
     ends: Instant,
@@ -134,8 +137,13 @@ impl Access {
         let (cookie, csrf) = (home::random_hex(32)?, home::random_hex(32)?);
         let now = Instant::now();
         let (person, told, ends, idle) = (person.to_owned(), csrf.clone(), now + LASTS, now + IDLE);
-        let session = Session { person, role, provider, csrf: told, ends, idle };
+        let session = Session { person, role, provider, way, csrf: told, ends, idle };
         let mut sessions = self.sessions();
+        let own = sessions.iter().filter(|(_, s)| s.person == session.person);
+        let (count, oldest) = (own.clone().count(), own.min_by_key(|(_, s)| s.ends).map(|(key, _)| *key));
+        if let Some(oldest) = oldest.filter(|_| count >= MOST_OF_ONE) {
+            sessions.remove(&oldest);
+        }
         if sessions.len() >= MOST {
             return Err(NodeError::TooMany { seconds: 60 });
         }
@@ -166,6 +174,17 @@ impl Access {
     pub fn end_other_roles(&self, person: &str, role: Role) {
         self.sessions().retain(|_, s| s.person != person || s.role == role);
     }
+    /// Whether whoever asked is still who it was then: its session ends when it is removed, or its role or password is another. Whoever calls this to change
+    /// something holds [`Node::changing`](crate::node::Node), under which that happens.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn still(&self, caller: &Caller) -> Result<(), NodeError> {
+        match caller.key.is_none_or(|key| self.sessions().contains_key(&key)) {
+            true => Ok(()),
+            false => Err(NodeError::Unknown("this session has ended meanwhile; sign in again")),
+        }
+    }
     /// Seconds that are left of a session.
     pub fn left(&self, caller: &Caller) -> Option<u64> {
         let ends = self.sessions().get(&caller.key?)?.ends;
@@ -192,7 +211,7 @@ impl Access {
             NodeError::Unknown("sign in, or show the token of the node's directory: Authorization: Bearer ...");
         let Some(key) = shown.map(|shown| *blake3::hash(shown.as_bytes()).as_bytes()) else { return Err(unknown) };
         let mut sessions = self.sessions();
-        let Some(session) = sessions.get_mut(&key) else { return Err(unknown) };
+        let Some(session) = sessions.get_mut(&key).filter(|session| session.way == way) else { return Err(unknown) };
         // Browsers show a cookie to every port of a host: without what only this node's page has it is worth nothing, also for reading.
         if text(CSRF).is_none_or(|csrf| blake3::hash(csrf.as_bytes()) != blake3::hash(session.csrf.as_bytes())) {
             return Err(NodeError::Forbidden(
@@ -260,6 +279,12 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether a proxy says that it passes a request on. That none does says nothing.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    let says = |name: &str| name == "forwarded" || name == "via" || name.starts_with("x-forwarded-");
+    headers.keys().any(|name| says(name.as_str()))
+}
+
 impl Access {
     /// Under which name a request comes, if its browser was not sent by another site: names that were made to point here, changes from foreign pages, and
     /// whatever else foreign pages have a browser ask for, but that a person follows a link to the page, or comes back from the identity provider.
@@ -269,6 +294,10 @@ impl Access {
         let public = self.origin.as_deref().filter(|origin| origin.strip_prefix("https://") == Some(host));
         let (way, own) = match public {
             Some(origin) => (Way::Public, origin.to_owned()),
+            None if is_loopback(host) && self.origin.is_some() && is_passed_on(request.headers()) => {
+                let problem = "a proxy passes this on under a name of this machine: have it say the name in `origin` of node.toml as `Host`, whatever it was asked for";
+                return Err(NodeError::Forbidden(problem.into()));
+            }
             None if is_loopback(host) => (Way::Here, format!("http://{host}")),
             None => {
                 let problem = "this address is for 127.0.0.1 and localhost, and for `origin` of node.toml; from another machine, forward a port: ssh -L 7700:127.0.0.1:7700 HOST";
@@ -337,6 +366,29 @@ mod tests {
     }
 
     #[test]
+    fn a_person_has_few_sessions_and_the_newest_stay() {
+        let access = Access::new("token", 7700, "");
+        let begin = |name: &str| access.begin(name, Role::Viewer, false, Way::Here).expect("a session");
+        let goes_on = |(cookie, csrf): &(String, String)| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
+            headers.insert(CSRF, csrf.parse().expect("a header"));
+            access.caller(&headers, Way::Here).ok()
+        };
+        let bob = begin("bob");
+        let of_ann: Vec<_> = (0..MOST + 5).map(|_| begin("ann")).collect();
+        assert!(goes_on(&bob).is_some(), "another person's stay");
+        let standing: Vec<bool> = of_ann.iter().map(|session| goes_on(session).is_some()).collect();
+        let (over, newest) = standing.split_at(of_ann.len() - MOST_OF_ONE);
+        assert!(over.iter().all(|goes_on| !goes_on) && newest.iter().all(|goes_on| *goes_on));
+        // Whoever asks while its session ends is not who it was.
+        let caller = goes_on(&bob).expect("bob");
+        assert!(access.still(&caller).is_ok());
+        access.end_all("bob", None);
+        assert!(matches!(access.still(&caller), Err(NodeError::Unknown(_))));
+    }
+
+    #[test]
     fn a_session_is_of_the_name_under_which_it_began() {
         let access = Access::new("token", 7700, "https://privity.bank-a.example");
         let (cookie, csrf) = access.begin("ann", Role::Viewer, false, Way::Public).expect("a session");
@@ -345,6 +397,11 @@ mod tests {
         headers.insert(header::COOKIE, cookie.split(';').next().expect("a pair").parse().expect("a header"));
         headers.insert(CSRF, csrf.parse().expect("a header"));
         assert!(access.caller(&headers, Way::Here).is_err());
+        // Nor does its value count in the cookie of the other name.
+        let value = cookie.split(['=', ';']).nth(1).expect("a value");
+        let mut other = headers.clone();
+        other.insert(header::COOKIE, format!("privity_session_7700={value}").parse().expect("a header"));
+        assert!(matches!(access.caller(&other, Way::Here), Err(NodeError::Unknown(_))));
         let caller = access.caller(&headers, Way::Public).expect("a person");
         let gone = access.end(&caller);
         assert!(gone.starts_with("__Host-privity_session=;") && gone.contains("Max-Age=0"), "{gone}");
@@ -375,6 +432,15 @@ mod tests {
             (("host", "privity.bank-a.example.evil.example"), its, None),
         ] {
             assert_eq!(way("POST", "/api/v1/session", &[host, origin]), expected, "{host:?} {origin:?}");
+        }
+        // A proxy that passes a name of this machine on has nobody be taken for one at this machine.
+        let without = Access::new("token", 7700, "");
+        for said in ["forwarded", "via", "x-forwarded-for", "X-Forwarded-Host", "x-forwarded-proto"] {
+            assert_eq!(way("GET", "/", &[here, (said, "x")]), None, "{said}");
+            assert_eq!(way("GET", "/", &[public, (said, "x")]), Some(Way::Public), "{said}");
+            let request = Request::builder().uri("/").header(here.0, here.1).header(said, "x");
+            let request = request.body(axum::body::Body::empty()).expect("a request");
+            assert_eq!(without.way(&request).ok(), Some(Way::Here), "without a public name: {said}");
         }
         let site = |site| ("sec-fetch-site", site);
         let navigates = ("sec-fetch-mode", "navigate");

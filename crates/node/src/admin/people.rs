@@ -334,6 +334,7 @@ pub(super) async fn people(State(node): State<Arc<Node>>) -> Result<Json<Vec<Lis
 #[utoipa::path(post, path = "/api/v1/people", tag = "people", request_body = NewPerson,
     responses((status = 200), (status = 409, description = "there is one of this name"), (status = 422, description = "no name, or too weak a password")))]
 pub(super) async fn add(
+    State(access): State<Arc<Access>>,
     State(node): State<Arc<Node>>,
     Extension(caller): Extension<Caller>,
     Json(new): Json<NewPerson>,
@@ -343,6 +344,7 @@ pub(super) async fn add(
     }
     let password = fresh(&new.name, new.password).await?;
     let _alone = node.changing.lock().await;
+    access.still(&caller)?;
     if node.store.people().await?.iter().any(|p| p.name.eq_ignore_ascii_case(&new.name)) {
         return Err(NodeError::State(format!("there is a person `{}` already", new.name)));
     }
@@ -370,6 +372,7 @@ pub(super) async fn change(
     };
     // What it was before the password was hashed may have changed.
     let _alone = node.changing.lock().await;
+    access.still(&caller)?;
     let mut person = own(&node, &name).await?;
     let renewed = password.is_some();
     person.password = password.unwrap_or(person.password);
@@ -400,6 +403,7 @@ pub(super) async fn remove(
 ) -> Result<Json<()>, NodeError> {
     another(&caller, &name)?;
     let _alone = node.changing.lock().await;
+    access.still(&caller)?;
     let person = find(&node, &name).await?.ok_or_else(|| NodeError::missing("person", &words(&name)))?;
     match (is_bound(&person), is_removed(&person)) {
         // Who is signed in could otherwise come again under another name, and count twice.

@@ -222,13 +222,11 @@ impl Provider {
     }
 
     /// Who comes back from the provider.
-    async fn complete(&self, back: Back) -> Result<Identity, NodeError> {
-        let pending = self.take(&back.state, &back.key);
-        let Pending { known, nonce, verifier, .. } =
-            pending.ok_or(NodeError::Unknown("this sign-in was not begun here, is over, or was used; begin again"))?;
+    async fn complete(&self, begun: Pending, code: String) -> Result<Identity, NodeError> {
+        let Pending { known, nonce, verifier, .. } = begun;
         let near = self.config.is_near();
         let send = |request: HttpRequest| fetch(self.http.clone(), near, request);
-        let request = known.exchange_code(AuthorizationCode::new(back.code)).map_err(away)?;
+        let request = known.exchange_code(AuthorizationCode::new(code)).map_err(away)?;
         let told = request.set_pkce_verifier(verifier).request_async(&send).await.map_err(|e| match e {
             RequestTokenError::Request(error) => error,
             // Its other words may repeat what it was sent.
@@ -370,12 +368,9 @@ fn there(provider: &Place) -> Result<&Provider, NodeError> {
 
 /// Whether people may sign in at an identity provider.
 #[utoipa::path(get, path = "/api/v1/session/provider", tag = "session", security(()), responses((status = 200, body = Offered)))]
-pub(super) async fn offered(
-    State(access): State<Arc<Access>>,
-    State(provider): State<Place>,
-) -> Result<Json<Offered>, NodeError> {
-    access.strangers.take("")?;
-    Ok(Json(Offered { name: provider.map(|provider| provider.config.name.clone()) }))
+pub(super) async fn offered(State(provider): State<Place>) -> Json<Offered> {
+    // It costs nothing, and so takes from no bucket: whoever emptied one would keep everybody from signing in.
+    Json(Offered { name: provider.map(|provider| provider.config.name.clone()) })
 }
 
 /// Begin to sign in at the identity provider.
@@ -401,9 +396,15 @@ pub(super) async fn complete(
     Json(back): Json<Back>,
 ) -> Result<Response, NodeError> {
     let provider = there(&provider)?;
-    // It asks the provider only for what was begun. Whoever is a stranger elsewhere keeps nobody from coming back.
+    // Whoever brings back nothing that was begun here is a stranger, and keeps nobody else from coming back.
+    let Some(own) = provider.take(&back.state, &back.key) else {
+        access.strangers.take("")?;
+        let error = NodeError::Unknown("this sign-in was not begun here, is over, or was used; begin again");
+        failed(&error);
+        return Err(error);
+    };
     access.returning.take("")?;
-    let identity = provider.complete(back).await.inspect_err(failed)?;
+    let identity = provider.complete(own, back.code).await.inspect_err(failed)?;
     let role = identity.role;
     // Until there is a session, nobody is removed or changed.
     let _alone = node.changing.lock().await;

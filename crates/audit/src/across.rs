@@ -186,7 +186,8 @@ impl<'a> Compare<'a> {
             return wrong(format!("a cosignature in it is not signed by {who}'s root"));
         }
         if !current && !signer.as_deref().is_some_and(|signer| self.vouched(book, organisation, signer)) {
-            let text = format!("has a cosignature by a root that it alone calls a former one of {who}: it is not counted");
+            let text =
+                format!("has a cosignature by a root that it alone calls a former one of {who}: it is not counted");
             return Err(Finding::note("unvouched", &book.name, text).at(*at));
         }
         if head.organisation != book.header.organisation || *root != book.header.root {

@@ -106,7 +106,10 @@ impl Node {
     /// The own name or an unknown one; a project has such a member still, or a job such a participant.
     pub(crate) async fn forget_name(
         self: &Arc<Self>,
-        name: &str, words: &str, person: &str) -> Result<Vec<String>, NodeError> {
+        name: &str,
+        words: &str,
+        person: &str,
+    ) -> Result<Vec<String>, NodeError> {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         if !words.is_empty() && words.split(' ').count() != ROOT_WORDS {
             return Err(NodeError::State(format!(
@@ -263,7 +266,8 @@ pub(crate) async fn check_forgotten(store: &Store, project: &Project, founds: bo
     let forgotten = store.forgotten().await?;
     for member in &project.members {
         let words = root_words(&member.root);
-        if let Some((name, _)) = forgotten.iter().find(|(name, expected)| *expected == words && *name != member.organisation)
+        if let Some((name, _)) =
+            forgotten.iter().find(|(name, expected)| *expected == words && *name != member.organisation)
         {
             return Err(NodeError::State(format!(
                 "project {} has {} under the root that is expected here for {name}: ask its founder",
@@ -368,5 +372,132 @@ impl Store {
         let query = sqlx::query("SELECT DISTINCT organisation FROM outbox WHERE project = $1 ORDER BY organisation");
         let rows = query.bind(project.to_owned()).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::adopt;
+    use privity_api::{Member, Signer};
+    use privity_audit::Log;
+    use privity_net::identity::Identity;
+
+    /// What a node has, and identities of members.
+    struct Kept {
+        store: Store,
+        log: Log,
+        own: Arc<Identity>,
+        _folder: tempfile::TempDir,
+    }
+
+    fn identity(name: &str) -> Arc<Identity> {
+        Arc::new(Identity::generate(name).expect("an identity"))
+    }
+
+    fn member(name: &str, identity: &Identity) -> Member {
+        Member {
+            organisation: name.into(),
+            operator: name.into(),
+            root: Signer::fingerprint(identity),
+            address: "127.0.0.1:1".into(),
+            helper: false,
+        }
+    }
+
+    fn stated(founder: &Identity, version: u32, members: &[&Member]) -> Statement<Project> {
+        let members = members.iter().map(|member| (*member).clone()).collect();
+        let project = Project { name: "fraud".into(), founder: "bank-a".into(), version, members };
+        Statement::new(project, founder).expect("a signature")
+    }
+
+    impl Kept {
+        async fn new(name: &str, own: Arc<Identity>) -> Kept {
+            let folder = tempfile::tempdir().expect("a directory");
+            let store = Store::open(folder.path()).await.expect("a database");
+            let log = Log::open(&folder.path().join("audit"), name, &own.fingerprint(), own.clone(), 1).expect("a log");
+            Kept { store, log, own, _folder: folder }
+        }
+        async fn takes(&self, founder: &Identity, statement: &Statement<Project>) -> Result<(), NodeError> {
+            let own = (self.log.organisation(), Signer::fingerprint(&*self.own));
+            adopt(&self.store, &self.log, own, &Signer::fingerprint(founder), statement, "bank-a").await
+        }
+        async fn members(&self) -> Vec<String> {
+            let kept = self.store.project("fraud").await.expect("a database").expect("a project").1;
+            kept.body.members.into_iter().map(|member| member.organisation).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_project_that_was_forgotten_comes_back_with_nothing_older() {
+        let [a, b, c, d] = ["bank-a", "bank-b", "bank-c", "bank-d"].map(identity);
+        let all = [member("bank-a", &a), member("bank-b", &b), member("bank-c", &c), member("bank-d", &d)];
+        let old = stated(&a, 4, &all.each_ref());
+        // At the founder, which tells the others what it keeps.
+        let founder = Kept::new("bank-a", a.clone()).await;
+        founder.takes(&a, &old).await.expect("it is kept");
+        assert_eq!(founder.store.waiting().await.expect("letters"), 3);
+        founder.takes(&a, &stated(&a, 7, &[&all[0]])).await.expect("it is kept");
+        founder.store.forget_project("fraud").await.expect("it is forgotten");
+        assert!(founder.takes(&a, &old).await.is_err());
+        assert_eq!(founder.store.heard("fraud", &Signer::fingerprint(&*a)).await.expect("a version"), 7);
+        founder.takes(&a, &stated(&a, 8, &[&all[0]])).await.expect("it is founded again");
+        founder.takes(&a, &old).await.expect("it is passed over");
+        assert_eq!(founder.members().await, ["bank-a"]);
+        // At a member that left, and is invited again.
+        let left = Kept::new("bank-b", b.clone()).await;
+        left.takes(&a, &stated(&a, 5, &[&all[0], &all[1]])).await.expect("it is kept");
+        left.store.forget_project("fraud").await.expect("it is left");
+        assert!(left.takes(&a, &old).await.is_err_and(|e| e.to_string().contains("was left here at version 5")));
+        left.takes(&a, &stated(&a, 9, &[&all[0], &all[1]])).await.expect("it is a member again");
+        assert_eq!(left.store.waiting().await.expect("letters"), 0, "only the founder tells");
+        assert_eq!(left.members().await, ["bank-a", "bank-b"]);
+    }
+
+    #[tokio::test]
+    async fn removals_count_also_where_additions_are_refused() {
+        let [a, b, c, d, other] = ["bank-a", "bank-b", "bank-c", "bank-d", "bank-c"].map(identity);
+        let [ma, mb, mc, md] = [member("bank-a", &a), member("bank-b", &b), member("bank-c", &c), member("bank-d", &d)];
+        let other = member("bank-c", &other);
+        let kept = Kept::new("bank-b", b.clone()).await;
+        kept.takes(&a, &stated(&a, 2, &[&ma, &mb, &mc, &md])).await.expect("it is kept");
+        kept.takes(&a, &stated(&a, 3, &[&ma, &mb, &md])).await.expect("it is kept");
+        // The founder has bank-c under another root, which nobody here gave words of, and removes bank-d.
+        assert!(kept.takes(&a, &stated(&a, 4, &[&ma, &mb, &md, &other])).await.is_err());
+        assert_eq!(kept.members().await, ["bank-a", "bank-b", "bank-d"]);
+        let refused = stated(&a, 5, &[&ma, &mb, &other]);
+        assert!(kept.takes(&a, &refused).await.is_err());
+        assert_eq!(kept.members().await, ["bank-a", "bank-b"]);
+        // What is older brings nobody back.
+        for version in [3, 4] {
+            kept.takes(&a, &stated(&a, version, &[&ma, &mb, &md])).await.expect("it is passed over");
+            assert_eq!(kept.members().await, ["bank-a", "bank-b"]);
+        }
+        // Whoever signs it is the founder.
+        assert!(kept.takes(&a, &stated(&d, 9, &[&ma, &mb])).await.is_err());
+        // With the words all of it is taken.
+        kept.store.forget_name("bank-c", &root_words(&other.root)).await.expect("it is forgotten");
+        kept.takes(&a, &refused).await.expect("it is kept");
+        assert_eq!(kept.members().await, ["bank-a", "bank-b", "bank-c"]);
+        // What waits for a project goes with the membership.
+        kept.store.post("fraud", "bank-a", "end", "1".into()).await.expect("it is posted");
+        kept.takes(&a, &stated(&a, 6, &[&ma])).await.expect("it is kept");
+        assert_eq!(kept.store.waiting().await.expect("letters"), 0);
+        let entries = kept.log.entries(0..kept.log.size()).expect("a log");
+        let left = entries.iter().filter(|entry| matches!(entry.record, Record::Left { .. })).count();
+        assert_eq!(left, 4, "bank-c, bank-d, and then bank-b and bank-c");
+    }
+
+    #[tokio::test]
+    async fn words_bind_the_founder_too_and_no_words_do_not() {
+        let [a, c, other] = ["bank-a", "bank-c", "bank-c"].map(identity);
+        let (ma, mc, other) = (member("bank-a", &a), member("bank-c", &c), member("bank-c", &other));
+        let kept = Kept::new("bank-a", a.clone()).await;
+        kept.takes(&a, &stated(&a, 1, &[&ma])).await.expect("it is kept");
+        kept.store.forget_name("bank-c", &root_words(&other.root)).await.expect("it is forgotten");
+        assert!(kept.takes(&a, &stated(&a, 2, &[&ma, &mc])).await.is_err());
+        kept.store.forget_name("bank-c", "").await.expect("it is forgotten");
+        kept.takes(&a, &stated(&a, 3, &[&ma, &mc])).await.expect("it is kept");
+        assert_eq!(kept.members().await, ["bank-a", "bank-c"]);
     }
 }

@@ -120,7 +120,9 @@ impl Node {
             "done" => {
                 let project = self.project(&invitation.project).await?;
                 // It may have been removed since.
-                project.by_root(root).ok_or_else(|| NodeError::Stranger { who: root.into(), project: project.name.clone() })?;
+                project
+                    .by_root(root)
+                    .ok_or_else(|| NodeError::Stranger { who: root.into(), project: project.name.clone() })?;
                 self.store.statement(&invitation.project).await?.map(|(_, statement)| statement)
             }
             _ => None,

@@ -257,12 +257,13 @@ impl Node {
         }
         self.able(stored).await?;
         // Nothing may be written between the two of the job's end.
-        let _alone = self.changing.lock().await;
+        let alone = self.changing.lock().await;
         if !self.store.take_attempt(&stored.digest, number).await? {
             return Err(refuse("there was one of this number, or of a higher one".into()));
         }
         let attempt = self.attempt_of(stored, &job, number, lanes);
         self.record(&Record::attempt(&attempt))?;
+        drop(alone);
         Ok(Statement::new(attempt, &*self.root)?)
     }
 

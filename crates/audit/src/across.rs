@@ -58,6 +58,11 @@ fn is_former(book: &Book, organisation: &str, root: &str) -> bool {
     book.former.contains(&(organisation.to_owned(), root.to_owned()))
 }
 
+/// Whether a log saw an organisation join under this root.
+pub(crate) fn saw(book: &Book, organisation: &str, root: &str) -> bool {
+    book.roots.contains(&(organisation.to_owned(), root.to_owned()))
+}
+
 /// When, by a log, the root of another came in place of one that was forgotten.
 pub(crate) fn replaced_at(seen_by: &Book, log: &Book) -> Option<Time> {
     seen_by.replaced.get(&(log.header.organisation.clone(), log.header.root.clone())).copied()
@@ -78,6 +83,14 @@ impl<'a> Compare<'a> {
             .map(String::as_str)
             .or_else(own)
             .or_else(|| seen_by.joined.get(organisation).map(String::as_str))
+    }
+
+    /// Whether anybody but this log says that an organisation had this root: whoever could call any root a former one of another's would sign in its name.
+    fn vouched(&self, book: &Book, organisation: &str, root: &str) -> bool {
+        let others = || self.logs.values().filter(|other| other.name != book.name);
+        self.known.roots.get(organisation).is_some_and(|known| known == root)
+            || others().any(|other| saw(other, organisation, root) || is_former(other, organisation, root))
+            || self.logs.get(organisation).is_some_and(|log| log.name != book.name && log.header.root == root)
     }
 
     /// A whole log can be made up under a key of one's own: only others can say whose key it is.
@@ -151,22 +164,31 @@ impl<'a> Compare<'a> {
         let mut good = 0;
         for statement in book.cosignatures.iter().filter(|_| book.whole) {
             match self.cosignature(book, statement) {
-                Ok(()) => good += 1,
+                Ok(counts) => good += usize::from(counts),
                 Err(finding) => self.found.push(finding),
             }
         }
         good
     }
 
-    fn cosignature(&self, book: &'a Book, statement: &Statement<Cosignature>) -> Result<(), Finding> {
+    /// Whether it counts.
+    fn cosignature(&self, book: &'a Book, statement: &Statement<Cosignature>) -> Result<bool, Finding> {
         let Cosignature { organisation, head, root, at } = &statement.body;
         let who = shown(organisation);
         let wrong = |text: String| Err(Finding::wrong("cosignature", &book.name, text).at(*at));
         let signer = signer(statement);
         let former = signer.as_deref().is_some_and(|signer| is_former(book, organisation, signer));
         let known = |root: &str| signer.as_deref() == Some(root);
-        if signer.is_none() || !(former || self.root(organisation, book).is_none_or(known)) {
+        // Where a log says that a root was forgotten, and nobody says which came next, none is known.
+        let none_forgotten = || book.former.iter().all(|(name, _)| name != organisation);
+        let current = self.root(organisation, book).map_or_else(none_forgotten, known);
+        if signer.is_none() || !(former || current) {
             return wrong(format!("a cosignature in it is not signed by {who}'s root"));
+        }
+        if !current && !signer.as_deref().is_some_and(|signer| self.vouched(book, organisation, signer)) {
+            let text =
+                format!("has a cosignature by a root that it alone calls a former one of {who}: it is not counted");
+            return Err(Finding::note("unvouched", &book.name, text).at(*at));
         }
         if head.organisation != book.header.organisation || *root != book.header.root {
             return wrong(format!("{who} cosigned another log"));
@@ -177,11 +199,11 @@ impl<'a> Compare<'a> {
             return Err(Finding::wrong("forked", &book.name, text).at(*at));
         }
         // The log under a root that was replaced is another than the one that is here.
-        let same = |log: &&&Book| !former || signer.as_deref() == Some(log.header.root.as_str());
+        let same = |log: &&&Book| current || signer.as_deref() == Some(log.header.root.as_str());
         let log = self.logs.get(&**organisation).filter(|_| self.settled(*at)).filter(same);
-        let Some(log) = log else { return Ok(()) };
+        let Some(log) = log else { return Ok(true) };
         match log.cosigned.contains_key(&(head.organisation.clone(), head.size, head.root.to_string())) {
-            true => Ok(()),
+            true => Ok(true),
             false => {
                 let text =
                     format!("misses that it cosigned {} entries of {}'s log, which it did", head.size, book.name);
@@ -196,9 +218,18 @@ impl<'a> Compare<'a> {
         for statement in &book.witnessed {
             let head = &statement.body;
             let root = self.root(&head.organisation, book);
-            let fine = signer(statement).is_some_and(|signer| {
-                root.is_none_or(|root| signer == root) || is_former(book, &head.organisation, &signer)
-            });
+            let signer = signer(statement);
+            let current = signer.as_deref().is_some_and(|signer| root.is_none_or(|root| signer == root));
+            let former = |signer: &&str| is_former(book, &head.organisation, signer);
+            let former = signer.as_deref().filter(former);
+            let fine = current || former.is_some();
+            if !current && former.is_some_and(|former| !self.vouched(book, &head.organisation, former)) {
+                let text = format!(
+                    "has a head by a root that it alone calls a former one of {}: it says nothing",
+                    shown(&head.organisation)
+                );
+                self.found.push(Finding::note("unvouched", &book.name, text).at(head.at));
+            }
             signed.insert((head.organisation.as_str(), head.size, head.root.to_string()));
             if !fine {
                 let text =

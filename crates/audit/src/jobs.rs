@@ -1,6 +1,6 @@
 //! What the logs say of jobs: each log alone, and all of the same job.
 
-use crate::across::{Logs, replaced_at};
+use crate::across::{Logs, replaced_at, saw};
 use crate::clock::utc;
 use crate::verify::{Book, Finding, Known, Seen, shown};
 use privity_api::manifest::SKEW;
@@ -175,10 +175,8 @@ impl<'a> Story<'a> {
                     if !gives_up(end) {
                         wrong("order", format!("it ended `{}` without an attempt", shown(end)));
                     }
-                    // A node that is killed just then says the same again.
-                    if story.over.replace(end).is_some_and(|before| before != end) {
-                        wrong("repeated", "it ended twice without an attempt".into());
-                    }
+                    // A node that is killed just then says the same again, or gives it up for another reason when it is back.
+                    story.over = Some(end);
                 }
                 Record::Ended { number, end, code, .. } => {
                     let run = story.run(*number, *at);
@@ -187,7 +185,9 @@ impl<'a> Story<'a> {
                     }
                     let before = run.ended.replace((end, *code));
                     // A job that waits after a pause can be given up, or its time be over.
-                    if before.is_some_and(|(end, _)| end != "paused") || (before.is_some() && !gives_up(end)) {
+                    // Whoever is killed after it wrote that its time is over may find another reason when it is back.
+                    let goes_on = |before: &str| before == "paused" || (gives_up(before) && before != end);
+                    if before.is_some_and(|(before, _)| !goes_on(before) || !gives_up(end)) {
                         wrong("repeated", format!("attempt {number} ended twice"));
                     }
                 }
@@ -250,6 +250,14 @@ impl<'a> Job<'a> {
 
     /// Whether a log, as it was exported, would show this job.
     fn covered(&self, logs: &Logs<'a>, book: &Book) -> bool {
+        // A log under another root than the one that the manifest pins, and under which others saw it join, is another log.
+        let name = &*book.header.organisation;
+        let participant = self.manifest.and_then(|m| m.job.participants.iter().find(|p| p.name == name));
+        let pinned = participant.and_then(|p| p.fingerprint.as_deref()).filter(|root| *root != book.header.root);
+        let others = || logs.values().filter(|other| other.name != book.name);
+        if pinned.is_some_and(|root| others().any(|other| saw(other, name, root))) {
+            return false;
+        }
         // Of an organisation that has another root than before, the log that is here began after this job, if all that know the job say so.
         let before = |(other, story): (&&str, &Story)| {
             *other != &*book.header.organisation

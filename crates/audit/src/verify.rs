@@ -102,6 +102,8 @@ pub struct Book {
     pub(crate) seen: Vec<Seen>,
     /// The root with which each organisation last joined.
     pub(crate) joined: BTreeMap<String, String>,
+    /// All roots under which each organisation ever joined.
+    pub(crate) roots: BTreeSet<(String, String)>,
     /// Roots that were forgotten, by the name that stood for them: its log under each is another than that under the next.
     pub(crate) former: BTreeSet<(String, String)>,
     /// When each root first joined under a name that had another before.
@@ -165,6 +167,7 @@ impl Book {
             tree: Tree::default(),
             seen: Vec::new(),
             joined: BTreeMap::new(),
+            roots: BTreeSet::new(),
             former: BTreeSet::new(),
             replaced: BTreeMap::new(),
             cosigned: BTreeMap::new(),
@@ -237,8 +240,10 @@ impl Book {
                             self.replaced.entry((organisation.clone(), root.clone())).or_insert(entry.at);
                         }
                         self.joined.insert(organisation.clone(), root.clone());
+                        self.roots.insert((organisation.clone(), root.clone()));
                     }
-                    Record::Forgotten { organisation, root, .. } => {
+                    // An empty root is none: the name had been forgotten before.
+                    Record::Forgotten { organisation, root, .. } if !root.is_empty() => {
                         self.former.insert((organisation.clone(), root.clone()));
                         // From here on it vouches for no root of this name, until one joins.
                         self.joined.retain(|name, known| name != organisation || known != root);

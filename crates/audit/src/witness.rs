@@ -20,7 +20,8 @@ pub struct Witness {
 }
 
 struct Inner {
-    last: BTreeMap<String, Statement<Head>>,
+    /// By name and root: the log under another root is another one.
+    last: BTreeMap<(String, String), Statement<Head>>,
     witnessed: Lines,
     evidence: Lines,
     pieces: u64,
@@ -70,11 +71,13 @@ impl Witness {
     /// The disk, files that were altered.
     pub fn open(log: Arc<Log>, now: Time) -> Result<Witness, AuditError> {
         let (witnessed, evidence) = (log.dir().join(WITNESSED), log.dir().join(EVIDENCE));
-        let mut last: BTreeMap<String, Statement<Head>> = BTreeMap::new();
+        let mut last = BTreeMap::new();
+        let mut newest: BTreeMap<String, Head> = BTreeMap::new();
         let of_heads = each(&witnessed, |statement: Statement<Head>, _| {
-            let fingerprint = blake3::hash(&statement.certificate).to_hex();
+            let fingerprint = blake3::hash(&statement.certificate).to_hex().to_string();
             statement.verify(&statement.body.organisation, &fingerprint).map_err(|e| e.to_string())?;
-            last.insert(statement.body.organisation.clone(), statement);
+            newest.insert(statement.body.organisation.clone(), statement.body.clone());
+            last.insert((statement.body.organisation.clone(), fingerprint), statement);
             Ok(())
         })?;
         let of_evidence = each(&evidence, |_: Evidence, _| Ok(()))?;
@@ -89,7 +92,7 @@ impl Witness {
         };
         log.record_cut(now, WITNESSED, &of_heads.torn)?;
         log.record_cut(now, EVIDENCE, &of_evidence.torn)?;
-        for head in inner.last.values().map(|statement| &statement.body) {
+        for head in newest.values() {
             record(&log, now, head)?;
         }
         Ok(Witness { log, inner: Mutex::new(inner) })
@@ -132,7 +135,7 @@ impl Witness {
         // The head is on the disk before the log says that it was seen: if a crash comes between, `open` makes up for it.
         if kept.is_none_or(|kept| kept.body.size < head.size) {
             inner.witnessed.append(&write(statement))?;
-            inner.last.insert(organisation.into(), statement.clone());
+            inner.last.insert((organisation.into(), pinned.into()), statement.clone());
         }
         record(&self.log, now, head)?;
         let own = self.log.organisation().to_owned();
@@ -158,8 +161,7 @@ impl Witness {
 
 /// The last head of the log of the member with this root. Where a person had a member's root forgotten and it has another, its log began anew.
 fn kept<'a>(inner: &'a Inner, organisation: &str, pinned: &str) -> Option<&'a Statement<Head>> {
-    let last = inner.last.get(organisation)?;
-    (blake3::hash(&last.certificate).to_hex().as_str() == pinned).then_some(last)
+    inner.last.get(&(organisation.to_owned(), pinned.to_owned()))
 }
 
 /// The own log says that a head was seen, once.

@@ -256,11 +256,14 @@ impl Node {
             return Err(refuse(format!("it asks for {lanes} lanes, and {kept} are kept for it")));
         }
         self.able(stored).await?;
+        // Nothing may be written between the two of the job's end.
+        let alone = self.changing.lock().await;
         if !self.store.take_attempt(&stored.digest, number).await? {
             return Err(refuse("there was one of this number, or of a higher one".into()));
         }
         let attempt = self.attempt_of(stored, &job, number, lanes);
         self.record(&Record::attempt(&attempt))?;
+        drop(alone);
         Ok(Statement::new(attempt, &*self.root)?)
     }
 
@@ -319,6 +322,8 @@ impl Node {
     /// What begins is counted before. The model is what is registered in this moment.
     async fn begin(&self, stored: &Stored, number: u32) -> Result<Option<Model>, NodeError> {
         let _alone = self.changing.lock().await;
+        // A removal that came since this was signed found nothing that it could stop.
+        self.still_members(stored).await?;
         if let Some(missing) = self.approved(&stored.manifest.body, &stored.digest).await? {
             return Err(attempt_error(stored, number, format!("the approval of {missing} is missing")));
         }

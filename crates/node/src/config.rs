@@ -239,7 +239,9 @@ impl Config {
     fn check_reached(&self) -> Result<(), NodeError> {
         let bad = |problem: String| Err(NodeError::Config { problem });
         let (listen, address) = (&self.listen, &self.address);
-        if self.only_dials() {
+        // `--outbound-only relay:a:7443` names a host that none has.
+        let nested = privity_net::relay::relays(address).iter().any(|relay| relay.starts_with("relay:"));
+        if self.only_dials() && !nested {
             if !listen.is_empty() {
                 return bad(format!(
                     "listen is {listen:?} and address {address:?}: a node that is reached through a relay only dials out, with listen = \"\""
@@ -350,7 +352,13 @@ mod tests {
         for more in ["", "address = \"a.example:7443\"\n"] {
             assert!(outbound(more).expect_err(more).contains("listen"), "{more}");
         }
-        for more in ["relay:7443", "relay:a.example:7443,b.example", "relay:a.example:1,a.example:1"] {
+        for more in [
+            "relay:7443",
+            "relay:a.example:7443,b.example",
+            "relay:a.example:1,a.example:1",
+            "relay:relay:a.example:1",
+            "relay:a.example:1,relay:b.example:1",
+        ] {
             let error = outbound(&format!("address = \"{more}\"\n")).expect_err(more);
             assert!(error.contains("of two"), "{error}");
         }

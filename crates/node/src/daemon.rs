@@ -339,5 +339,6 @@ async fn join_from(
     };
     let own = (config.organisation.as_str(), root.fingerprint());
     crate::node::adopt(&store, &log, own, begun.inviters_root(), &statement, &statement.body.founder).await?;
+    crate::joining::is_in(&store, &begun, &statement.body.name).await?;
     Ok(statement.body.name)
 }

@@ -106,13 +106,14 @@ fn is_here(host: &str) -> bool {
 }
 
 /// What makes the tables of each version from those of the one before, on either database.
-const SQLITE: [&str; 6] = [
+const SQLITE: [&str; 7] = [
     include_str!("../migrations/sqlite/0001_begin.sql"),
     include_str!("../migrations/sqlite/0002_people.sql"),
     include_str!("../migrations/sqlite/0003_queue.sql"),
     include_str!("../migrations/sqlite/0004_models.sql"),
     include_str!("../migrations/sqlite/0005_votes.sql"),
     include_str!("../migrations/sqlite/0006_forgotten.sql"),
+    include_str!("../migrations/sqlite/0007_left.sql"),
 ];
 const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0001_begin.sql"),
@@ -121,6 +122,7 @@ const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0004_models.sql"),
     include_str!("../migrations/postgres/0005_votes.sql"),
     include_str!("../migrations/postgres/0006_forgotten.sql"),
+    include_str!("../migrations/postgres/0007_left.sql"),
 ];
 
 fn newer(version: i64) -> Result<usize, NodeError> {

@@ -71,14 +71,21 @@ impl Node {
         }
     }
 
-    /// Checks and keeps a manifest.
-    async fn take(&self, statement: &Statement<Manifest>, priority: u8) -> Result<String, NodeError> {
+    /// The project of a manifest, of which its submitter is a member and signed it.
+    async fn of_member(&self, statement: &Statement<Manifest>) -> Result<Project, NodeError> {
         let manifest = &statement.body;
         let project = self.project(&manifest.project).await?;
         let submitter = project
             .member(&manifest.submitter)
             .ok_or_else(|| NodeError::Stranger { who: manifest.submitter.clone(), project: project.name.clone() })?;
         statement.verify(&submitter.organisation, &submitter.root)?;
+        Ok(project)
+    }
+
+    /// Checks and keeps a manifest.
+    async fn take(&self, statement: &Statement<Manifest>, priority: u8) -> Result<String, NodeError> {
+        let manifest = &statement.body;
+        let project = self.of_member(statement).await?;
         let job = manifest.check(now())?;
         check_participants(&job, &project)?;
         if job.index(self.organisation()).is_err() {
@@ -86,6 +93,11 @@ impl Node {
         }
         let digest = manifest.digest()?;
         let _alone = self.changing.lock().await;
+        // Members may have gone meanwhile.
+        check_participants(&job, &self.of_member(statement).await?)?;
+        if crate::lock(&self.leaving).contains(&manifest.project) {
+            return Err(NodeError::State(format!("{} is leaving project {}", self.organisation(), project.name)));
+        }
         match self.store.job(&digest).await {
             Ok(_) => return Ok(digest),
             Err(NodeError::Missing { .. }) => {}

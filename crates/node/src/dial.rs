@@ -24,6 +24,8 @@ pub(crate) struct Place<'a> {
     pub address: &'a str,
     /// Its root, if it is known: nobody is found behind a relay without.
     pub root: Option<&'a str>,
+    /// Which of two relays is tried first, 0 or 1.
+    pub first: usize,
     /// Address of this node for others, and where it listens: it need not be able to reach itself from outside.
     pub own: Option<&'a (String, SocketAddr)>,
 }
@@ -54,33 +56,36 @@ fn name(address: &str) -> ServerName<'static> {
     ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::try_from("privity").expect("a name"))
 }
 
-/// A connection with whoever shows what `tls` accepts. Of two relays the second is tried when the first fails, or beside it when that takes long.
-pub(crate) async fn connect(to: Place<'_>, tls: ClientConfig) -> Result<TlsStream<TcpStream>, String> {
+/// A connection with whoever shows what `tls` accepts, and through which of two relays. Of two the other is tried when the first fails, or beside it when that
+/// takes long.
+pub(crate) async fn connect(to: Place<'_>, tls: ClientConfig) -> Result<(TlsStream<TcpStream>, usize), String> {
     let tls = TlsConnector::from(Arc::new(tls));
     let (first, second) = match relay::relays(to.address)[..] {
-        [first, second] => (first, second),
-        [only, ..] => return through(only, &to, &tls).await,
+        [first, second] if to.first == 0 => (first, second),
+        [second, first] => (first, second),
+        [only, ..] => return through(only, &to, &tls).await.map(|stream| (stream, 0)),
         [] => {
             let stream = tcp(to.address, to.own).await?;
-            return tls.connect(name(to.address), stream).await.map_err(|e| because(&e));
+            return tls.connect(name(to.address), stream).await.map(|stream| (stream, 0)).map_err(|e| because(&e));
         }
     };
+    let (as_first, as_second) = (usize::from(to.first != 0), usize::from(to.first == 0));
     let both = |one: String, other: String| format!("through {first}: {one}; through {second}: {other}");
     let (one, other) = (through(first, &to, &tls), through(second, &to, &tls));
     tokio::pin!(one, other);
     match tokio::time::timeout(BESIDE, &mut one).await {
-        Ok(Ok(stream)) => return Ok(stream),
-        Ok(Err(why)) => return other.await.map_err(|e| both(why, e)),
+        Ok(Ok(stream)) => return Ok((stream, as_first)),
+        Ok(Err(why)) => return other.await.map(|stream| (stream, as_second)).map_err(|e| both(why, e)),
         Err(_) => {}
     }
     tokio::select! {
         connected = &mut one => match connected {
-            Ok(stream) => Ok(stream),
-            Err(why) => other.await.map_err(|e| both(why, e)),
+            Ok(stream) => Ok((stream, as_first)),
+            Err(why) => other.await.map(|stream| (stream, as_second)).map_err(|e| both(why, e)),
         },
         connected = &mut other => match connected {
-            Ok(stream) => Ok(stream),
-            Err(why) => one.await.map_err(|e| both(e, why)),
+            Ok(stream) => Ok((stream, as_second)),
+            Err(why) => one.await.map(|stream| (stream, as_first)).map_err(|e| both(e, why)),
         },
     }
 }

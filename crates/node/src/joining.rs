@@ -4,6 +4,7 @@ use crate::join::{self, Code};
 use crate::message::{Answer, Joining, Knock, Reveal, words};
 use crate::node::Node;
 use crate::peer::Peers;
+use crate::store::Store;
 use crate::{Config, NodeError, home};
 use privity_api::{Member, Project, Statement};
 use std::collections::VecDeque;
@@ -94,6 +95,17 @@ impl Begun {
     }
 }
 
+/// Whether what is kept of a project, which may be newer than what the inviter stated, is the inviter's and names this organisation.
+pub(crate) async fn is_in(store: &Store, begun: &Begun, project: &str) -> Result<(), NodeError> {
+    let kept = store.project(project).await?.filter(|(root, _)| root == begun.inviters_root());
+    match kept.is_some_and(|(_, kept)| kept.body.by_root(&begun.own_root).is_some()) {
+        true => Ok(()),
+        false => Err(NodeError::State(format!(
+            "a newer statement of project {project} is known here, which does not have this organisation as a member: ask the inviter for a new invitation"
+        ))),
+    }
+}
+
 impl Node {
     /// Comes with an invitation: its number, and the words to read out.
     ///
@@ -122,6 +134,7 @@ impl Node {
         })?;
         let Some(statement) = begun.ask(&self.peers).await? else { return Ok(None) };
         self.adopt(begun.inviters_root(), &statement).await?;
+        is_in(&self.store, &begun, &statement.body.name).await?;
         crate::lock(&self.begins.0).retain(|other| other.reveal.id != id);
         Ok(Some(statement.body.name))
     }

@@ -5,15 +5,17 @@ use crate::NodeError;
 use crate::job::State;
 use crate::message::End;
 use crate::node::{Node, instant};
-use crate::store::{Store, Stored};
+use crate::store::{Store, Stored, json};
 use privity_api::member::{ROOT_WORDS, root_words};
 use privity_api::{Project, Record, Statement};
 use privity_job::exit;
 use sqlx::Row;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
-/// How long leaving a project waits until what runs has stopped and the others have heard it, and how long founders are asked.
+/// How long leaving a project waits until what runs has stopped and the others have heard it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Node {
@@ -40,9 +42,11 @@ impl Node {
         known.members.retain(|member| member.organisation != organisation);
         known.version += 1;
         let statement = Statement::new(known, &*self.root)?;
+        // Members hear it as surely as it is kept; and whoever was invited anew under the name would have to be so again.
         self.adopt_alone(&self.root.fingerprint(), &statement, person).await?;
+        self.store.void_invitations(project, organisation).await?;
         drop(alone);
-        self.tell_all(&statement.body, "project", &statement).await?;
+        self.peers.wake();
         self.end_jobs_of_strangers(Some(project)).await?;
         // As nobody's letters reach it any more, it hears it now or finds out by itself.
         if let Err(error) = self.peers.ask_member::<_, serde_json::Value>(&gone, "project", &statement).await {
@@ -100,7 +104,12 @@ impl Node {
     ///
     /// # Errors
     /// The own name or an unknown one; a project has such a member still, or a job such a participant.
-    pub(crate) async fn forget_name(&self, name: &str, words: &str, person: &str) -> Result<Vec<String>, NodeError> {
+    pub(crate) async fn forget_name(
+        self: &Arc<Self>,
+        name: &str,
+        words: &str,
+        person: &str,
+    ) -> Result<Vec<String>, NodeError> {
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
         if !words.is_empty() && words.split(' ').count() != ROOT_WORDS {
             return Err(NodeError::State(format!(
@@ -142,27 +151,25 @@ impl Node {
     }
 
     /// Asks the founders of projects who their members are: what was refused before may be taken now.
-    async fn ask_founders(&self) -> Result<Vec<String>, NodeError> {
-        let (mut told, until) = (Vec::new(), instant() + PATIENCE);
+    async fn ask_founders(self: &Arc<Self>) -> Result<Vec<String>, NodeError> {
+        let (mut told, mut asked) = (Vec::new(), JoinSet::new());
         for project in self.own_projects().await? {
-            let Some(founder) = project.member(&project.founder).filter(|f| f.organisation != self.organisation())
-            else {
-                continue;
-            };
-            if instant() >= until {
-                told.push(format!(
-                    "project {}: its founder was not asked, as others took long; run this again",
-                    project.name
-                ));
-                continue;
-            }
-            let asked = self.peers.ask_member::<_, Statement<Project>>(founder, "members", &project.name).await;
-            let taken = match asked {
-                Ok(statement) => self.receive_project(statement).await,
-                Err(error) => Err(error),
-            };
-            told.extend(taken.err().map(|error| format!("project {}: {error}", project.name)));
+            let founder = project.member(&project.founder).filter(|f| f.organisation != self.organisation()).cloned();
+            let Some(founder) = founder else { continue };
+            let node = self.clone();
+            asked.spawn(async move {
+                let stated = node.peers.ask_member::<_, Statement<Project>>(&founder, "members", &project.name).await;
+                let taken = match stated {
+                    Ok(statement) => node.receive_project(statement).await,
+                    Err(error) => Err(error),
+                };
+                taken.err().map(|error| format!("project {}: {error}", project.name))
+            });
         }
+        while let Some(problem) = asked.join_next().await {
+            told.extend(problem.map_err(|e| NodeError::State(e.to_string()))?);
+        }
+        told.sort();
         Ok(told)
     }
 
@@ -171,12 +178,9 @@ impl Node {
     /// # Errors
     /// This node founded it and it has other members; what runs of it does not stop.
     pub(crate) async fn leave(self: &Arc<Self>, name: &str, person: &str) -> Result<Vec<String>, NodeError> {
-        let project = self.project(name).await?;
-        if project.founder == self.organisation() && project.members.len() > 1 {
-            return Err(NodeError::State(format!(
-                "this organisation founded project {name}: remove its other members first, by `privity member remove NAME --project {name}`"
-            )));
-        }
+        self.may_leave(name).await?;
+        // From here on no manifest of the project comes in.
+        let _leaving = Leaving::begin(self, name)?;
         for stored in self.open_jobs(name).await? {
             self.abort(&stored.digest, person).await?;
         }
@@ -189,6 +193,8 @@ impl Node {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let _alone = self.changing.lock().await;
+        // Somebody may have come meanwhile.
+        self.may_leave(name).await?;
         if self.runs_any(name).await? || !self.open_jobs(name).await?.is_empty() {
             return Err(NodeError::State(format!(
                 "jobs of project {name} have not stopped, or came in meanwhile: run this again in a moment"
@@ -199,6 +205,17 @@ impl Node {
         let unheard = self.store.letters_in(name).await?;
         self.store.forget_project(name).await?;
         Ok(unheard)
+    }
+
+    /// A founder leaves its project when nobody else is in it.
+    async fn may_leave(&self, name: &str) -> Result<(), NodeError> {
+        let project = self.project(name).await?;
+        match project.founder == self.organisation() && project.members.len() > 1 {
+            false => Ok(()),
+            true => Err(NodeError::State(format!(
+                "this organisation founded project {name}: remove its other members first, by `privity member remove NAME --project {name}`"
+            ))),
+        }
     }
 
     async fn open_jobs(&self, project: &str) -> Result<Vec<Stored>, NodeError> {
@@ -216,6 +233,24 @@ impl Node {
     }
 }
 
+/// A project that is being left, as long as this lasts.
+struct Leaving<'a>(&'a Node, String);
+
+impl<'a> Leaving<'a> {
+    fn begin(node: &'a Node, project: &str) -> Result<Leaving<'a>, NodeError> {
+        match crate::lock(&node.leaving).insert(project.to_owned()) {
+            true => Ok(Leaving(node, project.to_owned())),
+            false => Err(NodeError::State(format!("project {project} is being left already"))),
+        }
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        crate::lock(&self.0.leaving).remove(&self.1);
+    }
+}
+
 /// Why a job cannot be attempted with these members of its project, in words that are the same at all of them.
 fn stranger(stored: &Stored, project: &Project) -> Option<String> {
     let is_member =
@@ -225,15 +260,25 @@ fn stranger(stored: &Stored, project: &Project) -> Option<String> {
     Some(format!("{} is no member of project {} any more", gone.name, project.name))
 }
 
-/// Whoever was forgotten comes back under the root whose words a person here gave.
-pub(crate) async fn check_forgotten(store: &Store, project: &Project) -> Result<(), NodeError> {
+/// Whoever was forgotten comes back under the root whose words a person here gave, and that root under no other name. The founder itself may have given none: it
+/// compares six words with whom it lets join.
+pub(crate) async fn check_forgotten(store: &Store, project: &Project, founds: bool) -> Result<(), NodeError> {
     let forgotten = store.forgotten().await?;
     for member in &project.members {
-        let Some((name, expected)) = forgotten.iter().find(|(name, _)| *name == member.organisation) else { continue };
         let words = root_words(&member.root);
-        if words != *expected {
+        if let Some((name, _)) =
+            forgotten.iter().find(|(name, expected)| *expected == words && *name != member.organisation)
+        {
             return Err(NodeError::State(format!(
-                "the root of {name} was forgotten here, and project {} has {name} under one whose words are: {words}. If a person of {name} reads out the same from `privity status` there, run: privity member forget {name} {words}",
+                "project {} has {} under the root that is expected here for {name}: ask its founder",
+                project.name, member.organisation
+            )));
+        }
+        let Some((name, expected)) = forgotten.iter().find(|(name, _)| *name == member.organisation) else { continue };
+        // People confirm what they are shown, so what the founder says is not.
+        if words != *expected && !(founds && expected.is_empty()) {
+            return Err(NodeError::State(format!(
+                "the root of {name} was forgotten here, and the words of the one under which project {} has {name} are not those that were given here for it: have a person of {name} read out the {ROOT_WORDS} words that `privity status` shows there, and run `privity member forget {name} WORDS` with these",
                 project.name
             )));
         }
@@ -261,8 +306,18 @@ impl Store {
     /// Nobody is a member of a project here any more.
     pub async fn forget_project(&self, name: &str) -> Result<(), NodeError> {
         let mut transaction = self.begin().await?.ok_or(NodeError::Superseded)?;
+        // Whatever its founder signed before counts no more, also if the project is founded or joined again.
+        let kept = sqlx::query("SELECT root, statement, heard FROM projects WHERE name = $1").bind(name);
+        if let Some(row) = kept.fetch_optional(&mut *transaction).await? {
+            let (root, heard): (String, i64) = (row.try_get(0)?, row.try_get(2)?);
+            let version = heard.max(json::<Statement<Project>>(row.try_get(1)?)?.body.version.into());
+            let query = "INSERT INTO left_projects (name, root, version) VALUES ($1, $2, $3) ON CONFLICT (name, root) DO UPDATE \
+                         SET version = excluded.version WHERE left_projects.version < excluded.version";
+            sqlx::query(query).bind(name).bind(root).bind(version).execute(&mut *transaction).await?;
+        }
         for query in [
             "DELETE FROM projects WHERE name = $1",
+            "DELETE FROM removed WHERE project = $1",
             "DELETE FROM outbox WHERE project = $1",
             "DELETE FROM invitations WHERE project = $1",
         ] {
@@ -271,10 +326,178 @@ impl Store {
         transaction.commit().await?;
         Ok(())
     }
+    /// The highest version that the founder with this root is known to have signed of a project, also of one that was left; 0 for none.
+    pub(crate) async fn heard(&self, name: &str, root: &str) -> Result<u32, NodeError> {
+        if !privity_api::is_name(name) {
+            return Ok(0);
+        }
+        let mut most: i64 = 0;
+        for query in [
+            "SELECT heard FROM projects WHERE name = $1 AND root = $2",
+            "SELECT version FROM left_projects WHERE name = $1 AND root = $2",
+        ] {
+            let row = sqlx::query(query).bind(name.to_owned()).bind(root.to_owned()).fetch_optional(&self.0).await?;
+            most = most.max(row.map(|row| row.try_get(0)).transpose()?.unwrap_or(0));
+        }
+        Ok(u32::try_from(most).unwrap_or(u32::MAX))
+    }
+    /// Members, by project and root, whom a newer statement of the founder leaves out than the one that is kept.
+    pub(crate) async fn removed(&self) -> Result<BTreeSet<(String, String)>, NodeError> {
+        let rows = sqlx::query("SELECT project, root FROM removed").fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+    /// The founder signed this version, without the members with these roots; nothing else of it is taken.
+    pub(crate) async fn remove_members(&self, project: &str, version: u32, roots: &[&str]) -> Result<(), NodeError> {
+        let mut transaction = self.begin().await?.ok_or(NodeError::Superseded)?;
+        let query = sqlx::query("UPDATE projects SET heard = $1 WHERE name = $2 AND heard < $1");
+        query.bind(i64::from(version)).bind(project).execute(&mut *transaction).await?;
+        for root in roots {
+            let query = sqlx::query("INSERT INTO removed (project, root) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+            query.bind(project).bind(*root).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+    /// Nobody gets messages of a project any more: this organisation is no member.
+    pub(crate) async fn drop_letters(&self, project: &str) -> Result<(), NodeError> {
+        self.write(|| sqlx::query("DELETE FROM outbox WHERE project = $1").bind(project.to_owned())).await.map(drop)
+    }
+    /// Invitations of an organisation to a project count no more.
+    pub(crate) async fn void_invitations(&self, project: &str, organisation: &str) -> Result<(), NodeError> {
+        let query = "DELETE FROM invitations WHERE project = $1 AND organisation = $2";
+        self.write(|| sqlx::query(query).bind(project.to_owned()).bind(organisation.to_owned())).await.map(drop)
+    }
     /// To whom messages of a project wait.
     pub(crate) async fn letters_in(&self, project: &str) -> Result<Vec<String>, NodeError> {
         let query = sqlx::query("SELECT DISTINCT organisation FROM outbox WHERE project = $1 ORDER BY organisation");
         let rows = query.bind(project.to_owned()).fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::adopt;
+    use privity_api::{Member, Signer};
+    use privity_audit::Log;
+    use privity_net::identity::Identity;
+
+    /// What a node has, and identities of members.
+    struct Kept {
+        store: Store,
+        log: Log,
+        own: Arc<Identity>,
+        _folder: tempfile::TempDir,
+    }
+
+    fn identity(name: &str) -> Arc<Identity> {
+        Arc::new(Identity::generate(name).expect("an identity"))
+    }
+
+    fn member(name: &str, identity: &Identity) -> Member {
+        Member {
+            organisation: name.into(),
+            operator: name.into(),
+            root: Signer::fingerprint(identity),
+            address: "127.0.0.1:1".into(),
+            helper: false,
+        }
+    }
+
+    fn stated(founder: &Identity, version: u32, members: &[&Member]) -> Statement<Project> {
+        let members = members.iter().map(|member| (*member).clone()).collect();
+        let project = Project { name: "fraud".into(), founder: "bank-a".into(), version, members };
+        Statement::new(project, founder).expect("a signature")
+    }
+
+    impl Kept {
+        async fn new(name: &str, own: Arc<Identity>) -> Kept {
+            let folder = tempfile::tempdir().expect("a directory");
+            let store = Store::open(folder.path()).await.expect("a database");
+            let log = Log::open(&folder.path().join("audit"), name, &own.fingerprint(), own.clone(), 1).expect("a log");
+            Kept { store, log, own, _folder: folder }
+        }
+        async fn takes(&self, founder: &Identity, statement: &Statement<Project>) -> Result<(), NodeError> {
+            let own = (self.log.organisation(), Signer::fingerprint(&*self.own));
+            adopt(&self.store, &self.log, own, &Signer::fingerprint(founder), statement, "bank-a").await
+        }
+        async fn members(&self) -> Vec<String> {
+            let kept = self.store.project("fraud").await.expect("a database").expect("a project").1;
+            kept.body.members.into_iter().map(|member| member.organisation).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_project_that_was_forgotten_comes_back_with_nothing_older() {
+        let [a, b, c, d] = ["bank-a", "bank-b", "bank-c", "bank-d"].map(identity);
+        let all = [member("bank-a", &a), member("bank-b", &b), member("bank-c", &c), member("bank-d", &d)];
+        let old = stated(&a, 4, &all.each_ref());
+        // At the founder, which tells the others what it keeps.
+        let founder = Kept::new("bank-a", a.clone()).await;
+        founder.takes(&a, &old).await.expect("it is kept");
+        assert_eq!(founder.store.waiting().await.expect("letters"), 3);
+        founder.takes(&a, &stated(&a, 7, &[&all[0]])).await.expect("it is kept");
+        founder.store.forget_project("fraud").await.expect("it is forgotten");
+        assert!(founder.takes(&a, &old).await.is_err());
+        assert_eq!(founder.store.heard("fraud", &Signer::fingerprint(&*a)).await.expect("a version"), 7);
+        founder.takes(&a, &stated(&a, 8, &[&all[0]])).await.expect("it is founded again");
+        founder.takes(&a, &old).await.expect("it is passed over");
+        assert_eq!(founder.members().await, ["bank-a"]);
+        // At a member that left, and is invited again.
+        let left = Kept::new("bank-b", b.clone()).await;
+        left.takes(&a, &stated(&a, 5, &[&all[0], &all[1]])).await.expect("it is kept");
+        left.store.forget_project("fraud").await.expect("it is left");
+        assert!(left.takes(&a, &old).await.is_err_and(|e| e.to_string().contains("was left here at version 5")));
+        left.takes(&a, &stated(&a, 9, &[&all[0], &all[1]])).await.expect("it is a member again");
+        assert_eq!(left.store.waiting().await.expect("letters"), 0, "only the founder tells");
+        assert_eq!(left.members().await, ["bank-a", "bank-b"]);
+    }
+
+    #[tokio::test]
+    async fn removals_count_also_where_additions_are_refused() {
+        let [a, b, c, d, other] = ["bank-a", "bank-b", "bank-c", "bank-d", "bank-c"].map(identity);
+        let [ma, mb, mc, md] = [member("bank-a", &a), member("bank-b", &b), member("bank-c", &c), member("bank-d", &d)];
+        let other = member("bank-c", &other);
+        let kept = Kept::new("bank-b", b.clone()).await;
+        kept.takes(&a, &stated(&a, 2, &[&ma, &mb, &mc, &md])).await.expect("it is kept");
+        kept.takes(&a, &stated(&a, 3, &[&ma, &mb, &md])).await.expect("it is kept");
+        // The founder has bank-c under another root, which nobody here gave words of, and removes bank-d.
+        assert!(kept.takes(&a, &stated(&a, 4, &[&ma, &mb, &md, &other])).await.is_err());
+        assert_eq!(kept.members().await, ["bank-a", "bank-b", "bank-d"]);
+        let refused = stated(&a, 5, &[&ma, &mb, &other]);
+        assert!(kept.takes(&a, &refused).await.is_err());
+        assert_eq!(kept.members().await, ["bank-a", "bank-b"]);
+        // What is older brings nobody back.
+        for version in [3, 4] {
+            kept.takes(&a, &stated(&a, version, &[&ma, &mb, &md])).await.expect("it is passed over");
+            assert_eq!(kept.members().await, ["bank-a", "bank-b"]);
+        }
+        // Whoever signs it is the founder.
+        assert!(kept.takes(&a, &stated(&d, 9, &[&ma, &mb])).await.is_err());
+        // With the words all of it is taken.
+        kept.store.forget_name("bank-c", &root_words(&other.root)).await.expect("it is forgotten");
+        kept.takes(&a, &refused).await.expect("it is kept");
+        assert_eq!(kept.members().await, ["bank-a", "bank-b", "bank-c"]);
+        // What waits for a project goes with the membership.
+        kept.store.post("fraud", "bank-a", "end", "1".into()).await.expect("it is posted");
+        kept.takes(&a, &stated(&a, 6, &[&ma])).await.expect("it is kept");
+        assert_eq!(kept.store.waiting().await.expect("letters"), 0);
+        let entries = kept.log.entries(0..kept.log.size()).expect("a log");
+        let left = entries.iter().filter(|entry| matches!(entry.record, Record::Left { .. })).count();
+        assert_eq!(left, 4, "bank-c, bank-d, and then bank-b and bank-c");
+    }
+
+    #[tokio::test]
+    async fn words_bind_the_founder_too_and_no_words_do_not() {
+        let [a, c, other] = ["bank-a", "bank-c", "bank-c"].map(identity);
+        let (ma, mc, other) = (member("bank-a", &a), member("bank-c", &c), member("bank-c", &other));
+        let kept = Kept::new("bank-a", a.clone()).await;
+        kept.takes(&a, &stated(&a, 1, &[&ma])).await.expect("it is kept");
+        kept.store.forget_name("bank-c", &root_words(&other.root)).await.expect("it is forgotten");
+        assert!(kept.takes(&a, &stated(&a, 2, &[&ma, &mc])).await.is_err());
+        kept.store.forget_name("bank-c", "").await.expect("it is forgotten");
+        kept.takes(&a, &stated(&a, 3, &[&ma, &mc])).await.expect("it is kept");
+        assert_eq!(kept.members().await, ["bank-a", "bank-c"]);
     }
 }

@@ -117,7 +117,14 @@ impl Node {
             self.store.put_invitation(&invitation).await?;
         }
         let project = match invitation.state.as_str() {
-            "done" => self.store.project(&invitation.project).await?.map(|(_, statement)| statement),
+            "done" => {
+                let project = self.project(&invitation.project).await?;
+                // It may have been removed since.
+                project
+                    .by_root(root)
+                    .ok_or_else(|| NodeError::Stranger { who: root.into(), project: project.name.clone() })?;
+                self.store.statement(&invitation.project).await?.map(|(_, statement)| statement)
+            }
             _ => None,
         };
         Ok(Joining { project })
@@ -168,19 +175,21 @@ impl Node {
     pub(crate) async fn receive_project(&self, statement: Statement<Project>) -> Result<(), NodeError> {
         let name = &statement.body.name;
         let (root, _) = self.store.project(name).await?.ok_or_else(|| NodeError::missing("project", &words(name)))?;
-        if let Err(error) = self.adopt(&root, &statement).await {
+        let taken = self.adopt(&root, &statement).await;
+        if let Err(error) = &taken {
             tracing::warn!(project = words(name), error = %error, "members as they were sent here are not taken for true");
-            return Err(error);
         }
-        // Not what came, which may be older than what is known.
-        self.end_jobs_of_strangers(Some(name)).await
+        // Not what came, which may be older than what is known. Whom it leaves out is none any more, taken or not.
+        self.end_jobs_of_strangers(Some(name)).await?;
+        taken
     }
 
     /// The members of a project, for one of them.
     pub(crate) async fn receive_members(&self, root: &str, name: &str) -> Result<Statement<Project>, NodeError> {
-        let found = self.store.project(name).await?.map(|(_, statement)| statement);
-        let found = found.filter(|statement| statement.body.by_root(root).is_some());
-        found.ok_or_else(|| NodeError::Stranger { who: root.into(), project: words(name) })
+        let stranger = || NodeError::Stranger { who: root.into(), project: words(name) };
+        let known = self.store.project(name).await?.filter(|(_, known)| known.body.by_root(root).is_some());
+        known.ok_or_else(stranger)?;
+        self.store.statement(name).await?.map(|(_, statement)| statement).ok_or_else(stranger)
     }
 
     /// A member declares its node certificates void.

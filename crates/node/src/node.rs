@@ -52,6 +52,8 @@ pub struct Node {
     pub(crate) changing_policy: Mutex<()>,
     /// Held by whoever looks at what is kept in order to change it, so that log and database say the same.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Projects that are being left: no manifests of theirs come in.
+    pub(crate) leaving: Mutex<BTreeSet<String>>,
     /// How often others ask.
     pub(crate) asked: Asked,
     /// Invitations that this node came with, whose words are being compared.
@@ -158,6 +160,7 @@ impl Node {
             engine,
             build,
             changing,
+            leaving: Mutex::default(),
             asked: Asked::default(),
             begins: Begins::default(),
             relay: Relay::default(),
@@ -286,9 +289,12 @@ impl Node {
     /// # Errors
     /// There is none of this name, or its founder's signature does not hold.
     pub async fn project(&self, name: &str) -> Result<Project, NodeError> {
-        let known = self.store.project(name).await?;
+        let known = self.store.statement(name).await?;
         let (root, statement) = known.ok_or_else(|| NodeError::missing("project", &crate::message::words(name)))?;
-        Ok(statement.verify(&statement.body.founder, &root)?.clone())
+        let mut project = statement.verify(&statement.body.founder, &root)?.clone();
+        let gone = self.store.removed().await?;
+        project.members.retain(|member| !gone.contains(&(name.to_owned(), member.root.clone())));
+        Ok(project)
     }
 
     /// The projects of which this organisation is a member.
@@ -327,9 +333,11 @@ impl Node {
         if self.store.project(name).await?.is_some() {
             return Err(NodeError::State(format!("there is a project `{name}` already")));
         }
-        let founder = self.organisation().to_owned();
-        let project = Project { name: name.into(), founder, version: 1, members: vec![self.member()] };
-        self.adopt(&self.root.fingerprint(), &Statement::new(project.clone(), &*self.root)?).await?;
+        let (founder, root) = (self.organisation().to_owned(), self.root.fingerprint());
+        // What it signed of a project of this name that it forgot is older.
+        let version = self.store.heard(name, &root).await?.saturating_add(1);
+        let project = Project { name: name.into(), founder, version, members: vec![self.member()] };
+        self.adopt(&root, &Statement::new(project.clone(), &*self.root)?).await?;
         Ok(project)
     }
 
@@ -383,7 +391,8 @@ impl Node {
         let own = self.organisation().to_owned();
         self.adopt_alone(&self.root.fingerprint(), &statement, &own).await?;
         drop(alone);
-        self.tell_all(&statement.body, "project", &statement).await
+        self.peers.wake();
+        Ok(())
     }
 
     /// Posts something to all other members of a project.
@@ -474,9 +483,9 @@ impl Node {
                 running.push((digest, number));
             }
         }
-        let shared: BTreeSet<String> = (self.store.projects().await?.into_iter())
-            .filter(|(_, project)| project.body.by_root(root).is_some())
-            .flat_map(|(_, project)| project.body.members.into_iter().map(|m| m.organisation))
+        let shared: BTreeSet<String> = (self.own_projects().await?.into_iter())
+            .filter(|project| project.by_root(root).is_some())
+            .flat_map(|project| project.members.into_iter().map(|m| m.organisation))
             .collect();
         let seen = self.peers.seen().into_iter().filter(|(name, _)| shared.contains(name));
         let seen = seen.map(|(name, (_, took, _))| (name, took.as_millis() as u64)).collect();
@@ -505,6 +514,7 @@ pub(crate) fn build() -> Result<String, NodeError> {
 }
 
 /// Takes a founder's statement of members for true, for the organisation with this name and root; who is new, and who is a member no more, is written to the log.
+/// Whom a newer statement leaves out is a member no more also where nothing else of it is taken. Where this organisation is the founder, the others are told.
 ///
 /// # Errors
 /// The founder did not sign it; its members contradict each other, or what is known: a name stands for one root, in all projects, until a person here has
@@ -518,49 +528,79 @@ pub(crate) async fn adopt(
     by: &str,
 ) -> Result<(), NodeError> {
     let project = statement.verify(&statement.body.founder, founder_root)?;
-    check_members(project, founder_root)?;
-    let mut known: Vec<(String, String)> = store.names().await?;
-    known.push((own.to_owned(), own_root));
-    let mut before = None;
-    for (root, other) in store.projects().await? {
-        if other.body.name == project.name {
-            if root != founder_root {
-                let problem = format!(
-                    "there is a project `{}` of another founder; have this one founded under another name",
-                    project.name
-                );
-                return Err(NodeError::State(problem));
-            }
-            before = Some(other.body);
+    let before = store.project(&project.name).await?;
+    if before.as_ref().is_some_and(|(root, _)| root != founder_root) {
+        return Err(NodeError::State(format!(
+            "there is a project `{}` of another founder; have this one founded under another name",
+            project.name
+        )));
+    }
+    let before = before.map(|(_, kept)| kept.body);
+    let heard = store.heard(&project.name, founder_root).await?;
+    if before.is_none() && heard > project.version {
+        return Err(NodeError::State(format!(
+            "project {} was left here at version {heard}, and this is version {}: have its founder remove and invite this organisation",
+            project.name, project.version
+        )));
+    }
+    if before.as_ref().is_some_and(|known| known.version >= project.version || heard > project.version) {
+        return Ok(());
+    }
+    let taken = match check_additions(store, (own, &own_root), founder_root, project).await {
+        Ok(()) => Ok(()),
+        Err(refused @ NodeError::State(_)) => Err(refused),
+        Err(error) => return Err(error),
+    };
+    let is_gone = |m: &&Member| project.by_root(&m.root).is_none() && (taken.is_ok() || m.root != founder_root);
+    let gone: Vec<&Member> = before.iter().flat_map(|b| &b.members).filter(is_gone).collect();
+    let record = |record: Record| log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()));
+    let name = || project.name.clone();
+    if taken.is_ok() {
+        let is_known = |m: &&Member| before.as_ref().is_some_and(|b| b.by_root(&m.root).is_some());
+        for member in project.members.iter().filter(|m| !is_known(m)) {
+            let (organisation, root) = (member.organisation.clone(), member.root.clone());
+            record(Record::Joined { project: name(), organisation, root })?;
         }
     }
+    for member in &gone {
+        let (organisation, root) = (member.organisation.clone(), member.root.clone());
+        record(Record::Left { project: name(), organisation, root, by: by.to_owned() })?;
+    }
+    if taken.is_ok() {
+        let others = project.members.iter().map(|m| m.organisation.as_str()).filter(|name| *name != own);
+        let told: Vec<&str> = if project.founder == own { others.collect() } else { Vec::new() };
+        store.put_project_telling(founder_root, statement, &told).await?;
+    } else if before.is_some() {
+        let roots: Vec<&str> = gone.iter().map(|member| member.root.as_str()).collect();
+        store.remove_members(&project.name, project.version, &roots).await?;
+    }
+    if gone.iter().any(|member| member.root == own_root) {
+        store.drop_letters(&project.name).await?;
+    }
+    taken
+}
+
+/// Whether all whom a founder states as members may be ones here.
+async fn check_additions(
+    store: &Store,
+    (own, own_root): (&str, &str),
+    founder_root: &str,
+    project: &Project,
+) -> Result<(), NodeError> {
+    check_members(project, founder_root)?;
+    let mut known: Vec<(String, String)> = store.names().await?;
+    known.push((own.to_owned(), own_root.to_owned()));
     for member in &project.members {
-        let contradicts = |(name, root): &(String, String)| (*name == member.organisation) != (*root == member.root);
-        if known.iter().any(contradicts) {
+        let contradicts = |(name, root): &&(String, String)| (*name == member.organisation) != (*root == member.root);
+        if let Some((name, root)) = known.iter().find(contradicts) {
+            let words = privity_api::member::root_words(root);
             return Err(NodeError::State(format!(
-                "project {} has {} under another name or root than is known here: ask its founder; for an organisation that lost its root see `privity member forget --help`",
+                "project {} has {} under another name or root than is known here, which is {name} with the root of these words: {words}. Ask its founder; for an organisation that lost its root see `privity member forget --help`",
                 project.name, member.organisation
             )));
         }
     }
-    if project.founder != own {
-        crate::leaving::check_forgotten(store, project).await?;
-    }
-    if before.as_ref().is_some_and(|known| known.version >= project.version) {
-        return Ok(());
-    }
-    let is_known = |m: &&Member| before.as_ref().is_some_and(|b| b.by_root(&m.root).is_some());
-    for member in project.members.iter().filter(|m| !is_known(m)) {
-        let (organisation, root) = (member.organisation.clone(), member.root.clone());
-        let record = Record::Joined { project: project.name.clone(), organisation, root };
-        log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
-    }
-    for member in before.iter().flat_map(|b| &b.members).filter(|m| project.by_root(&m.root).is_none()) {
-        let (organisation, root) = (member.organisation.clone(), member.root.clone());
-        let record = Record::Left { project: project.name.clone(), organisation, root, by: by.to_owned() };
-        log.append(now(), &record).map_err(|e| NodeError::Audit(e.to_string()))?;
-    }
-    store.put_project(founder_root, statement).await
+    crate::leaving::check_forgotten(store, project, project.founder == own).await
 }
 
 /// Names, roots and addresses of members make sense, and the founder is one of them.

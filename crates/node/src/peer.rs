@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -51,6 +52,8 @@ pub struct Peers {
     pub(crate) awake: Notify,
     /// When each organisation answered last, and how long it took.
     seen: Mutex<BTreeMap<String, (Instant, Duration, Pong)>>,
+    /// By root, which of two relays is tried first: the one through which an answer came, or not the one through which none did.
+    relays: Mutex<BTreeMap<String, usize>>,
     /// To whom messages are on their way (no time), or not before when, and how long they waited last.
     turns: Mutex<BTreeMap<String, (Option<Instant>, Duration)>>,
 }
@@ -72,6 +75,7 @@ impl Peers {
             own: None,
             awake: Notify::new(),
             seen: Mutex::default(),
+            relays: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -80,7 +84,8 @@ impl Peers {
         self.own = listens.map(|listens| (address.to_owned(), listens));
     }
     fn place<'a>(&'a self, address: &'a str, root: Option<&'a str>) -> Place<'a> {
-        Place { address, root, own: self.own.as_ref() }
+        let first = root.and_then(|root| crate::lock(&self.relays).get(root).copied()).unwrap_or(0);
+        Place { address, root, first, own: self.own.as_ref() }
     }
     /// Has the node look at what waits.
     pub(crate) fn wake(&self) {
@@ -130,7 +135,7 @@ impl Peers {
         let tls = tls.map_err(|e| NodeError::Keys(e.to_string()))?;
         let connecting = connect(self.place(address, None), tls);
         let stream = tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| unreachable(late()))?;
-        let stream = stream.map_err(unreachable)?;
+        let (stream, _) = stream.map_err(unreachable)?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
         privity_net::control::root(chain).ok_or_else(|| unreachable("it shows no root".into()))
     }
@@ -154,11 +159,20 @@ impl Peers {
         let tls = privity_net::control::client(&self.shown.get(), Some(&member.root), &self.revocations);
         let tls = tls.map_err(|e| NodeError::Keys(e.to_string()))?;
         // A connection of its own for each request: nothing is resumed, and a certificate that became void is noticed.
+        let place = self.place(&member.address, Some(&member.root));
+        let used = AtomicUsize::new(place.first);
         let asking = async {
-            let stream = connect(self.place(&member.address, Some(&member.root)), tls).await?;
+            let (stream, relay) = connect(place, tls).await?;
+            used.store(relay, Ordering::Relaxed);
             post(stream, &format!("/peer/v1/{path}"), body).await
         };
         let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()));
+        // A relay that answers and carries nothing, or stops after the handshake, is not tried first again.
+        if privity_net::relay::relays(&member.address).len() > 1 {
+            let used = used.load(Ordering::Relaxed);
+            let next = if answer.is_ok() { used } else { 1 - used.min(1) };
+            crate::lock(&self.relays).insert(member.root.clone(), next);
+        }
         let (status, text) = answer.map_err(unreachable)?;
         match status.is_success() {
             true => Ok(text),

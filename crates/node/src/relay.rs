@@ -228,8 +228,8 @@ impl Node {
         if !self.config.relay {
             return Err(NodeError::NoRelay { organisation: self.organisation().to_owned() });
         }
-        let projects = self.store.projects().await?;
-        let mut stated = projects.iter().filter_map(|(_, project)| project.body.by_root(root));
+        let projects = self.own_projects().await?;
+        let mut stated = projects.iter().filter_map(|project| project.by_root(root));
         let ours = |member: &privity_api::Member| {
             privity_net::relay::relays(&member.address).contains(&self.config.address.as_str())
         };

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyPool, Row};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The database of a node. Whatever changes something goes through `write` or `begin`: there it is seen that this instance may.
@@ -169,8 +170,15 @@ pub(crate) fn names(states: &[State]) -> String {
     states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
 }
 
-fn json<T: DeserializeOwned>(text: &str) -> Result<T, NodeError> {
+pub(crate) fn json<T: DeserializeOwned>(text: &str) -> Result<T, NodeError> {
     serde_json::from_str(text).map_err(|e| NodeError::Store(format!("what it holds is not what was written: {e}")))
+}
+
+/// A statement without the members, by project and root, that are none any more.
+fn without(mut statement: Statement<Project>, gone: &BTreeSet<(String, String)>) -> Statement<Project> {
+    let project = &mut statement.body;
+    project.members.retain(|member| !gone.contains(&(project.name.clone(), member.root.clone())));
+    statement
 }
 
 fn text<T: Serialize>(value: &T) -> Result<String, NodeError> {
@@ -197,6 +205,15 @@ impl Store {
 
     /// Keeps a project's members, unless those kept are of a higher version.
     pub async fn put_project(&self, root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
+        self.put_project_telling(root, statement, &[]).await
+    }
+    /// As [`Store::put_project`]; these organisations are told, now or later, if and only if it is kept.
+    pub(crate) async fn put_project_telling(
+        &self,
+        root: &str,
+        statement: &Statement<Project>,
+        tell: &[&str],
+    ) -> Result<(), NodeError> {
         let mut transaction = self.begin().await?.ok_or(NodeError::Superseded)?;
         let known = sqlx::query("SELECT statement FROM projects WHERE name = $1").bind(&statement.body.name);
         let known = known.fetch_optional(&mut *transaction).await?;
@@ -204,14 +221,22 @@ impl Store {
         if known.is_some_and(|known| known.body.version >= statement.body.version) {
             return Ok(());
         }
-        let query = "INSERT INTO projects (name, root, statement) VALUES ($1, $2, $3) \
-                     ON CONFLICT (name) DO UPDATE SET statement = excluded.statement";
+        let query = "INSERT INTO projects (name, root, statement, heard) VALUES ($1, $2, $3, $4) \
+                     ON CONFLICT (name) DO UPDATE SET statement = excluded.statement, heard = excluded.heard";
         sqlx::query(query)
             .bind(&statement.body.name)
             .bind(root)
             .bind(text(statement)?)
+            .bind(i64::from(statement.body.version))
             .execute(&mut *transaction)
             .await?;
+        let query = sqlx::query("DELETE FROM removed WHERE project = $1").bind(&statement.body.name);
+        query.execute(&mut *transaction).await?;
+        for organisation in tell {
+            let query = "INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, 'project', $3)";
+            let query = sqlx::query(query).bind(&statement.body.name).bind(*organisation).bind(text(statement)?);
+            query.execute(&mut *transaction).await?;
+        }
         for member in &statement.body.members {
             let query = sqlx::query("INSERT INTO names (name, root) VALUES ($1, $2) ON CONFLICT DO NOTHING");
             query.bind(&member.organisation).bind(&member.root).execute(&mut *transaction).await?;
@@ -226,8 +251,14 @@ impl Store {
         let rows = sqlx::query("SELECT name, root FROM names").fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
-    /// A project: its founder's root, pinned when this node joined, and the members as the founder states them.
+    /// A project: its founder's root, pinned when this node joined, and the members as the founder states them, without those that a newer statement leaves
+    /// out of which not all could be taken.
     pub async fn project(&self, name: &str) -> Result<Option<(String, Statement<Project>)>, NodeError> {
+        let gone = self.removed().await?;
+        Ok(self.statement(name).await?.map(|(root, statement)| (root, without(statement, &gone))))
+    }
+    /// The statement that is kept of a project, as its founder signed it.
+    pub(crate) async fn statement(&self, name: &str) -> Result<Option<(String, Statement<Project>)>, NodeError> {
         // Others choose what is asked for, and databases differ in what they take as text.
         if !privity_api::is_name(name) {
             return Ok(None);
@@ -238,8 +269,9 @@ impl Store {
     }
     /// All projects.
     pub async fn projects(&self) -> Result<Vec<(String, Statement<Project>)>, NodeError> {
+        let gone = self.removed().await?;
         let rows = sqlx::query("SELECT root, statement FROM projects ORDER BY name").fetch_all(&self.0).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, json(row.try_get(1)?)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, without(json(row.try_get(1)?)?, &gone)))).collect()
     }
 
     /// Certificates of a root valid from before this moment are void.

@@ -52,6 +52,13 @@ fn person(caller: &Caller, said: &str) -> Result<String, NodeError> {
     }
 }
 
+/// Does something to its end, also if whoever asked hangs up.
+async fn to_its_end<T: Send + 'static>(
+    doing: impl Future<Output = Result<T, NodeError>> + Send + 'static,
+) -> Result<T, NodeError> {
+    tokio::spawn(doing).await.map_err(|e| NodeError::State(e.to_string()))?
+}
+
 /// Come with the code of an invitation; the words to read out.
 #[utoipa::path(post, path = "/api/v1/joins", tag = "members", request_body = String, responses((status = 200, body = Joining)))]
 pub(super) async fn join(State(node): State<Arc<Node>>, Json(code): Json<String>) -> Result_<Joining> {
@@ -73,7 +80,8 @@ pub(super) async fn remove(
     Path(project): Path<String>,
     Json(removal): Json<Removal>,
 ) -> Result_<()> {
-    node.remove(&project, &removal.organisation, &person(&caller, &removal.person)?).await?;
+    let person = person(&caller, &removal.person)?;
+    to_its_end(async move { node.remove(&project, &removal.organisation, &person).await }).await?;
     Ok(Json(()))
 }
 
@@ -85,7 +93,8 @@ pub(super) async fn leave(
     Path(project): Path<String>,
     Json(said): Json<String>,
 ) -> Result_<Vec<String>> {
-    Ok(Json(node.leave(&project, &person(&caller, &said)?).await?))
+    let person = person(&caller, &said)?;
+    Ok(Json(to_its_end(async move { node.leave(&project, &person).await }).await?))
 }
 
 /// Forget for which root a name stands; what founders say of their projects that is not taken for true.
@@ -96,5 +105,6 @@ pub(super) async fn forget(
     Path(organisation): Path<String>,
     Json(forget): Json<Forget>,
 ) -> Result_<Vec<String>> {
-    Ok(Json(node.forget_name(&organisation, &forget.words, &person(&caller, &forget.person)?).await?))
+    let person = person(&caller, &forget.person)?;
+    Ok(Json(to_its_end(async move { node.forget_name(&organisation, &forget.words, &person).await }).await?))
 }

@@ -3,6 +3,7 @@
 use super::{Liar, Site};
 use privity_api::{Member, Project, Statement};
 use privity_node::now;
+use privity_node::store::Store;
 use serde_json::{Value, json};
 
 /// The founder's statement of these members.
@@ -32,6 +33,11 @@ fn only_a_person_here_has_a_root_forgotten_and_for_one_with_the_words_they_gave(
     let with = |version, member: &Member| stated(&site, version, &[a.clone(), own.clone(), member.clone()]);
     // No founder gives a name another root, and nobody forgets one that a job or a project rests on.
     site.refuses(&site.a, "project", &with(2, &hostile.member()), "E1007");
+    // Whom that statement left out is none any more, until a newer one says otherwise; older ones say nothing.
+    site.refuses(&site.c, "ping", &json!({}), "E2103");
+    site.takes(&site.a, "project", &with(1, &c));
+    site.refuses(&site.c, "ping", &json!({}), "E2103");
+    site.takes(&site.a, "project", &with(3, &c));
     let manifest = site.manifest();
     let digest = manifest.digest().expect("a digest");
     site.takes(&site.a, "manifest", &site.a.sign(manifest));
@@ -45,38 +51,45 @@ fn only_a_person_here_has_a_root_forgotten_and_for_one_with_the_words_they_gave(
 
     // The founder leaves it out: it is a stranger at once.
     site.takes(&site.c, "ping", &json!({}));
-    site.takes(&site.a, "project", &stated(&site, 2, &[a.clone(), own.clone()]));
+    site.takes(&site.a, "project", &stated(&site, 4, &[a.clone(), own.clone()]));
     site.refuses(&site.c, "ping", &json!({}), "E2103");
     assert_eq!(site.forgets("bank-c", "six words are not enough here").0, 409);
     // Its name still stands for its root.
-    site.refuses(&site.a, "project", &with(3, &again.member()), "E1007");
+    site.refuses(&site.a, "project", &with(5, &again.member()), "E1007");
     let (status, said) = site.forgets("bank-c", &words(&again).to_uppercase());
     assert_eq!(status, 200, "{said}");
     assert!(said.to_string().contains("project fraud: E2101"), "the founder does not answer: {said}");
     // Not even its old root is taken now, nor another's; the one with these words is.
     for wrong in [&hostile, &site.c] {
-        let text = site.refuses(&site.a, "project", &with(4, &wrong.member()), "E1007");
-        assert!(text.contains(&format!("privity member forget bank-c {}", words(wrong))), "{text}");
+        let text = site.refuses(&site.a, "project", &with(6, &wrong.member()), "E1007");
+        assert!(text.contains("are not those that were given here") && !text.contains(&words(wrong)), "{text}");
     }
-    site.takes(&site.a, "project", &with(4, &again.member()));
+    let squatter = Member { organisation: "bank-x".into(), ..again.member() };
+    let text = site.refuses(&site.a, "project", &with(6, &squatter), "E1007");
+    assert!(text.contains("expected here for bank-c"), "{text}");
+    site.takes(&site.a, "project", &with(6, &again.member()));
     site.takes(&again, "ping", &json!({}));
     site.refuses(&site.c, "ping", &json!({}), "E2103");
     // From here on it is as if it had never been another.
-    site.refuses(&site.a, "project", &with(5, &hostile.member()), "E1007");
-    site.refuses(&site.a, "project", &with(5, &c), "E1007");
+    for (version, other) in [(7, hostile.member()), (9, c)] {
+        let text = site.refuses(&site.a, "project", &with(version, &other), "E1007");
+        assert!(text.contains(&format!("which is bank-c with the root of these words: {}", words(&again))), "{text}");
+        site.refuses(&again, "ping", &json!({}), "E2103");
+        site.takes(&site.a, "project", &with(version + 1, &again.member()));
+    }
     assert_eq!(site.forgets("bank-c", "").0, 409, "it is a member");
 
     // Without words it stands for none.
-    site.takes(&site.a, "project", &stated(&site, 5, &[a.clone(), own.clone()]));
+    site.takes(&site.a, "project", &stated(&site, 11, &[a.clone(), own.clone()]));
     assert_eq!(site.forgets("bank-c", "").0, 200);
-    site.refuses(&site.a, "project", &with(6, &again.member()), "E1007");
+    site.refuses(&site.a, "project", &with(12, &again.member()), "E1007");
     assert_eq!(site.forgets("bank-c", &words(&again)).0, 200);
-    site.takes(&site.a, "project", &with(6, &again.member()));
+    site.takes(&site.a, "project", &with(12, &again.member()));
     let forgotten = site.records("forgotten");
     assert!(forgotten.len() == 3 && forgotten.iter().all(|record| record["by"] == "bob"), "{forgotten:?}");
     assert_eq!(forgotten[2]["root"], *site.c.root.fingerprint());
     let left = site.records("left");
-    assert!(left.len() == 2 && left.iter().all(|record| record["by"] == "bank-a"), "{left:?}");
+    assert!(left.len() == 5 && left.iter().all(|record| record["by"] == "bank-a"), "{left:?}");
 }
 
 #[test]
@@ -126,7 +139,29 @@ fn whoever_leaves_a_project_is_nobodys_member() {
         site.tool("POST", "projects/own/removals", Some(&json!({ "organisation": "bank-b", "person": "bob" }))).0,
         409
     );
+    // What it signed of the project before is older than what it signs when it founds it again.
+    let version = || site.tool("GET", "projects", None).1[0]["version"].clone();
+    assert_eq!(version(), json!(1));
     assert_eq!(site.tool("POST", "projects/own/leave", Some(&json!("bob"))).0, 200);
+    assert_eq!(site.tool("POST", "projects", Some(&json!("own"))).0, 200);
+    assert_eq!(version(), json!(2));
+    assert_eq!(site.tool("POST", "projects/own/leave", Some(&json!("bob"))).0, 200);
+}
+
+#[test]
+fn nothing_begins_with_whoever_was_removed_since_it_was_signed() {
+    let site = Site::new();
+    let (manifest, digest) = site.approved();
+    let start = site.signed(&manifest, 1);
+    // As if the removal came between the last look and the beginning: the node did not hear of it.
+    let home = site.folder.path().join("bank-b");
+    site.runtime.block_on(async {
+        let store = Store::open(&home).await.expect("a database");
+        let project = stated(&site, 2, &[site.a.member(), site.own.clone()]);
+        store.put_project(&site.a.root.fingerprint(), &project).await.expect("it is kept");
+    });
+    site.refuses(&site.a, "start", &start, "E3004");
+    assert_ne!(site.state(&digest), "running");
 }
 
 #[test]

@@ -233,9 +233,9 @@ impl Inside {
             ("@rows", rows),
         ]);
         if let Some(job) = jobs.first().and_then(|job| Some((job, job.manifest.body.check(now()).ok()?))) {
-            let parameters =
-                serde_json::to_string(&job.0.manifest.body.parameters(&job.1)).map_err(|e| e.to_string())?;
-            known.push(("@parameters", parameters));
+            let mut parameters = job.0.manifest.body.parameters(&job.1);
+            parameters.push((crate::attempt::LANES.into(), "1".into()));
+            known.push(("@parameters", serde_json::to_string(&parameters).map_err(|e| e.to_string())?));
         }
         known.push(("@bank-a", self.node.root.fingerprint()));
         known.extend([("@bank-b", self.members[0].1.fingerprint()), ("@bank-c", self.members[1].1.fingerprint())]);

@@ -382,26 +382,33 @@ fn a_denial_is_never_lost() {
 
 #[test]
 fn a_name_stands_for_one_root() {
-    let site = Site::new();
-    let mallory = Liar::new(&site.folder.path().join("more"), "mallory");
-    let members = |change: &dyn Fn(&mut Vec<Member>)| {
+    let members = |site: &Site, change: &dyn Fn(&mut Vec<Member>)| {
         let mut members = vec![site.a.member(), site.own.clone(), site.c.member()];
         change(&mut members);
         site.a.sign(Project { name: "fraud".into(), founder: "bank-a".into(), version: 7, members })
     };
-    let theirs = mallory.root.fingerprint();
-    for change in [
-        &(|m: &mut Vec<Member>| m[1].root = theirs.clone()) as &dyn Fn(&mut Vec<Member>),
-        &|m| m[2].root = theirs.clone(),
-        &|m| m[2].organisation = "bank-d".into(),
-        &|m| m[1].organisation = "bank-e".into(),
-        &|m| drop(m.remove(0)),
-        &|m| m[2].root = "no root".into(),
-        &|m| m[2].address = "a b".into(),
-        &|m| m.push(Member { organisation: "bank-x".into(), ..m[2].clone() }),
-    ] {
-        site.refuses(&site.a, "project", &members(change), "E1007");
+    let stranger = |site: &Site| Liar::new(&site.folder.path().join("more"), "mallory");
+    type Change = fn(&mut Vec<Member>, String);
+    let changes: [Change; 8] = [
+        |m, theirs| m[1].root = theirs,
+        |m, theirs| m[2].root = theirs,
+        |m, _| m[2].organisation = "bank-d".into(),
+        |m, _| m[1].organisation = "bank-e".into(),
+        |m, _| drop(m.remove(0)),
+        |m, _| m[2].root = "no root".into(),
+        |m, _| m[2].address = "a b".into(),
+        |m, _| m.push(Member { organisation: "bank-x".into(), ..m[2].clone() }),
+    ];
+    // Each at a node of its own: whom the founder leaves out there is removed all the same.
+    for change in changes {
+        let site = Site::new();
+        let theirs = stranger(&site).root.fingerprint();
+        site.refuses(&site.a, "project", &members(&site, &|m| change(m, theirs.clone())), "E1007");
     }
+    let site = Site::new();
+    let mallory = stranger(&site);
+    let theirs = mallory.root.fingerprint();
+    let members = |change: &dyn Fn(&mut Vec<Member>)| members(&site, change);
     // Nobody else states it, and a stranger nothing at all.
     site.refuses(&site.c, "project", &site.c.sign(members(&|_| ()).body), "E3002");
     site.refuses(&mallory, "ping", &json!({}), "E2103");

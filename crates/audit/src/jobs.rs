@@ -504,7 +504,7 @@ fn openings<'r>(number: u32, runs: &[(&str, &'r Run<'r>)], survives: bool, found
                 let at = have.iter().zip(all).position(|(a, b)| a != b).unwrap_or(0);
                 let text = format!("opening {} of attempt {number} is not the one that {longest} has", at + 1);
                 found.push(Finding::wrong("differs", name, text));
-            } else if all.len() - have.len() > usize::from(broke_off) && !(survives && !run.done()) {
+            } else if (run.done() || !survives) && all.len() - have.len() > usize::from(broke_off) {
                 let text = format!("misses {} openings of attempt {number} that {longest} has", all.len() - have.len());
                 found.push(Finding::wrong("missing", name, text));
             }

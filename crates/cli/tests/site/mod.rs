@@ -135,6 +135,16 @@ pub fn until(what: &str, mut done: impl FnMut() -> bool) {
 pub struct Site {
     pub folder: tempfile::TempDir,
     pub nodes: BTreeMap<&'static str, Node>,
+    /// The directory of the demonstration whose job is submitted, and the table that its job wants.
+    pub case: (&'static str, &'static str),
+}
+
+/// A demonstration with four parties, kept in a directory.
+fn demonstrate(args: &[&str], keep: &Path) {
+    let mut demo = Command::new(cargo_bin("privity"));
+    demo.arg("demo").args(args).args(["--adversary", "active", "--json", "--keep"]).arg(keep);
+    let made = demo.output().expect("the program starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 impl Site {
@@ -160,11 +170,7 @@ impl Site {
         env: Vec<(&'static str, String)>,
     ) -> Site {
         let folder = tempfile::tempdir().expect("a scratch directory");
-        let keep = folder.path().join("demo");
-        let args =
-            ["demo", "breast-cancer", "--adversary", "active", "--json", "--keep", keep.to_str().expect("a path")];
-        let made = Command::new(cargo_bin("privity")).args(args).output().expect("the program starts");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        demonstrate(&["breast-cancer"], &folder.path().join("demo"));
         let first = Node::init(folder.path(), (NAMES[0], 0), None, more, env);
         let mut relay = first.address();
         let mut nodes = BTreeMap::from([(NAMES[0], first)]);
@@ -178,7 +184,7 @@ impl Site {
             nodes.insert(name, Node::init(folder.path(), (name, i), through, &[], Vec::new()));
         }
         nodes.get_mut(NAMES[0]).expect("the first").start();
-        let mut site = Site { folder, nodes };
+        let mut site = Site { folder, nodes, case: ("demo", "tumours") };
         for name in carrier.iter().chain(&NAMES[1..]) {
             site.join(name);
             site.nodes.get_mut(name).expect("a node").start();
@@ -188,10 +194,10 @@ impl Site {
     }
     /// Registers the rows of an organisation.
     pub fn add_table(&self, name: &str) {
-        let keep = self.folder.path().join("demo");
+        let keep = self.folder.path().join(self.case.0);
         let (data, schema) = (keep.join(name).join("data.csv"), keep.join("schema.toml"));
         let (data, schema) = (data.to_str().expect("a path"), schema.to_str().expect("a path"));
-        let said = self.nodes[name].run(&["table", "add", "tumours", "--data", data, "--schema", schema]);
+        let said = self.nodes[name].run(&["table", "add", self.case.1, "--data", data, "--schema", schema]);
         assert!(said.contains("rows"), "{said}");
     }
     /// Invitation, code, words, confirmation.
@@ -216,9 +222,24 @@ impl Site {
         inviter.run(&confirm);
         assert!(joining.wait().expect("it ends").success());
     }
+    /// From here on payments of three banks, here under the members' names, and the job that finds fraud in them.
+    pub fn fraud(&mut self) {
+        let keep = self.folder.path().join("fraud");
+        demonstrate(&["fraud", "--rows", "3000", "--epochs", "1"], &keep);
+        self.case = ("fraud", "payments");
+        let file = keep.join("job.toml");
+        let mut job = std::fs::read_to_string(&file).expect("a job file");
+        for (bank, name) in ["bank-a", "bank-b", "bank-c"].iter().zip(NAMES) {
+            std::fs::rename(keep.join(bank), keep.join(name)).expect("a directory");
+            job = job.replace(bank, name);
+            self.add_table(name);
+        }
+        std::fs::write(file, job).expect("a job file");
+    }
     /// Submits the job of the demonstration, changed; its digest.
     pub fn submit(&self, change: impl Fn(&mut toml::Table), more: &[&str]) -> String {
-        let text = std::fs::read_to_string(self.folder.path().join("demo/job.toml")).expect("a job file");
+        let folder = self.folder.path().join(self.case.0);
+        let text = std::fs::read_to_string(folder.join("job.toml")).expect("a job file");
         let mut job: toml::Table = text.parse().expect("TOML");
         for participant in job["participants"].as_array_mut().expect("participants") {
             let participant = participant.as_table_mut().expect("a participant");
@@ -226,7 +247,7 @@ impl Site {
             participant.remove("fingerprint");
         }
         change(&mut job);
-        let file = self.folder.path().join("demo/submitted.toml");
+        let file = folder.join("submitted.toml");
         std::fs::write(&file, job.to_string()).expect("a job file");
         let mut args = vec![
             "job",
@@ -237,7 +258,7 @@ impl Site {
             "--purpose",
             "a joint model",
         ];
-        let tables: Vec<String> = NAMES[..3].iter().map(|name| format!("{name}=tumours")).collect();
+        let tables: Vec<String> = NAMES[..3].iter().map(|name| format!("{name}={}", self.case.1)).collect();
         tables.iter().for_each(|table| args.extend(["--table", table.as_str()]));
         args.extend(more);
         let digest = self.nodes[NAMES[0]].run(&args).trim().to_owned();

@@ -184,7 +184,7 @@ impl Nodes {
         let folder = tempfile::tempdir().expect("a scratch directory");
         let make = |(number, name)| (name, Node::init(folder.path(), (name, number), None, &[], Vec::new()));
         let nodes: BTreeMap<_, _> = [OWNER, CLIENT].into_iter().enumerate().map(make).collect();
-        let mut site = site::Site { folder, nodes };
+        let mut site = site::Site { folder, nodes, case: ("demo", "tumours") };
         site.nodes.get_mut(OWNER).expect("a node").start();
         site.join(CLIENT);
         site.nodes.get_mut(CLIENT).expect("a node").start();

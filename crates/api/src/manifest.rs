@@ -250,6 +250,13 @@ impl Manifest {
         if matches!(self.job.data.schema, SchemaSource::Path(_)) {
             return Err(unresolved("names a file instead of a schema"));
         }
+        let file = &self.job;
+        if file.refits.is_some() || file.continues.is_some() || file.admits.is_some() || file.keep {
+            let problem = "goes on from what another job kept, or keeps shares for one";
+            let remedy = "nodes train each job from its beginning: leave out keep, [refits], [continues] and [admits], \
+                          or use `privity run` at all parties";
+            return Err(field("job", problem, remedy));
+        }
         if self.job.participants.iter().any(|p| p.certificate.is_some()) {
             return Err(unresolved("names a file instead of a fingerprint"));
         }
@@ -389,6 +396,7 @@ impl Manifest {
             of("protocol", protocol.name().into()),
             of("adversary", protocol.adversary().into()),
             of("threshold", job.corrupt().to_string()),
+            of("security parameter", protocol.security_parameter().into()),
             of("modulus", modulus(protocol).into()),
             of("fraction bits", numbers.frac.to_string()),
             of("comparison width", numbers.width.to_string()),

@@ -179,10 +179,13 @@ pub enum Record {
         code: u8,
         /// Why.
         reason: String,
-        /// Payload bytes sent to each organisation.
+        /// Payload bytes sent to each organisation, also in sessions that ended before they were done; not in one whose process was killed.
         sent: BTreeMap<String, u64>,
         /// Payload bytes sent by class of message.
         classes: BTreeMap<String, u64>,
+        /// How many times all participants agreed that what was checked holds; 0 where the protocol checks nothing.
+        #[serde(default)]
+        verdicts: u64,
         /// What protected the job.
         security: String,
     },

@@ -690,7 +690,11 @@ fn the_first_difference_between_two_nodes_is_named_with_both_values() {
         }
     }
     let fields: Vec<&str> = ours.parameters.iter().map(|(field, _)| field.as_str()).collect();
-    assert!(["protocol", "adversary", "threshold", "modulus", "fraction bits"].iter().all(|f| fields.contains(f)));
+    assert!(
+        ["protocol", "adversary", "threshold", "security parameter", "modulus", "fraction bits"]
+            .iter()
+            .all(|f| fields.contains(f))
+    );
     let mut theirs = attempt(&valid(), "bank-b");
     theirs.parameters.pop();
     let (field, _, other) = ours.difference(&theirs).expect("a difference");

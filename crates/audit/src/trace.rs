@@ -160,10 +160,12 @@ fn words(record: &Record) -> String {
         Record::Ended { number: 0, end, reason, .. } => {
             format!("{} without an attempt; {}", shown(end), shown(reason))
         }
-        Record::Ended { number, end, code, reason, sent, security, .. } => {
+        Record::Ended { number, end, code, reason, sent, verdicts, security, .. } => {
             let bytes: u128 = sent.values().map(|bytes| u128::from(*bytes)).sum();
             let (end, reason, security) = (shown(end), shown(reason), shown(security));
-            format!("attempt {number}: {end}, code {code}, {bytes} bytes sent, protection: {security}; {reason}")
+            format!(
+                "attempt {number}: {end}, code {code}, {bytes} bytes sent, {verdicts} checks passed, protection: {security}; {reason}"
+            )
         }
         _ => String::new(),
     }

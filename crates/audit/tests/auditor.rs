@@ -273,6 +273,7 @@ fn what_one_log_has_and_another_misses_is_found() {
             reason: String::new(),
             sent: Default::default(),
             classes: Default::default(),
+            verdicts: 0,
             security: String::new(),
         };
         only(w, &["bank-b", "bank-c", "helper"], &ended(0));
@@ -323,6 +324,7 @@ fn three_that_went_on_without_a_fourth_verify_and_so_does_it() {
         reason: String::new(),
         sent: Default::default(),
         classes: Default::default(),
+        verdicts: 0,
         security: String::new(),
     };
     let opening = |digest: &str, what: &str| Record::Opening { manifest: digest.into(), number: 1, what: what.into() };
@@ -429,6 +431,7 @@ fn those_that_survive_others_verify_and_so_do_the_others() {
         reason: String::new(),
         sent: Default::default(),
         classes: Default::default(),
+        verdicts: 0,
         security: String::new(),
     });
     for (of_rest, first, wrong) in
@@ -461,6 +464,7 @@ fn end_codes_that_differ_are_found() {
             reason: String::new(),
             sent: Default::default(),
             classes: Default::default(),
+            verdicts: 0,
             security: String::new(),
         };
         only(w, &NAMES[..3], &ended(7));
@@ -751,6 +755,7 @@ fn over(digest: &str, end: &str) -> Record {
         reason: "its time is over".into(),
         sent: Default::default(),
         classes: Default::default(),
+        verdicts: 0,
         security: String::new(),
     }
 }

@@ -131,7 +131,7 @@ pub fn event(event: &Event) {
         Event::Epoch { epoch, loss } => println!("epoch {}: loss {loss:.4}", epoch + 1),
         Event::Finished { report } => finished(report),
         // The error itself is printed where the command ends.
-        Event::Progress { .. } | Event::Failed { .. } => {}
+        Event::Progress { .. } | Event::Ended { .. } | Event::Failed { .. } => {}
     }
 }
 

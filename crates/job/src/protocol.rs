@@ -121,6 +121,19 @@ impl ProtocolName {
             ProtocolName::Rep4 | ProtocolName::AdditiveMac | ProtocolName::ShamirActive => "active",
         }
     }
+    /// What its secrecy and its checks rest on, in numbers: length of keys, and below which a wrong value passes. The arguments are in `docs/protocols/`.
+    pub fn security_parameter(self) -> &'static str {
+        match self {
+            ProtocolName::Rep3 | ProtocolName::Additive | ProtocolName::Gmw => "128-bit keys, nothing checked",
+            ProtocolName::Beaver | ProtocolName::Shamir => "128-bit keys, nothing checked",
+            // Spec rep4, 10.8: in a window of 2^40 blocks.
+            ProtocolName::Rep4 => "128-bit keys, a wrong value passes below 2^-87",
+            // Spec additive-mac, 14.
+            ProtocolName::AdditiveMac => "128-bit keys, a wrong value passes below 2^-40",
+            // Spec shamir, 19.7.
+            ProtocolName::ShamirActive => "128-bit keys, a wrong value passes below 2^-50",
+        }
+    }
     /// What it protects against, in plain words.
     pub fn guarantee(self) -> &'static str {
         match self {
@@ -182,6 +195,8 @@ pub struct Measured {
     pub frames: u64,
     /// Bytes sent by operation.
     pub operations: BTreeMap<&'static str, u64>,
+    /// How many times all parties agreed that what was checked holds; 0 where nothing is.
+    pub verdicts: u64,
     /// Parties that were lost on the way, where the others went on.
     pub lost: Vec<usize>,
 }
@@ -310,6 +325,7 @@ impl Measured {
             bytes_sent: party.map(|p| p.bytes_sent().to_vec()).unwrap_or_default(),
             rounds: party.map_or(0, Party::rounds),
             frames: traffic.values().map(|t| t.frames).sum(),
+            verdicts: party.map_or(0, Party::verdicts),
             operations: traffic.into_iter().map(|(name, t)| (name, t.bytes)).collect(),
             lost: Vec::new(),
         }

@@ -87,6 +87,15 @@ pub enum Event {
         /// Its mean training loss.
         loss: f64,
     },
+    /// A session ended before it was done; what it took.
+    Ended {
+        /// Payload bytes sent to each participant.
+        sent: BTreeMap<String, u64>,
+        /// Payload bytes sent by operation.
+        operations: BTreeMap<String, u64>,
+        /// As in [`Report`].
+        verdicts: u64,
+    },
     /// Everything is done.
     Finished {
         /// What happened.
@@ -122,6 +131,9 @@ pub struct Report {
     pub rounds: u64,
     /// Payload bytes sent by operation.
     pub operations: BTreeMap<String, u64>,
+    /// How many times all parties agreed that what was checked holds: before each opening, and for each epoch that was kept. 0 where the protocol checks nothing.
+    #[serde(default)]
+    pub verdicts: u64,
     /// Seconds of the program, connecting not included.
     pub seconds: f64,
     /// Mean training loss of each epoch, those before a resumption included.
@@ -311,21 +323,26 @@ fn attempt(
         link.abort(&AbortCause { about: me, reason: error.for_others() });
         return Err(error);
     }
+    let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
+    desk.session(hex(&session), &security);
+    let context = Context { session, job: digest, epoch: resumed_from as u32, ..Context::default() };
+    events(Event::Connected { seconds: started.elapsed().as_secs_f64(), session: hex(&session) });
+    // Whoever keeps a log of sessions has it there now, or has ordered an end: until then no share leaves.
+    if let Err(error) = options.hooks.check() {
+        link.abort(&AbortCause { about: me, reason: error.for_others() });
+        return Err(error);
+    }
     if let Some(Err(error)) = store.as_mut().map(|store| store.escrow(&mut link, job)) {
         if escrow::is_news(&error) {
             link.abort(&AbortCause { about: me, reason: error.for_others() });
         }
         return Err(error.named(&names));
     }
-    let security = store.as_ref().map_or_else(|| job.security(), |store| store.security.clone());
-    desk.session(hex(&session), &security);
-    let context = Context { session, job: digest, epoch: resumed_from as u32, ..Context::default() };
     let connected = std::iter::once(link).chain(lanes).zip(0..).map(|(link, lane)| {
         let context = Context { session: link.session(), lane, ..context.clone() };
         Party::connect(Box::new(link), &context).map_err(|e| JobError::from(e).named(&names))
     });
     let sessions = connected.collect::<Result<Vec<Party>, _>>()?;
-    events(Event::Connected { seconds: started.elapsed().as_secs_f64(), session: hex(&session) });
     if resumed_from > 0 {
         events(Event::Resumed { epochs: resumed_from });
     }
@@ -333,10 +350,13 @@ fn attempt(
     let ledger = Ledger::open(&options.out, &job.digest_hex(), &hex(&session))?;
     let hooks = &options.hooks;
     let mut reporter = Reporter { events, losses: losses.clone(), ledger, hooks, stopped: None };
-    let done = match &mut store {
-        Some(store) => compute(job, sessions, inputs, &mut reporter, store, &mut desk),
-        None => compute(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
+    let (done, measured) = match &mut store {
+        Some(store) => measure(job, sessions, inputs, &mut reporter, store, &mut desk),
+        None => measure(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
     };
+    if done.is_err() {
+        (reporter.events)(ended(job, me, measured));
+    }
     let done = match (done, reporter.stopped.take()) {
         (Err(_), Some(JobError::Cancelled { reason, .. })) => {
             return Err(JobError::Cancelled { reason, epochs: store.and_then(|store| store.safe) });
@@ -478,20 +498,34 @@ pub fn compute(
     keeper: &mut dyn Keepers,
     publisher: &mut dyn Publisher,
 ) -> Result<Done, JobError> {
+    measure(job, sessions, inputs, observer, keeper, publisher).0
+}
+
+/// As [`compute`]; what it took also where it failed.
+fn measure(
+    job: &Job,
+    sessions: Vec<Party>,
+    inputs: Inputs<u64>,
+    observer: &mut dyn Observer,
+    keeper: &mut dyn Keepers,
+    publisher: &mut dyn Publisher,
+) -> (Result<Done, JobError>, Measured) {
     let started = Instant::now();
     let (outcome, measured, sessions) = protocol::execute(job, sessions, inputs, observer, keeper, publisher);
     let seconds = started.elapsed().as_secs_f64();
     let mut links: Vec<_> = sessions.into_iter().map(Party::into_link).collect();
-    match outcome {
+    let done = match outcome {
         Ok(outcome) => {
             let farewells: Vec<_> = links.iter_mut().map(|link| link.close().err()).collect();
-            Ok(Done { outcome, measured, seconds, farewell: farewells.into_iter().flatten().next() })
+            let farewell = farewells.into_iter().flatten().next();
+            Ok(Done { outcome, measured: measured.clone(), seconds, farewell })
         }
         Err(error) => {
             links.iter_mut().for_each(|link| leave(link.as_mut(), &error));
             Err(error)
         }
-    }
+    };
+    (done, measured)
 }
 
 fn leave(link: &mut dyn Link, error: &JobError) {
@@ -507,6 +541,17 @@ fn leave(link: &mut dyn Link, error: &JobError) {
     }
 }
 
+fn by_name(operations: BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
+    operations.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect()
+}
+
+/// What was sent and checked before a session ended.
+fn ended(job: &Job, me: usize, measured: Measured) -> Event {
+    let to = job.names().into_iter().zip(measured.bytes_sent).enumerate().filter(|(party, _)| *party != me);
+    let sent = to.map(|(_, to)| to).collect();
+    Event::Ended { sent, operations: by_name(measured.operations), verdicts: measured.verdicts }
+}
+
 fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (Outcome, Report) {
     let classifies = done.outcome.mean_squared_error.is_none() && score::judged(job);
     let own =
@@ -520,7 +565,8 @@ fn report(job: &Job, me: usize, done: Done, losses: Vec<f64>, test: &Table) -> (
         bytes_sent: done.measured.bytes_sent,
         frames: done.measured.frames,
         rounds: done.measured.rounds,
-        operations: done.measured.operations.into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect(),
+        operations: by_name(done.measured.operations),
+        verdicts: done.measured.verdicts,
         seconds: done.seconds,
         losses,
         resumed_from: 0,

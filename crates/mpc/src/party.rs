@@ -98,6 +98,7 @@ pub struct Party {
     sent: Vec<u64>,
     /// Whether other lanes run beside this one.
     in_lane: bool,
+    verdicts: u64,
     /// Every draw so far, where a test asked for it.
     drawn: Option<Mutex<HashSet<(Holders, Draw)>>>,
 }
@@ -206,7 +207,20 @@ impl Party {
     fn with_keys(link: Box<dyn Link>, keys: BTreeMap<Holders, Prg>, epoch: u32, session: [u8; 32]) -> Party {
         let sent = vec![0; link.n()];
         let (scopes, traffic) = (Vec::new(), BTreeMap::new());
-        Party { link, keys, session, epoch, step: 0, clock: 0, scopes, traffic, sent, in_lane: false, drawn: None }
+        Party {
+            link,
+            keys,
+            session,
+            epoch,
+            step: 0,
+            clock: 0,
+            scopes,
+            traffic,
+            sent,
+            in_lane: false,
+            verdicts: 0,
+            drawn: None,
+        }
     }
 
     /// A party whose mask keys are public constants. Nothing is hidden: for transcript tests only.
@@ -253,6 +267,14 @@ impl Party {
     pub fn rounds(&self) -> u64 {
         self.clock as u64
     }
+    /// How many times all parties agreed that what was checked holds.
+    pub fn verdicts(&self) -> u64 {
+        self.verdicts
+    }
+    /// They did once more.
+    pub(crate) fn agreed(&mut self) {
+        self.verdicts += 1;
+    }
     /// Traffic by operation.
     pub fn traffic(&self) -> &BTreeMap<&'static str, Traffic> {
         &self.traffic
@@ -279,6 +301,7 @@ impl Party {
     pub(crate) fn join(&mut self, lane: &mut Party) {
         self.clock = self.clock.max(lane.clock);
         self.sent.iter_mut().zip(&mut lane.sent).for_each(|(sent, more)| *sent += std::mem::take(more));
+        self.verdicts += std::mem::take(&mut lane.verdicts);
         for (operation, more) in std::mem::take(&mut lane.traffic) {
             let traffic = self.traffic.entry(operation).or_default();
             traffic.bytes += more.bytes;

@@ -92,6 +92,8 @@ pub struct Host {
     pub revocations: Arc<Revocations>,
     /// Ends the session.
     pub cancel: Cancel,
+    /// Through which of two relays peers are dialled first: what its sessions remember of them.
+    pub routes: Arc<relay::Routes>,
 }
 
 /// What a party needs to join a session.
@@ -151,6 +153,7 @@ struct Shared {
 pub struct TlsLink {
     shared: Arc<Shared>,
     session: [u8; 32],
+    dialled: connect::Dialled,
     stats: Vec<PeerStats>,
     monitor: Option<std::thread::JoinHandle<()>>,
     aborted: bool,
@@ -167,7 +170,7 @@ impl TlsLink {
     pub fn connect(config: TlsConfig) -> Result<TlsLink, NetError> {
         let n = config.peers.len();
         let (me, limits, host) = (config.me, config.limits, config.host.clone());
-        let (connections, session) = connect::establish(config)?;
+        let (connections, session, dialled) = connect::establish(config)?;
         let slots = connections.into_iter().map(|c| c.map(Mutex::new)).collect();
         let shared = Arc::new(Shared {
             me,
@@ -185,7 +188,7 @@ impl TlsLink {
             .spawn(move || watched.watch())
             .map_err(|e| NetError::Io { operation: "starting the monitor thread", problem: e.to_string() })?;
         let stats = vec![PeerStats::default(); n];
-        Ok(TlsLink { shared, session, stats, monitor: Some(monitor), aborted: false, closed: false })
+        Ok(TlsLink { shared, session, dialled, stats, monitor: Some(monitor), aborted: false, closed: false })
     }
 
     /// The session identifier: the same at every party, fresh every time.
@@ -516,5 +519,12 @@ impl Drop for TlsLink {
             // The monitor only sleeps and looks; it cannot have panicked on anything this thread could mend.
             let _ = monitor.join();
         }
+        // A relay that stopped in the middle is not the first again.
+        let broke_off =
+            |peer: usize, slot: &Slot| self.dialled.through[peer].is_some() && lock(slot).broke_off(self.shared.me);
+        self.shared
+            .peers()
+            .filter(|(peer, slot)| broke_off(*peer, slot))
+            .for_each(|(peer, _)| self.dialled.broke_off(peer));
     }
 }

@@ -1,13 +1,16 @@
 //! Sessions that share a port, and strangers at it.
 
 use privity_net::identity::Identity;
-use privity_net::relay::{GO, Request};
-use privity_net::tls::{Bounds, Host, Limits, Peer, Presence, Switch, TlsConfig, TlsLink, council, loopback_listener};
-use privity_net::{Link, NetError, Tag};
+use privity_net::relay::{GO, Request, Routes};
+use privity_net::tls::{
+    Bounds, ENGINE, Host, Limits, Peer, Presence, Switch, TlsConfig, TlsLink, council, loopback_listener,
+};
+use privity_net::{Link, NetError, Tag, control};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -348,28 +351,159 @@ fn useless() -> [(SocketAddr, Option<std::net::TcpListener>); 3] {
     [(deaf_at, None), (frozen_at, Some(frozen)), (listen().local_addr().unwrap(), None)]
 }
 
+/// How the first of two relays lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lie {
+    /// It does TLS itself.
+    Answers,
+    /// It carries no byte back after the dialer's second message, with which the handshake ends at the party that is dialled: that one hears all, and the dialer no
+    /// more.
+    StopsAfterTheHandshake,
+    /// It carries this many bytes back, and then none.
+    StopsAfter(usize),
+}
+
+/// A relay of which the party does not take leave: each dialer is carried to the party's switch, as far as the lie goes. How many came.
+fn liar(lie: Lie, member: Switch) -> (SocketAddr, Arc<AtomicUsize>) {
+    let (listener, came) = (loopback_listener().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let (address, count) = (listener.local_addr().unwrap(), came.clone());
+    // The two ends of what is carried to the party.
+    let inside = loopback_listener().unwrap();
+    let own = session(9, &[&member, &member]).remove(0);
+    std::thread::spawn(move || {
+        for dialer in listener.incoming().map_while(Result::ok) {
+            count.fetch_add(1, Ordering::Relaxed);
+            while (&dialer).read_exact(&mut [0]).is_ok() && !is_tls_next(&dialer) {}
+            if lie == Lie::Answers {
+                // Whoever it is, it has another key.
+                let mut tls = control::server(&own.identity, &Arc::default()).unwrap();
+                tls.alpn_protocols = vec![ENGINE.to_vec()];
+                let mut tls = rustls::ServerConnection::new(tls.into()).unwrap();
+                std::thread::spawn(move || tls.complete_io(&mut &dialer).map(drop));
+                continue;
+            }
+            let to = TcpStream::connect(inside.local_addr().unwrap()).unwrap();
+            member.offer(inside.accept().unwrap().0);
+            let silent = Arc::new(AtomicBool::new(false));
+            let (hushed, mut from, mut back) = (silent.clone(), dialer.try_clone().unwrap(), to.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let mut piece = [0; 1 << 16];
+                for turn in 0.. {
+                    let Ok(n @ 1..) = from.read(&mut piece) else { break };
+                    if turn > 0 && lie == Lie::StopsAfterTheHandshake {
+                        hushed.store(true, Ordering::SeqCst);
+                    }
+                    if back.write_all(&piece[..n]).is_err() {
+                        break;
+                    }
+                }
+            });
+            let (mut from, mut back) = (to, dialer);
+            std::thread::spawn(move || {
+                let (mut piece, mut carried) = ([0; 1 << 10], 0);
+                while let Ok(n @ 1..) = from.read(&mut piece) {
+                    carried += n;
+                    if matches!(lie, Lie::StopsAfter(most) if carried > most) {
+                        silent.store(true, Ordering::SeqCst);
+                    }
+                    // It takes what comes, and says nothing.
+                    if !silent.load(Ordering::SeqCst) && back.write_all(&piece[..n]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, came)
+}
+
+/// Whether a connection goes on with TLS; what is before it is read.
+fn is_tls_next(stream: &TcpStream) -> bool {
+    let mut next = [0];
+    matches!(stream.peek(&mut next), Ok(1)) && next[0] == 22
+}
+
+/// Two parties, one of which waits at two relays; `first` is named before the other, which is honest. They remember across sessions.
+fn behind_two(first: SocketAddr, outbound: &Switch) -> impl Fn(u8) -> Vec<TlsConfig> {
+    let (relay, got) = switch(Bounds::default());
+    std::thread::spawn(move || carry(got, channel().0));
+    let address = relay.address().unwrap();
+    let (outbound, routes): (Switch, [Arc<Routes>; 2]) = (outbound.clone(), Default::default());
+    let waits = outbound.clone();
+    std::thread::spawn(move || {
+        // One connection waits at all times.
+        while let Ok(mut stream) = TcpStream::connect(address) {
+            stream.write_all(Request::Wait("0".repeat(64)).line().unwrap().as_bytes()).unwrap();
+            if stream.read_exact(&mut [0]).is_ok() && stream.write_all(&[GO]).is_ok() {
+                waits.offer(stream);
+            }
+        }
+    });
+    let identities = [Identity::generate("a").unwrap(), Identity::generate("b").unwrap()].map(Arc::new);
+    move |job| {
+        let mut configs = session(job, &[&relay, &relay]);
+        let fingerprints = identities.clone().map(|identity| identity.fingerprint());
+        for (me, config) in configs.iter_mut().enumerate() {
+            config.identity = identities[me].clone();
+            config.peers[0].address = format!("relay:{first},{address}");
+            config.peers[1].address = "outside.invalid:7443".into();
+            for (peer, fingerprint) in config.peers.iter_mut().zip(&fingerprints) {
+                peer.fingerprint.clone_from(fingerprint);
+            }
+            config.host.routes = routes[me].clone();
+        }
+        configs[0].host.switch = Some(outbound.clone());
+        configs
+    }
+}
+
+fn both_played(played: &[Result<[u8; 32], NetError>]) -> bool {
+    played[0].is_ok() && played[0] == played[1]
+}
+
 #[test]
 fn where_one_relay_does_not_reach_a_party_the_other_is_taken() {
     for (first, _kept) in useless() {
-        let (relay, got) = switch(Bounds::default());
         let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
-        std::thread::spawn(move || carry(got, channel().0));
-        let address = relay.address().unwrap();
-        let mut configs = session(1, &[&relay, &relay]);
-        for config in &mut configs {
-            config.peers[0].address = format!("relay:{first},{address}");
-            config.peers[1].address = "outside.invalid:7443".into();
-        }
-        configs[0].host.switch = Some(outbound.clone());
-        std::thread::spawn(move || {
-            let mut stream = TcpStream::connect(address).unwrap();
-            stream.write_all(Request::Wait("0".repeat(64)).line().unwrap().as_bytes()).unwrap();
-            stream.read_exact(&mut [0]).unwrap();
-            stream.write_all(&[GO]).unwrap();
-            outbound.offer(stream);
-        });
-        let played = all(vec![configs]).concat();
-        assert!(played[0].is_ok() && played[0] == played[1], "{first}: {played:?}");
+        let configs = behind_two(first, &outbound);
+        let played = all(vec![configs(1)]).concat();
+        assert!(both_played(&played), "{first}: {played:?}");
+        // The next session asks the one that was silent no more.
+        let started = Instant::now();
+        let played = all(vec![configs(2)]).concat();
+        assert!(both_played(&played) && started.elapsed() < Duration::from_secs(2), "{first}: {played:?}");
+    }
+}
+
+#[test]
+fn a_relay_that_answers_in_a_partys_place_is_left_for_the_other() {
+    let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
+    let (first, came) = liar(Lie::Answers, outbound.clone());
+    let configs = behind_two(first, &outbound);
+    for job in [1, 2] {
+        let played = all(vec![configs(job)]).concat();
+        assert!(both_played(&played), "{played:?}");
+        assert_eq!(came.load(Ordering::Relaxed), 1);
+    }
+}
+
+/// It takes one session with it at most; what is wrong is said of the one that is not reached.
+#[test]
+fn a_relay_that_stops_in_the_middle_ends_one_session_and_is_not_the_first_again() {
+    for lie in [Lie::StopsAfterTheHandshake, Lie::StopsAfter(0), Lie::StopsAfter(300), Lie::StopsAfter(1500)] {
+        let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
+        let (first, came) = liar(lie, outbound.clone());
+        let configs = behind_two(first, &outbound);
+        let mut one = configs(1);
+        one.iter_mut().for_each(|config| config.limits.connect = Duration::from_secs(8));
+        let played = all(vec![one]).concat();
+        let told = |played: &Result<_, NetError>| played.as_ref().err().and_then(NetError::about).is_some();
+        assert!(both_played(&played) || played.iter().all(told), "{lie:?}: {played:?}");
+        let tried = came.load(Ordering::Relaxed);
+        assert!(tried > 0, "{lie:?}");
+        let played = all(vec![configs(2)]).concat();
+        assert!(both_played(&played), "{lie:?}: {played:?}");
+        assert_eq!(came.load(Ordering::Relaxed), tried, "{lie:?}");
     }
 }
 

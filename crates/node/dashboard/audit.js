@@ -42,7 +42,7 @@ const WORDS = {
   lost: (r) => ["Went on without one", `attempt ${r.number}: ${r.lost} is lost, as all others state; from then on: ${r.security}`],
   session: (r) => ["Session", `of attempt ${r.number}: ${r.session.slice(0, 12)}`],
   opening: (r) => ["Opening", `attempt ${r.number}: ${r.what}`],
-  ended: (r) => r.number === 0 ? [`Job ${r.end}`, `without an attempt: ${r.reason}`] : [`Attempt ${r.end}`, `number ${r.number}: ${r.reason}; sent ${bytes(total(r.sent))}`],
+  ended: (r) => r.number === 0 ? [`Job ${r.end}`, `without an attempt: ${r.reason}`] : [`Attempt ${r.end}`, `number ${r.number}: ${r.reason}; sent ${bytes(total(r.sent))}${r.verdicts ? `, ${plural(r.verdicts, "check")} passed` : ""}`],
   cosigned: (r) => ["Cosigned", `the log of ${r.organisation} at ${plural(r.size, "entry", "entries")}`],
 };
 

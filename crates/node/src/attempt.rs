@@ -4,7 +4,7 @@ use crate::NodeError;
 use crate::job::State;
 use crate::message::{End, Place, Start, words};
 use crate::model::Model;
-use crate::node::{Node, Running, Without, instant, now};
+use crate::node::{Node, Running, Took, Without, instant, now};
 use crate::store::Stored;
 use privity_api::{Attempt, Manifest, Record, Statement};
 use privity_job::file::OnLoss;
@@ -350,7 +350,8 @@ impl Node {
         let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
         let survives = stored.manifest.body.job.on_loss == OnLoss::Survive;
         let (ends, lost) = (BTreeMap::new(), BTreeSet::new());
-        let attempt = Running { number, since, cancel, ends, lost, without: None, survives, stands: false, lanes };
+        let (without, stands, took) = (None, false, Took::default());
+        let attempt = Running { number, since, cancel, ends, lost, without, survives, stands, lanes, took };
         let cancel = attempt.cancel.clone();
         running.insert(digest.clone(), attempt);
         self.turns.release(digest);
@@ -411,6 +412,7 @@ impl Node {
                 reason: reason.into(),
                 sent: BTreeMap::new(),
                 classes: BTreeMap::new(),
+                verdicts: 0,
                 security: String::new(),
             })?;
         }

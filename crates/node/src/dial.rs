@@ -134,3 +134,96 @@ pub(crate) async fn post(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::now;
+    use crate::peer::{Peers, Shown};
+    use crate::store::Store;
+    use privity_keys::Root;
+    use privity_net::control;
+    use privity_net::identity::Identity;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    /// What a relay does with a connection for the member.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Does {
+        Nothing,
+        Handshake,
+        Everything,
+    }
+
+    fn root(folder: &std::path::Path, name: &str) -> Arc<dyn Root> {
+        privity_keys::create("file:root", &folder.join(name), name).expect("a root")
+    }
+
+    fn identity(root: &dyn Root, name: &str) -> Identity {
+        root.issue(name, now() - 60, now() + 3600).expect("a certificate")
+    }
+
+    /// A relay and the member behind it in one; its address.
+    async fn relay(member: &Identity, does: Does) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let config = control::server(member, &Arc::default()).expect("TLS");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            let (mut silent, mut held) = (Vec::new(), Vec::new());
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if does == Does::Nothing {
+                    silent.push(stream);
+                    continue;
+                }
+                while stream.read_u8().await.is_ok_and(|byte| byte != b'\n') {}
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                if does == Does::Everything && stream.read(&mut [0; 1024]).await.is_ok() {
+                    drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await);
+                    drop(stream.flush().await);
+                }
+                held.push(stream);
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn of_two_relays_one_may_be_silent_and_the_one_that_works_may_be_first() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (member, dialer) = (root(folder.path(), "bank-c"), root(folder.path(), "bank-b"));
+        let behind = identity(&*member, "bank-c");
+        let (silent, works) = (relay(&behind, Does::Nothing).await, relay(&behind, Does::Handshake).await);
+        let fingerprint = member.fingerprint();
+        for (address, right) in [(format!("relay:{silent},{works}"), 1), (format!("relay:{works},{silent}"), 0)] {
+            for first in [0, 1] {
+                let tls = control::client(&identity(&*dialer, "bank-b"), Some(&fingerprint), &Arc::default());
+                let place = Place { address: &address, root: Some(&fingerprint), first, own: None };
+                let (_, through) = connect(place, tls.expect("TLS")).await.expect("a connection");
+                assert_eq!(through, right, "{address}, beginning with {first}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_stops_after_the_handshake_is_not_the_first_again() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let (member, dialer) = (root(folder.path(), "bank-c"), root(folder.path(), "bank-b"));
+        let behind = identity(&*member, "bank-c");
+        let (stops, works) = (relay(&behind, Does::Handshake).await, relay(&behind, Does::Everything).await);
+        let store = Store::open(folder.path()).await.expect("a database");
+        let peers = Peers::new(store, Shown::new(identity(&*dialer, "bank-b")), Arc::default());
+        let member = privity_api::Member {
+            organisation: "bank-c".into(),
+            operator: "bank-c".into(),
+            root: member.fingerprint(),
+            address: format!("relay:{stops},{works}"),
+            helper: false,
+        };
+        let said = peers.send(&member, "ping", "{}".into()).await.expect_err("nothing comes back").to_string();
+        assert!(said.contains("no answer within"), "{said}");
+        for _ in 0..2 {
+            assert_eq!(peers.send(&member, "ping", "{}".into()).await.expect("an answer"), "{}");
+        }
+    }
+}

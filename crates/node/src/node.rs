@@ -21,6 +21,7 @@ use privity_audit::{Log, Witness};
 use privity_job::{Event, Job, JobError, Report, RunOptions, exit};
 use privity_keys::Root;
 use privity_net::identity::Revocations;
+use privity_net::relay::Routes;
 use privity_net::tls::{Cancel, Switch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct Node {
     pub(crate) shown: Shown,
     pub(crate) revocations: Arc<Revocations>,
     pub(crate) switch: Switch,
+    /// Through which of two relays its engines dial first.
+    pub(crate) routes: Arc<Routes>,
     pub(crate) engine: Engine,
     pub(crate) build: String,
     /// What it says to manifests.
@@ -97,6 +100,29 @@ pub(crate) struct Running {
     pub stands: bool,
     /// Its lanes.
     pub lanes: usize,
+    /// What sessions took that ended before they were done.
+    pub took: Took,
+}
+
+/// What sessions of an attempt sent from here, and what they checked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Took {
+    /// Payload bytes to each participant.
+    pub sent: BTreeMap<String, u64>,
+    /// Payload bytes by class of message.
+    pub classes: BTreeMap<String, u64>,
+    /// How many times all agreed that what was checked holds.
+    pub verdicts: u64,
+}
+
+impl Took {
+    /// One session more.
+    pub fn add(&mut self, sent: &BTreeMap<String, u64>, classes: &BTreeMap<String, u64>, verdicts: u64) {
+        for (sum, more) in [(&mut self.sent, sent), (&mut self.classes, classes)] {
+            more.iter().for_each(|(name, bytes)| *sum.entry(name.clone()).or_default() += bytes);
+        }
+        self.verdicts += verdicts;
+    }
 }
 
 /// A participant without which an attempt went on.
@@ -157,6 +183,7 @@ impl Node {
             shown,
             revocations,
             switch,
+            routes: Arc::default(),
             engine,
             build,
             changing,

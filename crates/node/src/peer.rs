@@ -7,6 +7,7 @@ use crate::node::{Node, instant};
 use crate::store::Store;
 use privity_api::Member;
 use privity_net::identity::{Identity, Revocations};
+use privity_net::relay::Routes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -52,8 +53,8 @@ pub struct Peers {
     pub(crate) awake: Notify,
     /// When each organisation answered last, and how long it took.
     seen: Mutex<BTreeMap<String, (Instant, Duration, Pong)>>,
-    /// By root, which of two relays is tried first: the one through which an answer came, or not the one through which none did.
-    relays: Mutex<BTreeMap<String, usize>>,
+    /// Which of two relays requests go through first. Engines remember their own: a relay can carry the ones and not the others.
+    routes: Routes,
     /// To whom messages are on their way (no time), or not before when, and how long they waited last.
     turns: Mutex<BTreeMap<String, (Option<Instant>, Duration)>>,
 }
@@ -75,7 +76,7 @@ impl Peers {
             own: None,
             awake: Notify::new(),
             seen: Mutex::default(),
-            relays: Mutex::default(),
+            routes: Routes::default(),
             turns: Mutex::default(),
         }
     }
@@ -84,7 +85,7 @@ impl Peers {
         self.own = listens.map(|listens| (address.to_owned(), listens));
     }
     fn place<'a>(&'a self, address: &'a str, root: Option<&'a str>) -> Place<'a> {
-        let first = root.and_then(|root| crate::lock(&self.relays).get(root).copied()).unwrap_or(0);
+        let first = root.map_or(0, |root| self.routes.first(root));
         Place { address, root, first, own: self.own.as_ref() }
     }
     /// Has the node look at what waits.
@@ -169,9 +170,7 @@ impl Peers {
         let answer = tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(late()));
         // A relay that answers and carries nothing, or stops after the handshake, is not tried first again.
         if privity_net::relay::relays(&member.address).len() > 1 {
-            let used = used.load(Ordering::Relaxed);
-            let next = if answer.is_ok() { used } else { 1 - used.min(1) };
-            crate::lock(&self.relays).insert(member.root.clone(), next);
+            self.routes.note(&member.root, used.load(Ordering::Relaxed), answer.is_ok());
         }
         let (status, text) = answer.map_err(unreachable)?;
         match status.is_success() {

@@ -122,7 +122,12 @@ fn options(
         models: model.map(|model| model.sources()).unwrap_or_default(),
         hooks: Hooks {
             binding: Some(binding(digest, number)),
-            host: Host { switch: Some(node.switch.clone()), revocations: node.revocations.clone(), cancel },
+            host: Host {
+                switch: Some(node.switch.clone()),
+                revocations: node.revocations.clone(),
+                cancel,
+                routes: node.routes.clone(),
+            },
             audit: Some(Audit::new(before_opening)),
             // Its key may be in a token; the directory is only named in errors.
             identity: Some(node.shown.get()),
@@ -137,6 +142,12 @@ fn log(node: &Node, runtime: &Handle, stored: &Stored, number: u32, event: &Even
         Event::Connected { session, .. } => {
             node.stands(&stored.digest);
             node.record(&Record::Session { manifest: stored.digest.clone(), number, session: session.clone() })
+        }
+        Event::Ended { sent, operations, verdicts } => {
+            if let Some(running) = node.running().get_mut(&stored.digest) {
+                running.took.add(sent, operations, *verdicts);
+            }
+            Ok(())
         }
         Event::Lost { party, security } => runtime.block_on(node.go_on_without((stored, number), party, security)),
         _ => Ok(()),
@@ -323,10 +334,12 @@ fn record(
     report: Option<&Report>,
     job: Option<&Job>,
 ) -> Record {
-    let sent = report.map(|r| {
-        let to = names_of_session(node, stored, job).into_iter().zip(r.bytes_sent.iter().copied());
-        to.filter(|(name, _)| name != node.organisation()).collect()
-    });
+    let mut took = node.running().get(&stored.digest).map(|running| running.took.clone()).unwrap_or_default();
+    if let Some(report) = report {
+        let to = names_of_session(node, stored, job).into_iter().zip(report.bytes_sent.iter().copied());
+        let sent = to.filter(|(name, _)| name != node.organisation()).collect();
+        took.add(&sent, &report.operations, report.verdicts);
+    }
     let without = node.went_on_without(&stored.digest).map(|without| without.security);
     let security = report.map(|r| r.protocol.clone()).or(without).or(job.map(Job::security)).unwrap_or_default();
     Record::Ended {
@@ -335,8 +348,9 @@ fn record(
         end: verdict.state.name().into(),
         code: verdict.code,
         reason: verdict.reason.clone(),
-        sent: sent.unwrap_or_default(),
-        classes: report.map(|r| r.operations.clone()).unwrap_or_default(),
+        sent: took.sent,
+        classes: took.classes,
+        verdicts: took.verdicts,
         security,
     }
 }

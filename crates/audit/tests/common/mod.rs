@@ -152,6 +152,7 @@ impl World {
             reason: "as it went".into(),
             sent: bytes(&NAMES[1..]),
             classes: bytes(&["products", "openings"]),
+            verdicts: 3,
             security: "one that deviates".into(),
         });
     }

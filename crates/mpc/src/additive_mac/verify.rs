@@ -330,7 +330,7 @@ pub(super) fn settle(p: &mut AdditiveMac) -> Result<()> {
     let step = p.party.next_step();
     p.ledger.turn_over(&p.party, step);
     p.ledger.failed = verdict.is_err();
-    verdict
+    verdict.map(|()| p.party.agreed())
 }
 
 fn judged(p: &mut AdditiveMac) -> Result<()> {

@@ -125,7 +125,7 @@ pub(super) fn settle(p: &mut Rep4) -> Result<()> {
     p.party.link().tolerate(false);
     p.party.leave();
     p.window = Window::open(&mut p.party);
-    verdict
+    verdict.map(|()| p.party.agreed())
 }
 
 /// What is sent in place of an opening.

@@ -322,7 +322,10 @@ pub(super) fn verdict(p: &mut Shamir, holds: bool, check: &'static str) -> Resul
         p.party.recv(peer, step, 0, &mut theirs)?;
         all &= theirs == [1];
     }
-    if all { Ok(()) } else { Err(Error::Cheating { check }) }
+    match all {
+        true => Ok(p.party.agreed()),
+        false => Err(Error::Cheating { check }),
+    }
 }
 
 /// What there is no verification of.

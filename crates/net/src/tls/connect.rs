@@ -4,7 +4,7 @@ use super::channel::{Channel, Security};
 use super::connection::{Connection, certificate, own_key};
 use super::pin::{Accepted, Pins, known_by};
 use super::switch::{ENGINE, Registration, Switch, name_of};
-use super::{Limits, TlsConfig, relay};
+use super::{Peer, TlsConfig, relay};
 use crate::NetError;
 use crate::identity::Untrusted;
 use privity_prim::fresh_secret;
@@ -15,7 +15,8 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{CipherSuite, ClientConfig, ServerConfig, version::TLS13};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,10 @@ const VERSION: u32 = 1;
 const HELLO: usize = 4 + 4 + 4 + 32 + 32;
 /// Time for a handshake and a hello.
 const GREETING: Duration = Duration::from_secs(10);
+/// Time for it through the first of two relays.
+const SILENT_RELAY: Duration = Duration::from_secs(3);
+/// Connections that are greeted at once, the parties' and strangers'.
+const AT_ONCE: usize = 40;
 /// Bytes of kernel buffer asked for per direction.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -38,44 +43,127 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
+type Raw = (TcpStream, Channel, [u8; 32]);
+
+/// The session's connections, its identifier, and what went through relays.
+pub(super) type Session = (Vec<Option<Connection>>, [u8; 32], Dialled);
+
+/// Through which of two relays this party dialled each peer, with the peer's fingerprint; none where there is no choice.
+pub(super) struct Dialled {
+    pub through: Vec<Option<(String, usize)>>,
+    routes: Arc<relay::Routes>,
+}
+
+impl Dialled {
+    /// What went to this peer broke off: the next session begins with the other relay.
+    pub(super) fn broke_off(&self, peer: usize) {
+        if let Some((root, relay)) = self.through.get(peer).and_then(Option::as_ref) {
+            self.routes.note(root, *relay, false);
+        }
+    }
+}
+
 /// Connects to all peers. Higher-numbered parties dial lower-numbered ones.
-pub(super) fn establish(config: TlsConfig) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
-    let (me, n) = (config.me, config.peers.len());
-    if me >= n || !(2..=31).contains(&n) {
-        let problem = format!("party {me} of {n}; 2 to 31 parties are supported");
+pub(super) fn establish(config: TlsConfig) -> Result<Session, NetError> {
+    let n = config.peers.len();
+    if config.me >= n || !(2..=31).contains(&n) {
+        let problem = format!("party {} of {n}; 2 to 31 parties are supported", config.me);
         return Err(NetError::Io { operation: "joining the session", problem });
     }
+    let mut dialled = Dialled { through: vec![None; n], routes: config.host.routes.clone() };
+    match meet(config, &mut dialled) {
+        Ok((connections, session)) => Ok((connections, session, dialled)),
+        Err(error) => {
+            error.about().into_iter().for_each(|peer| dialled.broke_off(peer));
+            Err(error)
+        }
+    }
+}
+
+fn meet(config: TlsConfig, dialled: &mut Dialled) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
+    let (me, n) = (config.me, config.peers.len());
     let deadline = Instant::now() + config.limits.connect;
     let hello = Hello::new(&config)?;
     let configs = tls_configs(&config)?;
     let door = Door::open(&config)?;
-    let mut raw: Vec<Option<(TcpStream, Channel, [u8; 32])>> = (0..n).map(|_| None).collect();
+    let mut raw: Vec<Option<Raw>> = (0..n).map(|_| None).collect();
     for peer in 0..me {
-        raw[peer] = Some(join(&config, &configs, &hello, peer, deadline)?);
+        raw[peer] = Some(join(&config, &configs, &hello, (peer, deadline), dialled)?);
     }
     let Some(door) = door else { return agree(config, raw, hello) };
-    while let Some(missing) = (me + 1..n).find(|p| raw[*p].is_none()) {
-        config.host.cancel.check()?;
-        let Some(stream) = door.accept()? else {
-            if Instant::now() > deadline {
-                return Err(configs.missing(&config, missing));
+    let mut newest = vec![0; n];
+    receive(&door, (&config, &configs, &hello), |came| {
+        match came {
+            Some((number, Ok((peer, connection)))) if peer > me => {
+                // Whoever dials again gave the connection before up.
+                if number > newest[peer] {
+                    (raw[peer], newest[peer]) = (Some(connection), number);
+                }
             }
-            std::thread::sleep(Duration::from_millis(5));
-            continue;
-        };
-        let tls = UnbufferedServerConnection::new(configs.server.clone()).map_err(|e| certificate(missing, &e))?;
-        let security = if config.unprotected { Security::None } else { Security::Server(tls) };
-        match greet(stream, security, None, &config, &hello) {
-            Ok((peer, connection)) if peer > me && raw[peer].is_none() => raw[peer] = Some(connection),
-            Ok((peer, _)) => {
-                return Err(NetError::Malformed { peer, problem: "it connected twice, or in the wrong direction" });
+            Some((_, Ok((peer, _)))) => {
+                return Err(NetError::Malformed { peer, problem: "it connected in the wrong direction" });
             }
             // Whoever else knocks is turned away; the party that is due may still come.
-            Err(GreetError::Stranger) => {}
-            Err(GreetError::Known(e) | GreetError::Broken(e)) => return Err(e),
+            Some((_, Err(GreetError::Stranger))) | None => {}
+            // So it may through another relay.
+            Some((_, Err(GreetError::Known(NetError::Timeout { .. } | NetError::Closed { .. }))))
+                if relay::relays(&config.peers[me].address).len() > 1 => {}
+            Some((_, Err(GreetError::Known(e) | GreetError::Broken(e)))) => return Err(e),
         }
-    }
+        config.host.cancel.check()?;
+        match (me + 1..n).find(|p| raw[*p].is_none()) {
+            Some(missing) if Instant::now() > deadline => Err(configs.missing(&config, missing)),
+            missing => Ok(missing.is_none()),
+        }
+    })?;
     agree(config, raw, hello)
+}
+
+/// A connection's number in the order of arrival, from 1, and what came of greeting it.
+pub(super) type Came = (usize, Result<Greeted, GreetError>);
+
+/// Greets those that come in at a door, beside each other, so that none that stalls, nor a relay that does, holds up another. `take` gets what came of each, or
+/// none every few milliseconds, and says whether that is enough: then whoever is still being greeted is hung up on.
+pub(super) fn receive(
+    door: &Door,
+    (config, configs, hello): (&TlsConfig, &Configs, &Hello),
+    mut take: impl FnMut(Option<Came>) -> Result<bool, NetError>,
+) -> Result<(), NetError> {
+    let (sender, greeted) = channel();
+    let patience = GREETING.min(config.limits.connect);
+    std::thread::scope(|scope| {
+        let mut at_it: Vec<(usize, TcpStream)> = Vec::new();
+        let mut arrived = 0;
+        let mut step = || -> Result<bool, NetError> {
+            while let Some(stream) = (at_it.len() < AT_ONCE).then(|| door.accept()).transpose()?.flatten() {
+                // Without a handle to hang up by it would be waited for.
+                let Ok(handle) = stream.try_clone() else { continue };
+                arrived += 1;
+                at_it.push((arrived, handle));
+                let (number, sender) = (arrived, sender.clone());
+                scope.spawn(move || {
+                    let came = match configs.answer(config) {
+                        Ok(security) => greet(stream, (security, None), patience, config, hello),
+                        Err(e) => Err(GreetError::Known(e)),
+                    };
+                    // Nobody waits for it any more, perhaps.
+                    let _ = sender.send((number, came));
+                });
+            }
+            let came = greeted.recv_timeout(Duration::from_millis(5)).ok();
+            at_it.retain(|(number, _)| came.as_ref().is_none_or(|came| came.0 != *number));
+            take(came)
+        };
+        let received = loop {
+            match step() {
+                Ok(false) => {}
+                Ok(true) => break Ok(()),
+                Err(e) => break Err(e),
+            }
+        };
+        at_it.iter().for_each(|(_, stream)| drop(stream.shutdown(Shutdown::Both)));
+        received
+    })
 }
 
 /// Where connections for a party come in.
@@ -118,26 +206,59 @@ fn join(
     config: &TlsConfig,
     configs: &Configs,
     hello: &Hello,
-    peer: usize,
-    deadline: Instant,
-) -> Result<(TcpStream, Channel, [u8; 32]), NetError> {
-    let relays = relay::relays(&config.peers[peer].address).len();
-    let mut turn = 0;
+    (peer, deadline): (usize, Instant),
+    dialled: &mut Dialled,
+) -> Result<Raw, NetError> {
+    let Peer { address, fingerprint } = &config.peers[peer];
+    let relays = relay::relays(address).len();
+    let routes = &config.host.routes;
+    let (mut first, mut refused, mut turn) = (routes.first(fingerprint), false, 0);
     loop {
-        let stream = dial(config, peer, (deadline, turn))?;
-        turn += 1;
+        let (stream, used) = dial(config, peer, (deadline, first))?;
         let security = configs.dial(config, peer).map_err(|e| certificate(peer, &e))?;
-        match greet(stream, security, Some(peer), config, hello) {
-            Err(GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_)) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(50));
+        let greeted = greet(stream, (security, Some(peer)), patience(config, relays, turn), config, hello);
+        turn += 1;
+        let error = match greeted {
+            Ok((_, connection)) => {
+                if relays > 1 {
+                    routes.note(fingerprint, used, true);
+                    dialled.through[peer] = Some((fingerprint.clone(), used));
+                }
+                return Ok(connection);
             }
-            // Nothing comes through this relay: the other may be alive.
-            Err(GreetError::Known(NetError::Timeout { .. })) if relays > 1 && Instant::now() < deadline => {}
+            Err(error) => error,
+        };
+        // Whoever says at once that the peer is not there may well be right.
+        let not_there = matches!(&error, GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_));
+        let again = not_there
+            || relays > 1
+                && match &error {
+                    GreetError::Known(NetError::Mismatch { .. } | NetError::Io { .. }) => false,
+                    // Nothing comes through this relay: the other may be alive.
+                    GreetError::Known(NetError::Timeout { .. } | NetError::Closed { .. }) => true,
+                    // Or it answers in the other's place; if what both bring is no good, it is the other.
+                    _ => !std::mem::replace(&mut refused, true),
+                };
+        if relays > 1 {
+            first = 1 - used;
+            if !not_there {
+                routes.note(fingerprint, used, false);
+            }
+        }
+        match error {
+            _ if again && Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
             // The relay is there, and has no connection of the peer's.
-            Err(GreetError::Broken(_)) if relays > 0 => return Err(unreachable(config, peer)),
-            greeted => return Ok(greeted?.1),
+            GreetError::Broken(_) if relays > 0 => return Err(unreachable(config, peer)),
+            error => return Err(error.into()),
         }
     }
+}
+
+/// How long a greeting may take: where there are two relays one that is silent is not waited for as long at first, and longer at each turn, as the way through both
+/// may be a slow one.
+fn patience(config: &TlsConfig, relays: usize, turn: usize) -> Duration {
+    let patience = if relays > 1 { SILENT_RELAY * 2_u32.pow(turn.min(6) as u32 / 2) } else { GREETING };
+    patience.min(GREETING).min(config.limits.connect)
 }
 
 pub(super) type Greeted = (usize, (TcpStream, Channel, [u8; 32]));
@@ -162,19 +283,19 @@ impl From<GreetError> for NetError {
 /// Handshake and hello, blocking with a time limit.
 pub(super) fn greet(
     stream: TcpStream,
-    security: Security,
-    expected: Option<usize>,
+    (security, expected): (Security, Option<usize>),
+    patience: Duration,
     config: &TlsConfig,
     ours: &Hello,
 ) -> Result<Greeted, GreetError> {
-    let stream = prepare(stream, config.limits).map_err(GreetError::Known)?;
+    let stream = prepare(stream, patience).map_err(GreetError::Known)?;
     let known = |peer: Option<usize>, e: &std::io::Error| match (peer, tls_error(e)) {
         (_, Some(rustls::Error::Other(own))) => GreetError::Known(own_key(own)),
-        (Some(peer), _) => GreetError::Known(handshake_error(peer, e)),
+        (Some(peer), _) => GreetError::Known(handshake_error(peer, e, patience)),
         (None, _) => GreetError::Stranger,
     };
     // However slowly a peer drips its bytes, it holds this party up no longer than this.
-    let until = Instant::now() + GREETING.min(config.limits.connect);
+    let until = Instant::now() + patience;
     let mut channel = Channel::new(security);
     channel.handshake(&stream, || before(until)).map_err(|e| match known(expected, &e) {
         GreetError::Known(closed @ NetError::Closed { .. }) => GreetError::Broken(closed),
@@ -237,11 +358,11 @@ fn tls_error(error: &std::io::Error) -> Option<&rustls::Error> {
     error.get_ref().and_then(|e| e.downcast_ref())
 }
 
-fn handshake_error(peer: usize, error: &std::io::Error) -> NetError {
+fn handshake_error(peer: usize, error: &std::io::Error, waited: Duration) -> NetError {
     match tls_error(error) {
         Some(tls) => certificate(peer, tls),
         None if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            NetError::Timeout { peer, waited: GREETING }
+            NetError::Timeout { peer, waited }
         }
         None => NetError::Closed { peer },
     }
@@ -261,9 +382,12 @@ fn agree(
     }
     let session = *hasher.finalize().as_bytes();
     let mut raw = raw;
+    let patience = GREETING.min(config.limits.connect);
     for (peer, slot) in raw.iter_mut().enumerate() {
         if let Some((stream, channel, _)) = slot {
-            write_all(channel, stream, &session).map_err(|e| handshake_error(peer, &e))?;
+            stream.set_read_timeout(Some(patience)).map_err(io("configuring a socket"))?;
+            stream.set_write_timeout(Some(patience)).map_err(io("configuring a socket"))?;
+            write_all(channel, stream, &session).map_err(|e| handshake_error(peer, &e, patience))?;
         }
     }
     let mut connections = Vec::with_capacity(raw.len());
@@ -274,7 +398,8 @@ fn agree(
             Some((stream, mut channel, _)) => {
                 let mut theirs = [0; 32];
                 let until = Instant::now() + config.limits.connect;
-                read_exact(&mut channel, &stream, &mut theirs, until).map_err(|e| handshake_error(peer, &e))?;
+                let heard = read_exact(&mut channel, &stream, &mut theirs, until);
+                heard.map_err(|e| handshake_error(peer, &e, patience))?;
                 if theirs != session {
                     let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
                     let (ours, theirs) = (hex(&session), hex(&theirs));
@@ -350,6 +475,16 @@ impl Configs {
         UnbufferedClientConnection::new(client, name).map(Security::Client)
     }
 
+    /// What to answer whoever comes with.
+    fn answer(&self, config: &TlsConfig) -> Result<Security, NetError> {
+        if config.unprotected {
+            return Ok(Security::None);
+        }
+        let tls = UnbufferedServerConnection::new(self.server.clone());
+        tls.map(Security::Server)
+            .map_err(|e| NetError::Io { operation: "answering a connection", problem: e.to_string() })
+    }
+
     /// A party that was to come did not, or what it came with does not count.
     fn missing(&self, config: &TlsConfig, peer: usize) -> NetError {
         match super::lock(&self.refused).get(&config.peers[peer].fingerprint) {
@@ -363,12 +498,12 @@ fn unreachable(config: &TlsConfig, peer: usize) -> NetError {
     NetError::Unreachable { peer, address: config.peers[peer].address.clone(), waited: config.limits.connect }
 }
 
-/// Dials until the peer is up or the time is over.
-fn dial(config: &TlsConfig, peer: usize, (deadline, turn): (Instant, usize)) -> Result<TcpStream, NetError> {
+/// Dials until the peer is up or the time is over; through which of its relays, beginning with the first given.
+fn dial(config: &TlsConfig, peer: usize, (deadline, first): (Instant, usize)) -> Result<(TcpStream, usize), NetError> {
     loop {
         config.host.cancel.check()?;
-        if let Some(stream) = dial_once(config, peer, (Duration::from_secs(2), turn)) {
-            return Ok(stream);
+        if let Some(dialled) = dial_once(config, peer, (Duration::from_secs(2), first)) {
+            return Ok(dialled);
         }
         if Instant::now() > deadline {
             return Err(unreachable(config, peer));
@@ -378,15 +513,18 @@ fn dial(config: &TlsConfig, peer: usize, (deadline, turn): (Instant, usize)) -> 
 }
 
 /// One attempt at each of a peer's addresses, or of its relays'.
-pub(super) fn dial_once(config: &TlsConfig, peer: usize, (patience, turn): (Duration, usize)) -> Option<TcpStream> {
+pub(super) fn dial_once(
+    config: &TlsConfig,
+    peer: usize,
+    (patience, first): (Duration, usize),
+) -> Option<(TcpStream, usize)> {
     let own = config.host.switch.as_ref().and_then(Switch::address);
     let own = own.map(|listens| (config.peers[config.me].address.as_str(), listens));
-    relay::dial(&config.peers[peer], own, (patience, turn))
+    relay::dial(&config.peers[peer], own, (patience, first))
 }
 
-fn prepare(stream: TcpStream, limits: Limits) -> Result<TcpStream, NetError> {
+fn prepare(stream: TcpStream, patience: Duration) -> Result<TcpStream, NetError> {
     let failed = io("configuring a socket");
-    let patience = GREETING.min(limits.connect);
     stream.set_nodelay(true).map_err(&failed)?;
     stream.set_read_timeout(Some(patience)).map_err(&failed)?;
     stream.set_write_timeout(Some(patience)).map_err(&failed)?;

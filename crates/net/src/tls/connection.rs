@@ -204,6 +204,15 @@ impl Connection {
     pub fn revoked(&self, revocations: &Revocations) -> bool {
         self.leaf.as_ref().is_some_and(|leaf| revocations.voids(&leaf.root, leaf.not_before))
     }
+    /// Whether it ended as if what carries it stopped: silent, closed without a goodbye, or one of its ends, `me` and the peer, is said not to be heard.
+    pub fn broke_off(&self, me: usize) -> bool {
+        let by_itself = match &self.ended {
+            Some(NetError::Closed { .. } | NetError::Frozen { .. }) => true,
+            Some(NetError::Reported { about, .. }) => *about == me || *about == self.peer,
+            _ => self.last_heard.elapsed() > 2 * HEARTBEAT,
+        };
+        !self.goodbye && by_itself
+    }
     /// Whether nothing can come or go any more.
     pub fn over(&self) -> bool {
         self.ended.is_some()

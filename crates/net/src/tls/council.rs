@@ -1,11 +1,10 @@
 //! A meeting of whoever can be reached, after a session has failed: who answers, and one short message with each.
 
-use super::channel::{Channel, Security};
-use super::connect::{Door, GreetError, Greeted, Hello, dial_once, greet, read_exact, tls_configs, write_all};
+use super::channel::Channel;
+use super::connect::{Door, GreetError, Greeted, Hello, dial_once, greet, read_exact, receive, tls_configs, write_all};
 use super::{TlsConfig, lock};
 use crate::NetError;
 use crate::identity::Identity;
-use rustls::server::UnbufferedServerConnection;
 use std::net::TcpStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,26 +98,38 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
         for peer in 0..me {
             let (configs, hello, met) = (&configs, &hello, &met);
             scope.spawn(move || {
-                let mut turn = 0;
+                let mut first = config.host.routes.first(&config.peers[peer].fingerprint);
                 while missing(peer) && !over() {
-                    let stream = dial_once(config, peer, (Duration::from_millis(500), turn));
-                    turn += 1;
-                    if let Some((stream, Ok(security))) = stream.map(|stream| (stream, configs.dial(config, peer))) {
-                        note(met, greet(stream, security, Some(peer), config, hello));
+                    let dialled = dial_once(config, peer, (Duration::from_millis(500), first));
+                    if let Some((stream, used)) = dialled {
+                        first = 1 - used.min(1);
+                        let Ok(security) = configs.dial(config, peer) else { return };
+                        let security = (security, Some(peer));
+                        note(met, greet(stream, security, config.limits.connect, config, hello));
                     }
                     std::thread::sleep(Duration::from_millis(10));
                 }
             });
         }
-        while (0..n).any(missing) && !over() {
-            while let Some(stream) = door.as_ref().map_or(Ok(None), Door::accept)? {
-                if let Ok(tls) = UnbufferedServerConnection::new(configs.server.clone()) {
-                    note(&met, greet(stream, Security::Server(tls), None, config, &hello));
+        let enough = || !(0..n).any(missing) || over();
+        let Some(door) = &door else {
+            while !enough() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            return Ok(());
+        };
+        let mut newest = vec![0; n];
+        receive(door, (config, &configs, &hello), |came| {
+            if let Some((number, greeted)) = came {
+                // Whoever dials again gave the connection before up.
+                let peer = greeted.as_ref().map_or(me, |(peer, _)| *peer);
+                if peer == me || number > newest[peer] {
+                    newest[peer] = number;
+                    note(&met, greeted);
                 }
             }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+            Ok(enough())
+        })
     });
     accepted?;
     config.host.cancel.check()?;

@@ -1,10 +1,12 @@
 //! Connections through a relay: a node that others reach, in front of one that only dials out. Whoever dials says first, in one line and in clear, for whom it comes
 //! or what it waits for; all that follows is TLS between the two ends, of which the relay sees ciphertext.
 
-use super::Peer;
+use super::{Peer, lock};
 use rustix::net::sockopt;
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// What an address through a relay begins with.
@@ -117,20 +119,35 @@ pub fn keep_alive(stream: &TcpStream) {
     let _ = sockopt::set_tcp_keepcnt(stream, 3);
 }
 
-/// One attempt at each address of a peer or of its relays; `own` is this party's address for others, and where it listens. What follows is TLS with the peer.
-/// Of several relays another is first in each `turn`: one may answer and yet not reach the peer.
+/// Which of two relays a member is tried through first, by its root's fingerprint: the first named, until nothing came through it or what came broke off. A relay
+/// can refuse, be silent, or stop in the middle; whom it does that to remembers, and it is the other's turn.
+#[derive(Debug, Default)]
+pub struct Routes(Mutex<HashMap<String, usize>>);
+
+impl Routes {
+    /// 0 or 1.
+    pub fn first(&self, root: &str) -> usize {
+        lock(&self.0).get(root).copied().unwrap_or(0)
+    }
+    /// What came of a connection through a relay, 0 or 1: the next begins with it if `carried`, and with the other if not.
+    pub fn note(&self, root: &str, through: usize, carried: bool) {
+        let first = if carried { through } else { 1 - through.min(1) };
+        lock(&self.0).insert(root.to_owned(), first);
+    }
+}
+
+/// One attempt at each address of a peer or of its relays, and through which of these; `own` is this party's address for others, and where it listens. What
+/// follows is TLS with the peer. Of two relays the one numbered `first` is tried first: one may answer and yet not reach the peer.
 pub(super) fn dial(
     peer: &Peer,
     own: Option<(&str, SocketAddr)>,
-    (patience, turn): (Duration, usize),
-) -> Option<TcpStream> {
+    (patience, first): (Duration, usize),
+) -> Option<(TcpStream, usize)> {
     let mut hosts = relays(&peer.address);
     let relayed = !hosts.is_empty();
     if !relayed {
         hosts.push(&peer.address);
     }
-    let first = turn % hosts.len();
-    hosts.rotate_left(first);
     let addresses = |host: &str| -> Vec<SocketAddr> {
         match own.filter(|(address, _)| relayed && host == *address) {
             // Whoever is the relay need not be able to reach itself from outside.
@@ -138,13 +155,15 @@ pub(super) fn dial(
             None => host.to_socket_addrs().into_iter().flatten().collect(),
         }
     };
-    let mut all = hosts.into_iter().flat_map(addresses);
-    let mut stream = all.find_map(|address| TcpStream::connect_timeout(&address, patience).ok())?;
+    let order = (0..hosts.len()).map(|i| (first + i) % hosts.len());
+    let mut all = order.flat_map(|host| addresses(hosts[host]).into_iter().map(move |address| (address, host)));
+    let connect = |(address, host)| Some((TcpStream::connect_timeout(&address, patience).ok()?, host));
+    let (mut stream, host) = all.find_map(connect)?;
     if relayed {
         let line = Request::To(peer.fingerprint.clone()).line()?;
         stream.write_all(line.as_bytes()).ok()?;
     }
-    Some(stream)
+    Some((stream, host))
 }
 
 #[cfg(test)]

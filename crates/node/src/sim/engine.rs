@@ -194,6 +194,7 @@ fn report(job: &Job, own: &str) -> Report {
         frames: 0,
         rounds: 0,
         operations: BTreeMap::new(),
+        verdicts: 0,
         seconds: 0.0,
         losses: Vec::new(),
         resumed_from: 0,

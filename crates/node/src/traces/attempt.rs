@@ -89,7 +89,7 @@ impl AttemptTrace {
                     self.epochs();
                 }
             }
-            Event::Progress { .. } | Event::Finished { .. } | Event::Failed { .. } => {}
+            Event::Progress { .. } | Event::Ended { .. } | Event::Finished { .. } | Event::Failed { .. } => {}
         }
     }
 

@@ -306,6 +306,7 @@ impl Node {
     /// Nothing of a job runs here any more. What others said meanwhile is heeded: that there will be no further attempt.
     pub(crate) async fn left(&self, stored: &Stored) -> Result<(), NodeError> {
         let Some(running) = self.running().remove(&stored.digest) else { return Ok(()) };
+        self.remember(&stored.digest, &running);
         // A denial may have come meanwhile.
         self.forget(&stored.digest, self.store.job(&stored.digest).await?.state);
         let over = running.ends.iter().find(|(name, end)| *name != self.organisation() && (end.done || !end.again));

@@ -18,6 +18,7 @@ pub mod doctor;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod hearsay;
 pub mod home;
 pub mod job;
 pub mod join;

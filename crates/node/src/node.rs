@@ -4,6 +4,7 @@ use crate::asked::Asked;
 use crate::attempt::participant_of;
 use crate::checked::Checked;
 use crate::config::Config;
+use crate::hearsay::Past;
 use crate::job::State;
 use crate::joining::Begins;
 use crate::message::{End, Pong};
@@ -76,6 +77,8 @@ pub struct Node {
     /// Whose attempt may begin.
     pub(crate) turns: Turns,
     running: Mutex<BTreeMap<String, Running>>,
+    /// What was heard of attempts that are over.
+    pub(crate) past: Mutex<Past>,
     draining: AtomicBool,
     /// Whether the database failed in the middle of a decision.
     pub(crate) unsettled: AtomicBool,
@@ -198,6 +201,7 @@ impl Node {
             silent: Mutex::default(),
             turns,
             running,
+            past: Mutex::default(),
             draining,
             unsettled: AtomicBool::new(false),
         }))

@@ -1,6 +1,7 @@
 //! This node's part of an attempt: the engine in a thread of its own, and what becomes of its end.
 
 use crate::attempt::DONE;
+use crate::hearsay::missing;
 use crate::job::State;
 use crate::message::End;
 use crate::model::Model;
@@ -12,7 +13,7 @@ use privity_api::{Record, Time};
 use privity_job::file::OnLoss;
 use privity_job::{Audit, Event, Hooks, Job, JobError, Report, RunOptions, exit};
 use privity_net::tls::{Cancel, Host};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -199,7 +200,7 @@ async fn finish(
         false => {
             let manifest = &stored.manifest.body;
             let names: Vec<String> = manifest.job.participants.iter().map(|p| p.name.clone()).collect();
-            verdict(&names, number >= manifest.attempts, &hear(node, stored).await)
+            verdict(&names, number >= manifest.attempts, &hear(node, stored, number).await)
         }
     };
     if verdict.state == State::Aborted && ours.again {
@@ -273,23 +274,28 @@ async fn keep(
     Ok(())
 }
 
-/// Waits a little until all participants that are not lost have said how the attempt ended.
-async fn hear(node: &Node, stored: &Stored) -> BTreeMap<String, End> {
+/// Waits a little until all participants that are not lost have said how the attempt ended. Of those that are lost here others may have heard.
+async fn hear(node: &Arc<Node>, stored: &Stored, number: u32) -> BTreeMap<String, End> {
     let until = tokio::time::Instant::now() + HEARING;
     loop {
-        let (ends, lost) = match node.running().get(&stored.digest) {
+        let (ends, missing, heard) = match node.running().get(&stored.digest) {
             Some(running) => {
-                let without = running.without.iter().map(|without| without.lost.clone());
-                (running.ends.clone(), running.lost.iter().cloned().chain(without).collect::<BTreeSet<_>>())
+                let missing = missing(stored, running);
+                let heard = missing.iter().any(|name| node.hears(running, name));
+                (running.ends.clone(), missing, heard)
             }
             None => return BTreeMap::new(),
         };
-        // Where the engines lost each other, who does not answer either will say nothing.
-        let said = |name: &String| ends.contains_key(name) || lost.contains(name) || node.is_silent(name);
-        if stored.manifest.body.job.participants.iter().all(|p| said(&p.name)) || tokio::time::Instant::now() >= until {
+        if missing.is_empty() || tokio::time::Instant::now() >= until {
             return ends;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        if heard {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        } else if node.ask_ends(stored, number).await {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        } else {
+            return node.running().get(&stored.digest).map(|running| running.ends.clone()).unwrap_or_default();
+        }
     }
 }
 

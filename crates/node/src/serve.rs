@@ -200,6 +200,7 @@ async fn answer(
         "attempt" => return Ok(Json(node.receive_attempt(read::<Statement<Attempt>>(&body)?).await?).into_response()),
         "start" => node.start(&read::<Start>(&body)?).await?,
         "end" => node.receive_end(&root, read::<End>(&body)?).await?,
+        "ends" => return Ok(Json(node.receive_ends(&root, &read::<(String, u32)>(&body)?).await?).into_response()),
         "timeline" => {
             return Ok(Json(node.receive_timeline(&root, &read::<String>(&body)?).await?).into_response());
         }

@@ -80,6 +80,37 @@ fn a_failure_is_reported_by_all_in_ten_seconds_and_in_the_same_words() {
     }
 }
 
+/// Two that do not hear each other still hear most: they report what all report, whichever of them is listed first, and in which direction nothing comes.
+#[test]
+fn two_that_are_cut_off_from_each_other_report_what_all_others_report() {
+    for (seed, (one, other, both)) in [
+        ("bank-a", "bank-b", true),
+        ("bank-a", "helper-d", false),
+        ("helper-d", "bank-a", false),
+        ("bank-b", "bank-c", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (mut sim, digest) = running(20 + seed as u64);
+        sim.cut(&owned(&[one]), &owned(&[other]));
+        if both {
+            sim.cut(&owned(&[other]), &owned(&[one]));
+        }
+        let began = sim.world.millis();
+        let all =
+            sim.until(Duration::from_secs(30), |sim| stands(sim, &NAMES, &digest, &[State::Paused, State::Aborted]));
+        let took = sim.world.millis() - began;
+        let said: Vec<_> = NAMES.iter().map(|o| job(sim.site(o), &digest).expect("the job")).collect();
+        let said: Vec<_> = said.into_iter().map(|j| (j.state, j.code, j.reason)).collect();
+        println!("{one} to {other}: {took} ms: {} (exit code {})", said[0].2, said[0].1);
+        assert!(all && took <= 10_000, "{one}, {other}: {took} ms: {said:?}");
+        assert!(said.iter().all(|words| *words == said[0]), "{one}, {other}: {said:?}");
+        assert!(said[0].2.contains(one) || said[0].2.contains(other), "{said:?}");
+        sim.was_right();
+    }
+}
+
 /// What is known of jobs that were submitted.
 struct Jobs {
     submitted: Vec<Receiver<Result<String, String>>>,

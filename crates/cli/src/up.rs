@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Start organisations on this machine, each with its node, members of one project, with tables of breast cancer records
 #[derive(Args)]
@@ -100,7 +101,17 @@ pub fn run(args: &UpArgs, program: &Path) -> Result<(), CliError> {
     }
     println!("Ctrl-C stops all of them.");
     let waiting = tokio::runtime::Runtime::new().map_err(CliError::system("waiting"))?;
-    waiting.block_on(tokio::signal::ctrl_c()).map_err(CliError::system("waiting"))
+    waiting.block_on(ordered()).map_err(CliError::system("waiting"))
+}
+
+/// Waits for an order to end: from the keyboard, from whoever manages processes, or as the terminal is closed.
+async fn ordered() -> std::io::Result<()> {
+    let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminated.recv() => Ok(()),
+        _ = hung_up.recv() => Ok(()),
+    }
 }
 
 /// Directories, keys, rows and a job file.

@@ -2,7 +2,7 @@
 
 use privity_net::identity::{self, Identity, NODE, Revocations, SKEW, Untrusted};
 use privity_net::tls::{Cancel, Host, Limits, Peer, TlsConfig, TlsLink, loopback_listener};
-use privity_net::{Link, NetError, Tag};
+use privity_net::{Link, NetError, Tag, control};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -269,4 +269,38 @@ fn an_order_to_stop_ends_waits_and_reaches_the_others() {
         assert_eq!(TlsLink::connect(config).err(), Some(error.clone()));
     }
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+/// The first message of TLS 1.2, as a client without anything newer sends it.
+fn hello_of_1_2() -> Vec<u8> {
+    let extensions = [
+        // A group, a form of points, and signatures that are known here.
+        &[0, 10, 0, 4, 0, 2, 0, 23][..],
+        &[0, 11, 0, 2, 1, 0],
+        &[0, 13, 0, 6, 0, 4, 4, 3, 8, 4],
+    ]
+    .concat();
+    let ciphers = [0xc0, 0x2b, 0xc0, 0x2f];
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.push(0);
+    body.extend((ciphers.len() as u16).to_be_bytes());
+    body.extend(ciphers);
+    body.extend([1, 0]);
+    body.extend((extensions.len() as u16).to_be_bytes());
+    body.extend(extensions);
+    let message = [&[1, 0][..], &(body.len() as u16).to_be_bytes(), &body].concat();
+    [&[22, 3, 1][..], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+#[test]
+fn nothing_before_tls_1_3_is_spoken() {
+    let root = Root::new("bank-a");
+    let config = control::server(&root.issue(now() - 60, now() + DAY), &Arc::default()).unwrap();
+    let mut server = rustls::ServerConnection::new(config.into()).unwrap();
+    let hello = hello_of_1_2();
+    assert_eq!(server.read_tls(&mut &hello[..]).unwrap(), hello.len());
+    let refused = server.process_new_packets().map(drop);
+    let why = rustls::PeerIncompatible::SupportedVersionsExtensionRequired;
+    assert_eq!(refused, Err(rustls::Error::PeerIncompatible(why)));
 }

@@ -498,17 +498,9 @@ fn line(stored: &Stored, decided: bool) -> Line {
 /// Jobs, the newest first.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", responses((status = 200, body = Vec<Line>)))]
 async fn jobs(State(node): State<Arc<Node>>) -> Result_<Vec<Line>> {
-    let mut lines = Vec::new();
-    for stored in node.store.jobs().await? {
-        let decided = match stored.state {
-            JobState::Pending => {
-                node.store.approvals(&stored.digest).await?.iter().any(|a| a.body.organisation == node.organisation())
-            }
-            _ => true,
-        };
-        lines.push(line(&stored, decided));
-    }
-    Ok(Json(lines))
+    let (jobs, decided) = (node.store.jobs().await?, node.store.decided(node.organisation()).await?);
+    let decided = |stored: &Stored| stored.state != JobState::Pending || decided.contains(&stored.digest);
+    Ok(Json(jobs.iter().map(|stored| line(stored, decided(stored))).collect()))
 }
 
 /// Submit a job to all participants; its digest.

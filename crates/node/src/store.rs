@@ -533,6 +533,13 @@ impl Store {
             || sqlx::query(query).bind(&body.manifest).bind(&body.organisation).bind(decision).bind(kept.clone());
         self.write(query).await.map(drop)
     }
+    /// Manifests that wait for decisions, on which this organisation has decided.
+    pub async fn decided(&self, organisation: &str) -> Result<BTreeSet<String>, NodeError> {
+        let query = "SELECT approvals.manifest FROM approvals JOIN jobs ON jobs.digest = approvals.manifest \
+                     WHERE approvals.organisation = $1 AND jobs.state = 'pending'";
+        let rows = sqlx::query(query).bind(organisation.to_owned()).fetch_all(&self.0).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
     /// All decisions on a manifest.
     pub async fn approvals(&self, manifest: &str) -> Result<Vec<Statement<Approval>>, NodeError> {
         let query = sqlx::query("SELECT statement FROM approvals WHERE manifest = $1 ORDER BY organisation");

@@ -63,6 +63,18 @@ fn what(record: &Record) -> Option<String> {
     })
 }
 
+/// The latest of a log's moments. Where earlier ones are not among them, the first says so.
+fn latest(mut moments: Vec<Moment>, whole: bool, organisation: &str) -> Vec<Moment> {
+    if whole && moments.len() <= MOST {
+        return moments;
+    }
+    let mut moments = moments.split_off(moments.len().saturating_sub(MOST - 1));
+    let at = moments.first().map_or(0, |first| first.at);
+    let what = "what came before is not shown: `privity audit trace` reads whole logs".into();
+    moments.insert(0, Moment { organisation: organisation.into(), at, what });
+    moments
+}
+
 impl Node {
     /// What this node's log says of a job.
     async fn moments(&self, manifest: String) -> Result<Vec<Moment>, NodeError> {
@@ -70,15 +82,17 @@ impl Node {
         let read = move || -> Result<Vec<Moment>, privity_audit::AuditError> {
             let size = log.size();
             let (mut from, mut moments) = (size.saturating_sub(LOOKED), Vec::new());
+            let mut whole = from == 0;
             while from < size {
                 let entries = log.entries(from..size)?;
                 from += entries.len().max(1) as u64;
                 for entry in entries.iter().filter(|entry| entry.record.manifest() == Some(&manifest)) {
+                    whole |= matches!(entry.record, Record::Submitted { .. });
                     let told = what(&entry.record).map(|what| words(&what));
                     moments.extend(told.map(|what| Moment { organisation: organisation.clone(), at: entry.at, what }));
                 }
             }
-            Ok(moments.split_off(moments.len().saturating_sub(MOST)))
+            Ok(latest(moments, whole, &organisation))
         };
         let read = tokio::task::spawn_blocking(read).await.map_err(|e| NodeError::Internal(e.to_string()))?;
         read.map_err(|e| NodeError::Audit(e.to_string()))
@@ -148,5 +162,25 @@ impl Node {
             told.push(answer.await.map_err(|e| NodeError::Internal(e.to_string()))?);
         }
         Ok(told)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_of_a_log_is_said() {
+        let moments = |count: usize| -> Vec<Moment> {
+            (0..count).map(|at| Moment { organisation: "a".into(), at: at as Time, what: format!("{at}") }).collect()
+        };
+        assert_eq!(latest(moments(MOST), true, "a"), moments(MOST));
+        let cut = latest(moments(MOST + 1), true, "a");
+        assert_eq!(cut.len(), MOST);
+        assert!(cut[0].what.contains("before is not shown") && cut[1].what == "2" && cut[0].at == 2, "{:?}", &cut[..2]);
+        let began_before = latest(moments(3), false, "a");
+        assert!(began_before[0].what.contains("before is not shown"));
+        assert_eq!(began_before[1..], moments(3));
+        assert_eq!(latest(Vec::new(), false, "a").len(), 1);
     }
 }

@@ -115,7 +115,7 @@ impl Access {
             cookie: format!("privity_session_{port}"),
             sessions: Mutex::default(),
             requests: Limits::new(200, 20.0),
-            tools: Limits::new(2000, 200.0),
+            tools: Limits::new(3000, 1000.0),
             strangers: Limits::new(100, 5.0),
             examinations: Limits::new(3, 0.2),
             names: Limits::new(5, 1.0 / 60.0),

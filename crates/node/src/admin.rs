@@ -495,10 +495,18 @@ fn line(stored: &Stored, decided: bool) -> Line {
     }
 }
 
+/// Which jobs.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+struct Newest {
+    /// No more than so many of the newest; without it all.
+    limit: Option<u32>,
+}
+
 /// Jobs, the newest first.
-#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", responses((status = 200, body = Vec<Line>)))]
-async fn jobs(State(node): State<Arc<Node>>) -> Result_<Vec<Line>> {
-    let (jobs, decided) = (node.store.jobs().await?, node.store.decided(node.organisation()).await?);
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(Newest), responses((status = 200, body = Vec<Line>)))]
+async fn jobs(State(node): State<Arc<Node>>, Query(newest): Query<Newest>) -> Result_<Vec<Line>> {
+    let jobs = node.store.newest(newest.limit.unwrap_or(u32::MAX)).await?;
+    let decided = node.store.decided(node.organisation()).await?;
     let decided = |stored: &Stored| stored.state != JobState::Pending || decided.contains(&stored.digest);
     Ok(Json(jobs.iter().map(|stored| line(stored, decided(stored))).collect()))
 }
@@ -598,23 +606,8 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
 
 /// The last job of the same name that this organisation approved before.
 async fn previous(node: &Node, stored: &Stored) -> Result<Option<Previous>, NodeError> {
-    let body = &stored.manifest.body;
-    for earlier in node.store.jobs().await? {
-        let other = &earlier.manifest.body;
-        if earlier.digest == stored.digest
-            || other.project != body.project
-            || other.job.name != body.job.name
-            || other.created > body.created
-        {
-            continue;
-        }
-        let approvals = node.store.approvals(&earlier.digest).await?;
-        if approvals.iter().any(|a| a.body.organisation == node.organisation() && a.body.decision == Decision::Approve)
-        {
-            return Ok(Some(Previous { digest: earlier.digest, manifest: earlier.manifest.body }));
-        }
-    }
-    Ok(None)
+    let earlier = node.store.approved_before(node.organisation(), stored).await?;
+    Ok(earlier.map(|earlier| Previous { digest: earlier.digest, manifest: earlier.manifest.body }))
 }
 
 /// Where people sign in at an identity provider, a name with a password wants nothing approved: a human who has both would be two persons.

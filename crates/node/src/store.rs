@@ -499,8 +499,36 @@ impl Store {
     }
     /// All jobs, the newest first.
     pub async fn jobs(&self) -> Result<Vec<Stored>, NodeError> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY created DESC, digest")));
+        self.newest(u32::MAX).await
+    }
+    /// The newest jobs, no more than so many.
+    pub async fn newest(&self, most: u32) -> Result<Vec<Stored>, NodeError> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{JOBS} ORDER BY created DESC, digest LIMIT $1")));
+        let query = query.bind(i64::from(most));
         query.fetch_all(&self.0).await?.iter().map(stored).collect()
+    }
+    /// The newest job of the same project and name, submitted no later than this one, that an organisation approved.
+    pub async fn approved_before(&self, organisation: &str, job: &Stored) -> Result<Option<Stored>, NodeError> {
+        let body = &job.manifest.body;
+        let query = format!(
+            "{JOBS} WHERE project = $1 AND digest IN (SELECT manifest FROM approvals WHERE organisation = $2 AND decision = $3) \
+             ORDER BY created DESC, digest"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(body.project.clone()).bind(organisation.to_owned());
+        let rows = query.bind(APPROVE).fetch_all(&self.0).await?;
+        // Reading them all takes long where there are many; most have another name.
+        let name = text(&body.job.name)?;
+        for row in rows {
+            if row.try_get::<&str, _>(1)?.contains(&name) {
+                let earlier = stored(&row)?;
+                let other = &earlier.manifest.body;
+                let matches = other.job.name == body.job.name && other.created <= body.created;
+                if matches && earlier.digest != job.digest {
+                    return Ok(Some(earlier));
+                }
+            }
+        }
+        Ok(None)
     }
     /// How many jobs are in each state that any is in.
     pub async fn counts(&self) -> Result<Vec<(String, i64)>, NodeError> {

@@ -33,9 +33,14 @@ fn stands(sim: &Sim, names: &[&str], digest: &str, at: &[State]) -> bool {
 
 /// A job of four that runs, and goes on running.
 pub(super) fn running(seed: u64) -> (Sim, String) {
+    running_for(seed, 86_400)
+}
+
+/// As [`running`], and after so many seconds it opens nothing.
+fn running_for(seed: u64, seconds: i64) -> (Sim, String) {
     let mut sim = Sim::new(seed, &NAMES, &owned(&["fraud"]), &[]);
     crate::lock(&sim.world.engines).lasts = Some(600_000);
-    let submitted = sim.site("bank-a").submit("fraud", &NAMES, 5);
+    let submitted = sim.site("bank-a").submit_for("fraud", &NAMES, (5, seconds));
     sim.pass(Duration::from_secs(1));
     let digest = submitted.recv().expect("an answer").expect("a job");
     assert!(sim.until(MINUTE, |sim| stands(sim, &NAMES, &digest, &[State::Running])), "it does not run");
@@ -109,6 +114,24 @@ fn two_that_are_cut_off_from_each_other_report_what_all_others_report() {
         assert!(said[0].2.contains(one) || said[0].2.contains(other), "{said:?}");
         sim.was_right();
     }
+}
+
+/// What still runs when the time for openings is over is stopped at all participants, for good.
+#[test]
+fn what_runs_when_the_time_for_openings_is_over_is_stopped_for_good() {
+    let (mut sim, digest) = running_for(30, 40);
+    assert!(!sim.until(Duration::from_secs(20), |sim| stands(
+        sim,
+        &["bank-a"],
+        &digest,
+        &[State::Paused, State::Aborted]
+    )));
+    let all = sim.until(Duration::from_secs(60), |sim| stands(sim, &NAMES, &digest, &[State::Aborted]));
+    let said: Vec<_> = NAMES.iter().map(|o| job(sim.site(o), &digest).expect("the job")).collect();
+    let said: Vec<_> = said.into_iter().map(|j| (j.state, j.reason)).collect();
+    assert!(all && said.iter().all(|words| *words == said[0]), "{said:?}");
+    assert!(said[0].1.contains("the time for openings is over"), "{said:?}");
+    sim.was_right();
 }
 
 /// What is known of jobs that were submitted.

@@ -331,11 +331,23 @@ impl Site {
 
     /// Submits a job; its digest comes when it is submitted.
     pub fn submit(&self, project: &str, names: &[&str], attempts: u32) -> Receiver<Result<String, String>> {
+        self.submit_for(project, names, (attempts, 86_400))
+    }
+    /// As [`Site::submit`], and after so many seconds it neither begins nor opens anything.
+    pub fn submit_for(
+        &self,
+        project: &str,
+        names: &[&str],
+        (attempts, seconds): (u32, i64),
+    ) -> Receiver<Result<String, String>> {
         let (project, names) = (project.to_owned(), names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
         self.ask(move |node| async move {
             let project = node.project(&project).await.map_err(|e| e.to_string())?;
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            node.submit(manifest(&project, &names, attempts), 5, Vouched::Tool).await.map_err(|e| e.to_string())
+            let mut manifest = manifest(&project, &names, attempts);
+            manifest.expires = now() + seconds;
+            manifest.release.until = manifest.expires;
+            node.submit(manifest, 5, Vouched::Tool).await.map_err(|e| e.to_string())
         })
     }
 

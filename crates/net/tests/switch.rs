@@ -369,14 +369,14 @@ fn liar(lie: Lie, member: Switch) -> (SocketAddr, Arc<AtomicUsize>) {
     let (address, count) = (listener.local_addr().unwrap(), came.clone());
     // The two ends of what is carried to the party.
     let inside = loopback_listener().unwrap();
-    let own = session(9, &[&member, &member]).remove(0);
+    let own = Identity::generate("liar").unwrap();
     std::thread::spawn(move || {
         for dialer in listener.incoming().map_while(Result::ok) {
             count.fetch_add(1, Ordering::Relaxed);
             while (&dialer).read_exact(&mut [0]).is_ok() && !is_tls_next(&dialer) {}
             if lie == Lie::Answers {
                 // Whoever it is, it has another key.
-                let mut tls = control::server(&own.identity, &Arc::default()).unwrap();
+                let mut tls = control::server(&own, &Arc::default()).unwrap();
                 tls.alpn_protocols = vec![ENGINE.to_vec()];
                 let mut tls = rustls::ServerConnection::new(tls.into()).unwrap();
                 std::thread::spawn(move || tls.complete_io(&mut &dialer).map(drop));

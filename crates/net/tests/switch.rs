@@ -44,18 +44,21 @@ fn session(job: u8, switches: &[&Switch]) -> Vec<TlsConfig> {
     identities.into_iter().zip(switches).enumerate().map(config).collect()
 }
 
+/// Bytes that parties send each other.
+const PLAYED: usize = 4096;
+
 /// Connects, sends to all and hears all, and takes leave.
 fn play(config: TlsConfig) -> Result<[u8; 32], NetError> {
     let mut link = TlsLink::connect(config)?;
     let (me, tag) = (link.me(), Tag { epoch: 0, step: 1, tile: 0 });
     let peers: Vec<usize> = (0..link.n()).filter(|peer| *peer != me).collect();
     for peer in &peers {
-        link.send(*peer, tag, 0, &[me as u8; 100])?;
+        link.send(*peer, tag, 0, &[me as u8; PLAYED])?;
     }
     for peer in peers {
-        let mut got = [0; 100];
+        let mut got = [0; PLAYED];
         link.recv(peer, tag, &mut got)?;
-        assert_eq!(got, [peer as u8; 100]);
+        assert_eq!(got, [peer as u8; PLAYED]);
     }
     link.close()?;
     Ok(link.session())
@@ -336,7 +339,7 @@ fn a_party_without_a_port_is_reached_through_anothers_and_only_tls_is_seen_there
     for _ in 0..4 {
         let bytes = seen.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(bytes.len() > 1000 && is_tls(&bytes), "{} bytes", bytes.len());
-        // What the parties sent each other was a hundred equal bytes.
+        // What the parties sent each other were equal bytes.
         assert!(!bytes.windows(20).any(|piece| piece.iter().all(|byte| *byte == piece[0])));
     }
 }
@@ -488,23 +491,28 @@ fn a_relay_that_answers_in_a_partys_place_is_left_for_the_other() {
 }
 
 /// It takes one session with it at most; what is wrong is said of the one that is not reached.
+fn ends_one_session(lie: Lie) {
+    let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
+    let (first, came) = liar(lie, outbound.clone());
+    let configs = behind_two(first, &outbound);
+    let mut one = configs(1);
+    one.iter_mut().for_each(|config| config.limits.connect = Duration::from_secs(8));
+    let played = all(vec![one]).concat();
+    let told = |played: &Result<_, NetError>| played.as_ref().err().and_then(NetError::about).is_some();
+    assert!(both_played(&played) || played.iter().all(told), "{lie:?}: {played:?}");
+    let tried = came.load(Ordering::Relaxed);
+    assert!(tried > 0, "{lie:?}");
+    let played = all(vec![configs(2)]).concat();
+    assert!(both_played(&played), "{lie:?}: {played:?}");
+    assert_eq!(came.load(Ordering::Relaxed), tried, "{lie:?}");
+}
+
 #[test]
 fn a_relay_that_stops_in_the_middle_ends_one_session_and_is_not_the_first_again() {
-    for lie in [Lie::StopsAfterTheHandshake, Lie::StopsAfter(0), Lie::StopsAfter(300), Lie::StopsAfter(1500)] {
-        let outbound = Switch::new(Bounds::default(), |_| ()).unwrap();
-        let (first, came) = liar(lie, outbound.clone());
-        let configs = behind_two(first, &outbound);
-        let mut one = configs(1);
-        one.iter_mut().for_each(|config| config.limits.connect = Duration::from_secs(8));
-        let played = all(vec![one]).concat();
-        let told = |played: &Result<_, NetError>| played.as_ref().err().and_then(NetError::about).is_some();
-        assert!(both_played(&played) || played.iter().all(told), "{lie:?}: {played:?}");
-        let tried = came.load(Ordering::Relaxed);
-        assert!(tried > 0, "{lie:?}");
-        let played = all(vec![configs(2)]).concat();
-        assert!(both_played(&played), "{lie:?}: {played:?}");
-        assert_eq!(came.load(Ordering::Relaxed), tried, "{lie:?}");
-    }
+    let amounts = [0, 300, 1000, 2500].map(Lie::StopsAfter);
+    let lies = amounts.into_iter().chain([Lie::StopsAfterTheHandshake]);
+    let all: Vec<_> = lies.map(|lie| std::thread::spawn(move || ends_one_session(lie))).collect();
+    all.into_iter().for_each(|one| one.join().unwrap());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Start organisations on this machine, each with its node, members of one project, with tables of breast cancer records
 #[derive(Args)]
@@ -77,6 +77,8 @@ pub fn run(args: &UpArgs, program: &Path) -> Result<(), CliError> {
     let names = &NAMES[..usize::from(args.local)];
     let home = |name: &str| args.dir.join(name);
     let fresh = !args.dir.exists();
+    let waiting = tokio::runtime::Runtime::new().map_err(CliError::system("waiting"))?;
+    let orders = waiting.block_on(async { Orders::new() }).map_err(CliError::system("waiting"))?;
     if fresh {
         prepare(args, program, names)?;
     }
@@ -100,17 +102,26 @@ pub fn run(args: &UpArgs, program: &Path) -> Result<(), CliError> {
         return Ok(());
     }
     println!("Ctrl-C stops all of them.");
-    let waiting = tokio::runtime::Runtime::new().map_err(CliError::system("waiting"))?;
-    waiting.block_on(ordered()).map_err(CliError::system("waiting"))
+    waiting.block_on(orders.wait()).map_err(CliError::system("waiting"))
 }
 
-/// Waits for an order to end: from the keyboard, from whoever manages processes, or as the terminal is closed.
-async fn ordered() -> std::io::Result<()> {
-    let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminated.recv() => Ok(()),
-        _ = hung_up.recv() => Ok(()),
+/// Orders to end: from the keyboard, from whoever manages processes, or as the terminal is closed. From the moment when it is made none ends the program
+/// and leaves its nodes behind.
+struct Orders([Signal; 3]);
+
+impl Orders {
+    fn new() -> std::io::Result<Orders> {
+        let [interrupt, terminate, hangup] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Ok(Orders([signal(interrupt)?, signal(terminate)?, signal(hangup)?]))
+    }
+    async fn wait(self) -> std::io::Result<()> {
+        let [mut interrupted, mut terminated, mut hung_up] = self.0;
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+            _ = hung_up.recv() => {}
+        }
+        Ok(())
     }
 }
 

@@ -133,11 +133,30 @@ pub enum Keys {
         #[arg(long)]
         json: bool,
     },
+    /// Encrypt the root key of an organisation's node, if it is in a file, under another passphrase, or none.
+    Passphrase {
+        /// What `keys` in node.toml is to be: the same directory with the new passphrase, file:root;passphrase-file=PATH for example, or without.
+        #[arg(long, value_name = "PLACE")]
+        to: String,
+        /// Directory of the node.
+        #[arg(long, env = "PRIVITY_HOME", default_value = "privity-node")]
+        home: PathBuf,
+    },
 }
 
-/// Makes an identity.
+/// Makes an identity, or keeps one otherwise.
 pub fn keys(keys: &Keys) -> Result<(), CliError> {
-    let Keys::New { name, dir, json: as_json } = keys;
+    let (name, dir, as_json) = match keys {
+        Keys::New { name, dir, json } => (name, dir, json),
+        Keys::Passphrase { to, home } => {
+            privity_node::home::change_passphrase(home, to)?;
+            println!(
+                "the root key is encrypted as you said; write into {}:\nkeys = {to:?}",
+                home.join("node.toml").display()
+            );
+            return Ok(());
+        }
+    };
     let dir = dir.clone().unwrap_or_else(|| name.into());
     if dir.join("key.pem").exists() {
         return Err(CliError::Occupied(dir));

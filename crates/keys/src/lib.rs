@@ -63,3 +63,19 @@ pub fn create(words: &str, home: &Path, name: &str) -> Result<Arc<dyn Root>, Key
         Place::Token(place) => Arc::new(HsmRoot::create(place, home, name)?),
     })
 }
+
+/// Encrypts a root in a file under another passphrase, or none: `to` names the same directory as `from`, with the passphrase or without. The file is replaced in
+/// one step, see [`FileRoot::change_passphrase`].
+///
+/// # Errors
+/// The words are no such places, the present passphrase does not open the file, or it cannot be written; then it stands as it was.
+pub fn change_passphrase(from: &str, to: &str, home: &Path) -> Result<(), KeyError> {
+    match (Place::parse(from)?, Place::parse(to)?) {
+        (Place::File { dir, passphrase: old }, Place::File { dir: same, passphrase: new }) if dir == same => {
+            FileRoot::change_passphrase(&home.join(dir), old.as_ref(), new.as_ref())
+        }
+        _ => Err(KeyError::Place {
+            problem: format!("a passphrase changes where the key is: {from} and {to} are two places, or tokens"),
+        }),
+    }
+}

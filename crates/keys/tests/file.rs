@@ -102,6 +102,22 @@ fn a_file_that_was_altered_gives_no_key() {
 }
 
 #[test]
+fn a_passphrase_changes_where_the_key_is_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = folder.path().join("words");
+    std::fs::write(&words, "five words or more than that").unwrap();
+    let encrypted = format!("file:root;passphrase-file={}", words.display());
+    let pinned = privity_keys::create("file:root", folder.path(), "north").unwrap().fingerprint();
+    for other in ["file:elsewhere", "pkcs11:module=/m;token=t;object=o;pin-env=P"] {
+        let refused = privity_keys::change_passphrase("file:root", other, folder.path());
+        assert!(matches!(refused, Err(KeyError::Place { .. })), "{refused:?}");
+    }
+    privity_keys::change_passphrase("file:root", &encrypted, folder.path()).unwrap();
+    assert!(matches!(privity_keys::open("file:root", folder.path()).map(drop), Err(KeyError::PassphraseNeeded { .. })));
+    assert_eq!(privity_keys::open(&encrypted, folder.path()).unwrap().fingerprint(), pinned);
+}
+
+#[test]
 fn passphrases_change_in_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");

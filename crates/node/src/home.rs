@@ -33,6 +33,14 @@ pub fn audit(home: &Path) -> PathBuf {
 pub fn job(home: &Path, digest: &str) -> PathBuf {
     home.join("jobs").join(digest)
 }
+/// Encrypts the root key under another passphrase, or none: `to` is what `keys` of the configuration is to be from now on.
+///
+/// # Errors
+/// As [`privity_keys::change_passphrase`].
+pub fn change_passphrase(home: &Path, to: &str) -> Result<(), NodeError> {
+    let from = Config::load(home)?.keys;
+    privity_keys::change_passphrase(&from, to, home).map_err(|e| NodeError::Keys(e.to_string()))
+}
 /// The token of this organisation's tools.
 pub fn token(home: &Path) -> PathBuf {
     home.join("admin.token")

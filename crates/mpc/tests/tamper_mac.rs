@@ -63,7 +63,7 @@ fn run(p: &mut AdditiveMac, operation: &Operation) -> Opened {
 fn world(operation: &Operation, others: usize, seed: u8) -> World<AdditiveMac> {
     let config = Config { mode: operation.mode, radix: operation.radix, ..Config::default() };
     let world = World::additive_mac(config, others).fixed(seed);
-    world.with_deadline(PATIENCE).with_lanes(operation.lanes)
+    world.with_deadline(PATIENCE / 2).with_lanes(operation.lanes)
 }
 
 /// All honest parties got what they get when nobody lies, or all of them an error of the kinds that are allowed.

@@ -5,6 +5,9 @@ mod site;
 use site::{NAMES, Node, Site, epochs, until};
 use std::time::{Duration, Instant};
 
+/// Epochs of jobs in which something goes wrong: training takes seconds.
+const LONG: i64 = 200;
+
 #[test]
 fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     let mut site = Site::new();
@@ -31,10 +34,9 @@ fn four_organisations_train_a_model_that_one_of_them_interrupts() {
     assert!(reason.contains("hospital-b") && reason.contains("not our purpose"), "{reason}");
 
     // One dies on the way; all others say so, alike, and when it is back they go on from what they kept.
-    let digest = site.submit(epochs(400), &[]);
+    let digest = site.submit(epochs(LONG), &[]);
     site.approve(&digest);
-    until("some epochs are done", || site.nodes[NAMES[0]].job(&digest)["line"]["state"] == "running");
-    std::thread::sleep(Duration::from_secs(2));
+    site.nodes[NAMES[0]].trains(&digest, 3);
     let killed = Instant::now();
     site.nodes.get_mut("hospital-c").expect("a node").kill();
     let others = ["hospital-a", "hospital-b", "helper"];
@@ -61,8 +63,7 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
     // One decides by its rules, the others by hand.
     let rules = "@id(\"fraud\") permit (principal == Organisation::\"hospital-a\", action == Action::\"run\", resource)\n\
                  when { context.adversary == \"active\" || context.on_loss == \"survive\" };\n";
-    std::fs::write(site.nodes[NAMES[1]].home.join("policy.cedar"), rules).expect("a policy");
-    std::thread::sleep(Duration::from_secs(2));
+    site.nodes[NAMES[1]].policy(rules);
     let approve = |site: &Site, digest: &str| {
         site.nodes[NAMES[0]].run(&["job", "approve", digest, "--person", "officer"]);
         for (name, person) in [(NAMES[2], "officer"), (NAMES[2], "head"), (NAMES[3], "officer"), (NAMES[3], "head")] {
@@ -82,8 +83,7 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
     let shown = site.nodes["helper"].run(&["job", "show", &digest]);
     assert!(shown.contains("as all three others sign: they go on without it"), "{shown}");
     approve(&site, &digest);
-    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
-    std::thread::sleep(Duration::from_secs(3));
+    site.nodes[NAMES[0]].trains(&digest, 3);
     let lost = "hospital-c";
     site.nodes.get_mut(lost).expect("a node").kill();
     let others = [NAMES[0], NAMES[1], NAMES[3]];
@@ -130,8 +130,7 @@ fn three_go_on_without_a_fourth_as_the_manifest_allows() {
         &["--attempts", "1"],
     );
     approve(&site, &digest);
-    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
-    std::thread::sleep(Duration::from_secs(2));
+    site.nodes[NAMES[0]].trains(&digest, 3);
     site.nodes.get_mut(lost).expect("a node").kill();
     site.nodes.get_mut(lost).expect("a node").start();
     for name in others {
@@ -157,8 +156,12 @@ fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
             let said = site.nodes[name].command(&["doctor", "--project", "tumours-2026"]).output().expect("it starts");
             (said.status.success(), String::from_utf8_lossy(&said.stdout).into_owned())
         };
-        until("all reach all", || doctor().0);
-        let (_, said) = doctor();
+        let mut said = String::new();
+        until("all reach all", || {
+            let (reached, words) = doctor();
+            said = words;
+            reached
+        });
         assert_eq!(said.contains(&format!("through the relay {relay}")), name != outbound, "{said}");
     }
     // It founds projects, too: who is invited reaches it through the relay, which need not be in them. Nodes that run join.
@@ -181,10 +184,9 @@ fn a_member_that_only_dials_out_takes_part_through_anothers_node() {
     assert!(report["joint"]["auc"].as_f64().expect("an AUC") > 0.98, "{report}");
 
     // The relay dies: the others say whom they do not reach; when it is back, all go on.
-    let digest = site.submit(epochs(400), &[]);
+    let digest = site.submit(epochs(LONG), &[]);
     site.approve(&digest);
-    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
-    std::thread::sleep(Duration::from_secs(2));
+    site.nodes[NAMES[0]].trains(&digest, 3);
     site.nodes.get_mut(NAMES[0]).expect("a node").kill();
     for name in [outbound, "hospital-c", "helper"] {
         until("the loss is noticed", || site.nodes[name].state(&digest) == "paused");
@@ -249,10 +251,9 @@ fn a_member_behind_two_relays_takes_part_while_one_lives() {
     for name in NAMES {
         until("all reach all, through each relay", || doctor(&site, name).0);
     }
-    let digest = site.submit(epochs(400), &[]);
+    let digest = site.submit(epochs(LONG), &[]);
     site.approve(&digest);
-    until("it runs", || site.nodes[NAMES[0]].state(&digest) == "running");
-    std::thread::sleep(Duration::from_secs(2));
+    site.nodes[NAMES[0]].trains(&digest, 3);
     assert_eq!(site.nodes[NAMES[0]].state(&digest), "running");
     // The relay that dialers try first dies, and stays dead.
     site.nodes.get_mut(carrier).expect("a node").kill();
@@ -273,9 +274,8 @@ fn killed_frozen_and_stopped_nodes_leave_no_job_without_an_end() {
     let mut site = Site::new();
     for node in site.nodes.values() {
         let rule = "@id(\"all\")\n@reason(\"a test\")\npermit (principal, action == Action::\"run\", resource);\n";
-        std::fs::write(node.home.join("policy.cedar"), rule).expect("a policy");
+        node.policy(rule);
     }
-    std::thread::sleep(Duration::from_secs(2));
     for fault in 0..faults {
         let digest = site.submit(epochs(200 + fault), &[]);
         until("it runs", || {

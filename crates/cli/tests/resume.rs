@@ -276,8 +276,9 @@ fn under_shamir_the_others_survive_a_killed_party() {
     let text = std::fs::read_to_string(&path).expect("the job");
     let other = text
         .replace("protocol = \"rep4\"", "protocol = \"shamir\"\nthreshold = 1")
-        .replace("on_loss = \"pause\"", "on_loss = \"survive\"");
-    assert!(other.contains("survive") && other.contains("threshold"), "{other}");
+        .replace("on_loss = \"pause\"", "on_loss = \"survive\"")
+        .replace(&format!("epochs = {EPOCHS}"), "epochs = 30");
+    assert!(["survive", "threshold", "epochs = 30"].iter().all(|words| other.contains(words)), "{other}");
     std::fs::write(&path, other).expect("written");
     let whole = site.run_all(false);
     assert!(whole.iter().all(|output| output.status.success()), "{whole:?}");

@@ -233,13 +233,6 @@ impl Nodes {
         until("the manifest arrives", || self.owner().run(&["jobs"]).contains(&digest[..12]));
         digest
     }
-    fn policy(&self, node: &Node, rule: &str) {
-        std::fs::write(node.home.join("policy.cedar"), rule).expect("a policy");
-        until("the policy is in use", || {
-            let log = std::fs::read_to_string(node.home.join("log")).expect("a log");
-            log.contains("another policy is in use")
-        });
-    }
     fn done(&self, digest: &str) {
         for node in [self.owner(), self.client()] {
             until("it is done", || {
@@ -310,8 +303,8 @@ fn a_client_queries_a_model_between_nodes_by_people_and_by_rules() {
     let rule = "@id(\"asked\") permit (principal == Organisation::\"hospital-b\", action == Action::\"score\", resource)\n\
                 when { context.model_name == \"tumours\" && context.output == \"prediction\" && context.total_rows <= 200 };\n\
                 @id(\"passive\") forbid (principal, action, resource) unless { context.threshold >= 1 };";
-    nodes.policy(owner, rule);
-    nodes.policy(client, "@id(\"two\") @approvers(\"2\") permit (principal, action == Action::\"score\", resource);");
+    owner.policy(rule);
+    client.policy("@id(\"two\") @approvers(\"2\") permit (principal, action == Action::\"score\", resource);");
     let digest = nodes.submit();
     until("the owner's rules approve", || {
         let job = client.job(&digest);

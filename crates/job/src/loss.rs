@@ -188,15 +188,25 @@ mod tests {
     use super::*;
     use crate::JobFile;
     use privity_net::tls::loopback_listener;
+    use std::collections::BTreeSet;
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
 
     const SESSION: &str = "5e55";
+
+    /// An address that no other job here has: several run at a time.
+    fn free() -> SocketAddr {
+        static TAKEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
+        let mut candidates = std::iter::repeat_with(|| loopback_listener().unwrap().local_addr().unwrap());
+        candidates.find(|address| TAKEN.lock().unwrap().insert(*address)).unwrap()
+    }
 
     /// A job of four on free loopback ports.
     fn job() -> (Job, Vec<Identity>) {
         let names = ["a", "b", "c", "d"];
         let identities: Vec<Identity> = names.iter().map(|name| Identity::generate(name).unwrap()).collect();
         let participant = |(name, identity): (&&str, &Identity)| {
-            let address = loopback_listener().unwrap().local_addr().unwrap();
+            let address = free();
             let (fingerprint, rows) = (identity.fingerprint(), if *name == "d" { 0 } else { 10 });
             format!(
                 "[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{fingerprint}\"\nrows = {rows}\n"
@@ -248,17 +258,21 @@ mod tests {
     #[test]
     fn three_that_miss_the_same_party_agree_and_no_lie_makes_them() {
         let honest = |word: Word, _: &Identity| word;
-        for (party, verdict) in councils(&[0, 1, 3], None, honest).into_iter().enumerate() {
-            let loss = verdict.unwrap_or_else(|why| panic!("{party}: {why}"));
-            assert_eq!((loss.lost.as_str(), loss.statements.len()), ("c", 3));
-        }
         // All are there: one liar cannot have another thrown out, and does not get the honest to disagree with each other.
         let says_c = |mut word: Word, identity: &Identity| {
             let signed = identity.sign(PURPOSE, words("", SESSION, "c", "d").as_bytes()).unwrap();
             (word.lost, word.signature) = (Some("c".into()), signed.signature);
             word
         };
-        let verdicts = councils(&[0, 1, 2, 3], Some(3), says_c);
+        let (agreed, verdicts) = std::thread::scope(|s| {
+            let agreed = s.spawn(|| councils(&[0, 1, 3], None, honest));
+            let lied_to = councils(&[0, 1, 2, 3], Some(3), says_c);
+            (agreed.join().unwrap(), lied_to)
+        });
+        for (party, verdict) in agreed.into_iter().enumerate() {
+            let loss = verdict.unwrap_or_else(|why| panic!("{party}: {why}"));
+            assert_eq!((loss.lost.as_str(), loss.statements.len()), ("c", 3));
+        }
         assert!(verdicts[..3].iter().all(|v| v.as_ref().is_err_and(|why| why == "all parties answer")), "{verdicts:?}");
         // One is gone, and another denies it, signs other words, or signs with another key.
         let denies = |mut word: Word, _: &Identity| {
@@ -274,15 +288,16 @@ mod tests {
             word.signature[9] ^= 1;
             word
         };
-        for verdicts in [
-            councils(&[0, 1, 3], Some(1), denies),
-            councils(&[0, 1, 3], Some(1), forges),
-            councils(&[0, 1, 3], Some(1), twists),
-        ] {
+        let lies: [&(dyn Fn(Word, &Identity) -> Word + Sync); 3] = [&denies, &forges, &twists];
+        let (lied_to, two) = std::thread::scope(|s| {
+            let lied_to = lies.map(|lie| s.spawn(move || councils(&[0, 1, 3], Some(1), lie)));
+            (lied_to.map(|council| council.join().unwrap()), councils(&[1, 2], None, honest))
+        });
+        for verdicts in lied_to {
             assert!(verdicts[0].is_err() && verdicts[2].is_err(), "{verdicts:?}");
         }
         // Two are gone: that is no loss that can be made up for.
-        for verdict in councils(&[1, 2], None, honest) {
+        for verdict in two {
             assert_eq!(verdict.unwrap_err(), "a, d do not answer");
         }
     }

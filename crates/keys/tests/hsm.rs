@@ -196,8 +196,8 @@ fn play(config: TlsConfig) -> Result<[u8; 4], NetError> {
     Ok(got)
 }
 
-/// A session of two.
-fn session(identities: [Identity; 2], roots: [&Arc<dyn Root>; 2]) -> Vec<Result<[u8; 4], NetError>> {
+/// A session of two, who look for each other so long.
+fn session(identities: [Identity; 2], roots: [&Arc<dyn Root>; 2], connect: Duration) -> Vec<Result<[u8; 4], NetError>> {
     let address = || loopback_listener().unwrap().local_addr().unwrap().to_string();
     let peers = roots.map(|root| Peer { address: address(), fingerprint: root.fingerprint() });
     let config = |(me, identity): (usize, Identity)| TlsConfig {
@@ -205,7 +205,7 @@ fn session(identities: [Identity; 2], roots: [&Arc<dyn Root>; 2]) -> Vec<Result<
         peers: peers.to_vec(),
         identity: identity.into(),
         job: [7; 32],
-        limits: Limits { connect: Duration::from_secs(5), ..Limits::default() },
+        limits: Limits { connect, ..Limits::default() },
         unprotected: false,
         host: Host::default(),
     };
@@ -225,12 +225,12 @@ fn nodes_meet_whose_keys_are_in_tokens() {
         let (heard, echo) = call(&one, &two, &north.fingerprint());
         assert_eq!((heard, echo.as_str()), (Some(south.fingerprint()), "hello"));
 
-        assert_eq!(session([one, two], [&north, &south]), [Ok([1; 4]), Ok([0; 4])]);
+        assert_eq!(session([one, two], [&north, &south], Duration::from_secs(10)), [Ok([1; 4]), Ok([0; 4])]);
         // A key that is gone is its own party's trouble, whichever side of the handshake that is; the other is not told it lied.
         for me in 0..2 {
             let leaves = [leaf(&*north), leaf(&*south)];
             [&north, &south][me].retire(&leaves[me]).unwrap();
-            let got = session(leaves, [&north, &south]);
+            let got = session(leaves, [&north, &south], Duration::from_secs(3));
             let Err(NetError::Io { problem, .. }) = &got[me] else { panic!("{got:?}") };
             assert!(problem.contains("has no private"), "{problem}");
             let other = &got[1 - me];

@@ -68,7 +68,13 @@ pub fn configs(base: Config) -> Vec<Config> {
 /// If it does not conform.
 pub fn conforms(program: &impl Program, base: Config, values: &[Tensor<u64>; 3]) {
     for config in configs(base).into_iter().filter(|c| program.exact() || c.mode == TruncMode::Fast) {
-        conforms_in(program, config, values);
+        let case = Case { program, config, values, want: &twin(program, config, values) };
+        case.with_trees();
+        // The others never look at the carry tree that is configured.
+        if config.radix == Radix::Two {
+            case.without_trees();
+            case.triples();
+        }
     }
 }
 
@@ -96,47 +102,12 @@ const ADDITIVE_MAC: [(usize, usize); 3] = [(2, 1 << 16), (3, 1 << 12), (4, 1 << 
 /// # Panics
 /// If any of it does not hold.
 pub fn conforms_in(program: &impl Program, config: Config, values: &[Tensor<u64>; 3]) {
-    let want = twin(program, config, values);
-    let case = Case { program, config, values, want: &want };
-    case.holds(World::<Rep3>::new(config), Rep3Costs::new(config.radix), [0, 1, 2]);
-    for others in ADDITIVE {
-        let costs = Rep3Costs::additive(others, config.radix);
-        case.holds(World::additive(config, others), costs, [1, 2, 1 + 2 % others]);
-    }
-    if program.polynomial() {
-        for (n, t) in SHAMIR {
-            case.holds(World::shamir(config, n, t), ShamirCosts::new(n, t, config.mode), [0, n / 2, n - 1]);
-        }
-        for (n, t, route) in KINGS {
-            let costs =
-                ShamirCosts::new(n, t, config.mode).routed(Routing { always: Some(route), ..Routing::default() });
-            let costs = if route == Route::KingOfSets { costs.with_set_keys().expect("few sets") } else { costs };
-            case.holds(World::shamir(config, n, t).by(route), costs, [0, n / 2, n - 1]);
-        }
-    }
-    let elements: usize = values.iter().map(Tensor::len).sum();
-    if program.polynomial() {
-        for (t, _) in SHAMIR_ACTIVE.into_iter().filter(|(_, most)| elements <= *most) {
-            let world = World::shamir_active(config, t);
-            case.holds(world, ShamirActiveCosts::new(t, config.mode), [0, t, 2 * t]);
-        }
-    }
-    if program.active() {
-        case.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
-        for (others, _) in ADDITIVE_MAC.into_iter().filter(|(_, most)| elements <= *most) {
-            let costs = AdditiveMacCosts::new(others, config.radix);
-            case.holds(World::additive_mac(config, others), costs, [1, 2, 1 + 2 % others]);
-        }
-    }
+    let case = Case { program, config, values, want: &twin(program, config, values) };
+    case.with_trees();
+    case.without_trees();
     // Its trees have a fan-in of two whatever is configured.
-    if program.transferred() && config.radix == Radix::Two {
-        case.by_triples::<u64>();
-        if program.polynomial() {
-            case.by_triples::<M61>();
-        }
-    }
-    if program.transferred() && program.shapes().iter().map(Shape::len).sum::<usize>() <= TRANSFERRED {
-        case.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);
+    if config.radix == Radix::Two {
+        case.triples();
     }
 }
 
@@ -171,9 +142,59 @@ struct Case<'a, G> {
 }
 
 impl<G: Program> Case<'_, G> {
+    fn elements(&self) -> usize {
+        self.values.iter().map(Tensor::len).sum()
+    }
+    /// Runs it under every protocol whose carry tree is the configured one.
+    fn with_trees(&self) {
+        let config = self.config;
+        self.holds(World::<Rep3>::new(config), Rep3Costs::new(config.radix), [0, 1, 2]);
+        for others in ADDITIVE {
+            let costs = Rep3Costs::additive(others, config.radix);
+            self.holds(World::additive(config, others), costs, [1, 2, 1 + 2 % others]);
+        }
+        if self.program.active() {
+            self.holds(World::<Rep4>::new(config), Rep4Costs { radix: config.radix }, [0, 1, 2]);
+            for (others, _) in ADDITIVE_MAC.into_iter().filter(|(_, most)| self.elements() <= *most) {
+                let costs = AdditiveMacCosts::new(others, config.radix);
+                self.holds(World::additive_mac(config, others), costs, [1, 2, 1 + 2 % others]);
+            }
+        }
+    }
+    /// Runs it under every other protocol but `beaver`.
+    fn without_trees(&self) {
+        let Case { program, config, .. } = *self;
+        if program.polynomial() {
+            for (n, t) in SHAMIR {
+                self.holds(World::shamir(config, n, t), ShamirCosts::new(n, t, config.mode), [0, n / 2, n - 1]);
+            }
+            for (n, t, route) in KINGS {
+                let costs =
+                    ShamirCosts::new(n, t, config.mode).routed(Routing { always: Some(route), ..Routing::default() });
+                let costs = if route == Route::KingOfSets { costs.with_set_keys().expect("few sets") } else { costs };
+                self.holds(World::shamir(config, n, t).by(route), costs, [0, n / 2, n - 1]);
+            }
+            for (t, _) in SHAMIR_ACTIVE.into_iter().filter(|(_, most)| self.elements() <= *most) {
+                let world = World::shamir_active(config, t);
+                self.holds(world, ShamirActiveCosts::new(t, config.mode), [0, t, 2 * t]);
+            }
+        }
+        if program.transferred() && self.elements() <= TRANSFERRED {
+            self.holds(World::<Gmw>::new(config), GmwCosts, [0, 1, 0]);
+        }
+    }
+    /// Runs it under `beaver` over both rings.
+    fn triples(&self) {
+        if self.program.transferred() {
+            self.by_triples::<u64>();
+            if self.program.polynomial() {
+                self.by_triples::<M61>();
+            }
+        }
+    }
     /// Runs it under `beaver` over numbers of `R`, with a dealer and with transfers.
     fn by_triples<R: Number>(&self) {
-        let (config, elements) = (self.config, self.values.iter().map(Tensor::len).sum::<usize>());
+        let (config, elements) = (self.config, self.elements());
         for (n, _) in DEALT.into_iter().filter(|(_, most)| elements <= *most) {
             let world = World::<Beaver<R>>::beaver_dealt(config, n);
             self.holds(world, BeaverCosts::<R>::dealt(n, config.mode), [1, 2, 1 + 2 % n]);

@@ -3,7 +3,9 @@
 use crate::conformance::Noise;
 use privity_net::sim::{Frame, Tamper};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,12 +94,18 @@ pub fn alter(place: Place, alteration: Alteration, seed: u64) -> Tamper {
     })
 }
 
-/// What comes of so many cases, in any order. Most wait for what does not come: several run at a time.
+/// How long a party waits for a frame in such cases: long beside what one takes where many of them run at a time.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Cases that run at a time.
+const AT_A_TIME: usize = 16;
+
+/// What comes of so many cases, in any order. Some wait for what does not come: several run at a time.
 pub fn side_by_side<T: Send>(cases: usize, case: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let (case, workers) = (&case, 6);
+    let (case, next) = (&case, &AtomicUsize::new(0));
+    let one_more = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|i| *i < cases);
+    let work = || std::iter::from_fn(one_more).map(case).collect::<Vec<T>>();
     std::thread::scope(|scope| {
-        let start = |first: usize| scope.spawn(move || (first..cases).step_by(workers).map(case).collect::<Vec<T>>());
-        let running: Vec<_> = (0..workers).map(start).collect();
+        let running: Vec<_> = (0..AT_A_TIME.min(cases)).map(|_| scope.spawn(work)).collect();
         running.into_iter().flat_map(|worker| worker.join().expect("no case failed")).collect()
     })
 }

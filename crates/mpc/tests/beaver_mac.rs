@@ -7,12 +7,11 @@ use privity_mpc::plain::Plain;
 use privity_mpc::{Config, Error, Origin, Product, Protocol, Recipients, Result, Share};
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
-use privity_mpc_test::tamper::{ALTERATIONS, Alteration, alter, side_by_side, word};
+use privity_mpc_test::tamper::{ALTERATIONS, Alteration, PATIENCE, alter, side_by_side, word};
 use privity_net::sim::{Frame, Tamper};
 use privity_ring::{M61, Ring, Shape, Tensor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 type Opened = Result<Vec<u64>>;
 
@@ -133,7 +132,7 @@ fn judge(case: &str, cheater: usize, got: &[Opened]) -> bool {
 }
 
 fn world(others: usize) -> World<BeaverMac> {
-    World::beaver_mac(Config::default(), others).with_deadline(Duration::from_millis(300))
+    World::beaver_mac(Config::default(), others).with_deadline(PATIENCE)
 }
 
 /// Alterations that leave a frame's length, order and number: only what is verified can tell.

@@ -9,7 +9,7 @@ use privity_mpc::{
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
 use privity_mpc_test::statistics::chi_square;
-use privity_mpc_test::tamper::{ALTERATIONS, Alteration, Place, alter, word};
+use privity_mpc_test::tamper::{ALTERATIONS, Alteration, PATIENCE, Place, alter, side_by_side, word};
 use privity_net::sim::{self, Frame, SimConfig, Tamper};
 use privity_prim::Context;
 use privity_ring::{Shape, Tensor};
@@ -181,7 +181,7 @@ fn matrix(x: &A, rows: usize, cols: usize) -> A {
 
 fn world(operation: &Operation, seed: u8) -> World<Rep4> {
     let config = Config { mode: operation.mode, radix: operation.radix, ..Config::default() };
-    World::with_fixed_keys(config, seed).with_deadline(Duration::from_millis(400)).with_lanes(operation.lanes)
+    World::with_fixed_keys(config, seed).with_deadline(PATIENCE).with_lanes(operation.lanes)
 }
 
 /// All honest parties got what they get when nobody lies, or all of them an error of the kinds that are allowed.
@@ -207,7 +207,7 @@ fn sweeps() -> u8 {
 }
 
 fn sweep(operation: &Operation) {
-    let (mut cases, mut completed, mut used) = (0, 0, 0);
+    let mut sum = [0; 3];
     for keys in 1..=sweeps() {
         let world = world(operation, keys);
         let (want, frames) = world.record(|p| run(p, operation));
@@ -215,28 +215,40 @@ fn sweep(operation: &Operation) {
         // Frames before the last verification carry data that is used: none of their contents may be altered unnoticed.
         let (_, data) = world.record(|p| compute(p, operation).map(drop));
         let data: HashSet<Place> = data.iter().map(|f| (f.from, f.to, f.index)).collect();
-        for frame in &frames {
-            let place = (frame.from, frame.to, frame.index);
-            for (i, alteration) in ALTERATIONS.into_iter().enumerate() {
-                let tamper = alter(place, alteration, (cases * 31 + i) as u64);
-                let got = world.tampered(tamper, |p| run(p, operation));
-                let case = format!("{}, keys {keys}: {place:?} {alteration:?}", operation.name);
-                let went_on = judge(&case, frame.from, &got, &want);
-                if alteration == Alteration::Dropped {
-                    // What the network can do alone is never taken for a deviation.
-                    let accused = |party: usize| matches!(got[party], Err(Error::Cheating { .. }));
-                    assert!((0..4).all(|party| party == frame.from || !accused(party)), "{case}: {got:?}");
-                }
-                if operation.single_window() && data.contains(&place) {
-                    assert!(!went_on, "{case}: data was altered unnoticed");
-                    used += 1;
-                }
-                completed += usize::from(went_on);
-                cases += 1;
-            }
+        let each = frames.len() * ALTERATIONS.len();
+        let case = |i: usize| {
+            let (frame, of) = (&frames[i / ALTERATIONS.len()], i % ALTERATIONS.len());
+            let seed = (usize::from(keys - 1) * each + i) * 31 + of;
+            altered(operation, &world, &want, (frame, ALTERATIONS[of], seed as u64), &data)
+        };
+        for counted in side_by_side(each, case) {
+            sum.iter_mut().zip(counted).for_each(|(sum, counted)| *sum += usize::from(counted));
         }
     }
+    let [cases, used, completed] = sum;
     println!("{}: {cases} cases, {used} of used data; {completed} with the right value", operation.name);
+}
+
+/// One case: whether it is one (it is), whether it is one of used data, and whether the parties went on.
+fn altered(
+    operation: &Operation,
+    world: &World<Rep4>,
+    want: &[Opened],
+    (frame, alteration, seed): (&Frame, Alteration, u64),
+    data: &HashSet<Place>,
+) -> [bool; 3] {
+    let place = (frame.from, frame.to, frame.index);
+    let got = world.tampered(alter(place, alteration, seed), |p| run(p, operation));
+    let case = format!("{}: {place:?} {alteration:?}, seed {seed}", operation.name);
+    let went_on = judge(&case, frame.from, &got, want);
+    if alteration == Alteration::Dropped {
+        // What the network can do alone is never taken for a deviation.
+        let accused = |party: usize| matches!(got[party], Err(Error::Cheating { .. }));
+        assert!((0..4).all(|party| party == frame.from || !accused(party)), "{case}: {got:?}");
+    }
+    let used = operation.single_window() && data.contains(&place);
+    assert!(!used || !went_on, "{case}: data was altered unnoticed");
+    [true, used, went_on]
 }
 
 #[test]

@@ -8,7 +8,7 @@ use privity_mpc::{
 use privity_mpc_test::World;
 use privity_mpc_test::conformance::Noise;
 use privity_mpc_test::statistics::chi_square;
-use privity_mpc_test::tamper::{ALTERATIONS, Alteration, Place, alter, side_by_side, word};
+use privity_mpc_test::tamper::{ALTERATIONS, Alteration, PATIENCE, Place, alter, side_by_side, word};
 use privity_net::sim::{Frame, Tamper};
 use privity_ring::{Shape, Tensor};
 use std::collections::HashSet;
@@ -63,7 +63,7 @@ fn run(p: &mut AdditiveMac, operation: &Operation) -> Opened {
 fn world(operation: &Operation, others: usize, seed: u8) -> World<AdditiveMac> {
     let config = Config { mode: operation.mode, radix: operation.radix, ..Config::default() };
     let world = World::additive_mac(config, others).fixed(seed);
-    world.with_deadline(Duration::from_millis(300)).with_lanes(operation.lanes)
+    world.with_deadline(PATIENCE / 2).with_lanes(operation.lanes)
 }
 
 /// All honest parties got what they get when nobody lies, or all of them an error of the kinds that are allowed.

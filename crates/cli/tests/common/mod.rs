@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 pub const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
-pub const EPOCHS: &str = "80";
+pub const EPOCHS: &str = "60";
 
 /// A finished job, to be run again and again.
 pub struct Site(pub tempfile::TempDir);

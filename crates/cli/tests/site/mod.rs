@@ -120,6 +120,39 @@ impl Node {
     pub fn state(&self, digest: &str) -> String {
         self.job(digest)["line"]["state"].as_str().expect("text").to_owned()
     }
+    /// Gives it other rules while it runs.
+    pub fn policy(&self, rules: &str) {
+        let said = || std::fs::read_to_string(self.home.join("log")).expect("a log");
+        let taken = || said().matches("another policy is in use").count();
+        let before = taken();
+        std::fs::write(self.home.join("policy.cedar"), rules).expect("a policy");
+        until("the policy is in use", || taken() > before);
+    }
+    /// Waits until it has trained for so many epochs, of a job that goes on for much longer.
+    pub fn trains(&self, digest: &str, epochs: usize) {
+        until("it begins", || !["pending", "ready"].contains(&self.state(digest).as_str()));
+        let watching = self.command(&["job", "watch", digest]).stdout(Stdio::piped()).spawn();
+        let mut watching = watching.expect("the program starts");
+        let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+        let reached = format!("\"event\":\"epoch\",\"epoch\":{epochs},");
+        assert!(lines.any(|line| line.expect("text").contains(&reached)), "it ended before epoch {epochs}");
+        let _ = watching.kill();
+        let _ = watching.wait();
+    }
+    /// Whether these have cosigned all that is in its log, cosignatures of others' logs aside.
+    fn is_cosigned_by<'a>(&self, others: impl IntoIterator<Item = &'a str>) -> bool {
+        let lines = |file: &str| -> Vec<Value> {
+            let text = std::fs::read_to_string(self.home.join("audit").join(file)).unwrap_or_default();
+            // The last line may be half written.
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        };
+        let news = lines("log.jsonl").iter().rposition(|entry| entry["record"]["kind"] != "cosigned").map(|i| i + 1);
+        let cosigned = lines("cosigned.jsonl");
+        others.into_iter().all(|other| {
+            let by = |line: &&Value| line["body"]["organisation"] == other;
+            cosigned.iter().filter(by).any(|line| line["body"]["head"]["size"].as_u64() >= news.map(|n| n as u64))
+        })
+    }
 }
 
 #[track_caller]
@@ -170,7 +203,8 @@ impl Site {
         env: Vec<(&'static str, String)>,
     ) -> Site {
         let folder = tempfile::tempdir().expect("a scratch directory");
-        demonstrate(&["breast-cancer"], &folder.path().join("demo"));
+        // Its job is submitted with other epochs.
+        demonstrate(&["breast-cancer", "--epochs", "1"], &folder.path().join("demo"));
         let first = Node::init(folder.path(), (NAMES[0], 0), None, more, env);
         let mut relay = first.address();
         let mut nodes = BTreeMap::from([(NAMES[0], first)]);
@@ -308,7 +342,10 @@ impl Site {
     pub fn logs_hold(&mut self) {
         let export = |name: &str| self.folder.path().join(format!("{name}.privityaudit"));
         let exports: Vec<PathBuf> = NAMES.iter().map(|name| export(name)).collect();
-        std::thread::sleep(Duration::from_secs(12));
+        for name in NAMES {
+            let others = || NAMES.into_iter().filter(|other| *other != name);
+            until("its log is cosigned", || self.nodes[name].is_cosigned_by(others()));
+        }
         for (name, export) in NAMES.iter().zip(&exports) {
             let node = self.nodes.get_mut(name).expect("a node");
             assert!(node.stop(), "{name}");

@@ -226,7 +226,7 @@ function render(data, ctx) {
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],
         ["Attempts", `${line.attempt} of at most ${manifest.attempts}`], ["Protocol", manifest.job.protocol], ["Digest", digest(line.digest, 16)])),
-    progressCard(data), resultCard(details), participantsCard(data), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
+    line.ours && changesCard(details), progressCard(data), resultCard(details), participantsCard(data), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), !line.ours && changesCard(details), columnsCard(details), priceCard(details),
     h("details", { class: "card", "data-key": "manifest" }, h("summary", {}, h("h2", {}, "The manifest as it is signed")), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
     h("p", {}, h("a", { href: `#/audit/${line.digest}` }, "Entries of the audit log about this job")));
 }

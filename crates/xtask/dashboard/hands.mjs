@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 export const { PRIVITY, SITE } = process.env;
 const { CHROMIUM, SHOTS } = process.env;
 export const PASSWORD = "seven green bicycles";
-const WAIT = 60_000;
+const WAIT = 120_000;
 
 export const home = (name) => join(SITE, name);
 export const key = (name, which) => new RegExp(`^${which} = "(.*)"$`, "m").exec(readFileSync(join(home(name), "node.toml"), "utf8"))[1];

@@ -8,13 +8,14 @@ export function follow(known, events) {
   for (const { seq, at, event } of events) {
     progress.last = Math.max(progress.last, seq);
     if (event.event === "connected") {
-      progress.connected = { at, seconds: event.seconds };
-      Object.assign(progress, { losses: [], epoch: 0, share: 0 });
+      Object.assign(progress, { connected: { at, seconds: event.seconds, from: 0 }, earlier: progress.losses.length ? progress.losses : progress.earlier ?? [], losses: [], epoch: 0, share: 0 });
     } else if (event.event === "resumed") {
       progress.notes.push({ at, text: `went on after pass ${event.epochs}` });
-      progress.epoch = event.epochs;
+      progress.epoch = progress.connected.from = event.epochs;
+      progress.losses = progress.earlier.filter(([epoch]) => epoch < event.epochs);
     } else if (event.event === "lost") {
       progress.notes.push({ at, text: `${event.party} was lost; from then on: ${event.security}` });
+      progress.lost = { at, party: event.party, security: event.security };
     } else if (event.event === "progress") {
       Object.assign(progress, { epoch: event.epoch, share: event.of ? event.done / event.of : 0 });
     } else if (event.event === "epoch") {

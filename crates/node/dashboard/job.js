@@ -4,10 +4,17 @@ import { get, post } from "./api.js";
 import { announce, card, dialog, empty, facts, field, h, table, toast } from "./dom.js";
 import { ago, bytes, digest, duration, figure, list, number, plural, state, time } from "./format.js";
 import { curve, follow, share } from "./chart.js";
+import { consequence, notices, silent, spoken, standing, without } from "./loss.js";
 import { timeline } from "./timeline.js";
 import { columns, difference, kind, range, summary } from "./manifest.js";
 
+// Seconds between passes that are said aloud.
+const RARELY = 20;
+// So many events come at once, and so often they are asked for.
+const [MOST, OFTEN] = [1000, 10];
+
 let known = null;
+let passSaid = 0;
 
 const isOver = (line) => ["done", "aborted", "denied", "expired"].includes(line.state);
 
@@ -15,15 +22,42 @@ async function load([name], ctx, poll) {
   const path = `jobs/${encodeURIComponent(name)}`;
   // Plans are made anew for each answer: only a change is worth one.
   const line = poll && known?.name === name ? (await get("jobs", true)).find((line) => line.digest === known.details.line.digest) : null;
-  const same = line && line.updated === known.details.line.updated && line.state === known.details.line.state && line.state !== "pending";
+  const same = line && line.updated === known.details.line.updated && line.without === known.details.line.without && line.state === known.details.line.state && line.state !== "pending";
   const details = same ? known.details : await get(path, poll);
   if (known?.name !== name) known = null;
-  if (known && known.details.line.state !== details.line.state) announce(`The job is ${details.line.state}`);
-  const before = known?.progress;
-  const progress = follow(before, await get(`${path}/events?after=${before?.last ?? 0}`, poll));
-  if (before && before.losses.length < progress.losses.length) announce(`Pass ${progress.epoch} done, loss ${figure(progress.losses.at(-1)[1])}`);
-  known = { name, details, progress };
+  const progress = await newest(path, known?.progress, poll);
+  const status = isOver(details.line) ? null : await get("status", poll);
+  const now = { name, details, progress, status };
+  if (known) say(known, now);
+  known = now;
   return known;
+}
+
+async function newest(path, before, poll) {
+  // What was known before stays as it was.
+  let progress = before && { ...before };
+  for (let asked = 0; asked < OFTEN; asked += 1) {
+    const events = await get(`${path}/events?after=${progress?.last ?? 0}`, poll);
+    progress = follow(progress, events);
+    if (events.length < MOST) break;
+  }
+  return progress;
+}
+
+// What changed, for those who do not see it: all in one, as a second message would take the place of the first.
+function say(before, now) {
+  const { line } = now.details;
+  const away = silent(before.details, before.status).map(([name]) => name);
+  const seconds = Date.now() / 1000;
+  const pass = before.progress.losses.length < now.progress.losses.length && seconds - passSaid > RARELY;
+  if (pass) passSaid = seconds;
+  const said = [
+    line.state === "running" && line.without && line.without !== before.details.line.without && spoken(line.without),
+    ...silent(now.details, now.status).filter(([name]) => !away.includes(name) && name !== line.without).map(([name]) => `${name} does not answer`),
+    before.details.line.state !== line.state && `The job is ${line.state}${without(line)}`,
+    pass && `Pass ${now.progress.epoch} done, loss ${figure(now.progress.losses.at(-1)[1])}`,
+  ].filter(Boolean);
+  if (said.length) announce(`${said.join(". ")}.`);
 }
 
 const reasonField = (required) => field("Reason", { name: "reason", rows: 3, maxlength: 500, required }, "It is signed with the decision, and all participants see it.");
@@ -90,7 +124,8 @@ function progressCard({ details, progress }) {
   const epochs = manifest.job.training.epochs;
   const part = line.state === "done" ? 1 : share(progress, epochs);
   const losses = report?.losses?.length ? report.losses.map((loss, i) => [i, loss]) : progress.losses;
-  const eta = line.state === "running" && part > 0.02 && progress.connected ? (Date.now() / 1000 - progress.connected.at) * (1 - part) / part : null;
+  const since = part - (progress.connected?.from ?? 0) / Math.max(1, epochs);
+  const eta = line.state === "running" && since > 0.02 && progress.connected ? (Date.now() / 1000 - progress.connected.at) * (1 - part) / since : null;
   const words = line.state === "done" ? "complete" : progress.connected ? manifest.job.score ? "computes" : `pass ${Math.min(epochs, progress.epoch + 1)} of ${epochs}` : "not started";
   const label = h("div", { class: "spread" }, h("span", {}, `${Math.floor(part * 100)} %, ${words}`), h("span", { class: "muted" }, eta ? `about ${duration(eta)} left` : "\u00a0"));
   return card("Progress", label,
@@ -109,13 +144,14 @@ function resultCard({ report, manifest }) {
   ], rows), scored && facts(["Results of the own rows", h("span", {}, h("code", {}, scored), ", in the job's directory at this node")]), report.warning && h("p", { class: "reason" }, report.warning));
 }
 
-function participantsCard({ line, manifest, approvals }) {
+function participantsCard(data) {
+  const { line, manifest, approvals } = data.details;
   const missing = isOver(line) ? ["expired", "none"] : ["pending", "missing"];
   const model_ = (name) => manifest.models?.find((m) => m.organisation === name)?.model;
   const table_ = (name) => manifest.datasets.find((d) => d.organisation === name)?.table;
   const decided = (name) => approvals.find((a) => a.organisation === name);
   return card("Participants and decisions", table("Participants and their decisions", [
-    { name: "Organisation", cell: (p) => h("div", {}, h("span", { class: "strong" }, p.name), h("div", { class: "small muted" }, "root ", digest(p.fingerprint, 8))) },
+    { name: "Organisation", cell: (p) => h("div", {}, h("span", { class: "strong" }, p.name), standing(p.name, data), h("div", { class: "small muted" }, "root ", digest(p.fingerprint, 8))) },
     { name: "Brings", cell: (p) => p.rows ? h("div", {}, "table ", h("code", {}, table_(p.name)), h("div", { class: "small muted" }, `${plural(p.rows, "row")}${p.test_rows ? ` and ${number(p.test_rows)} held out` : ""}`)) : p.model ? h("div", {}, "model ", h("code", {}, model_(p.name))) : "no data, helps" },
     { name: "Decision", cell: (p) => decided(p.name) ? h("span", { class: `badge ${decided(p.name).decision === "approve" ? "done" : "denied"}` }, h("span", { class: "dot", "aria-hidden": "true" }), decided(p.name).decision === "approve" ? "approved" : "denied")
       : h("span", { class: `badge ${missing[0]}` }, h("span", { class: "dot", "aria-hidden": "true" }), missing[1]) },
@@ -143,13 +179,14 @@ function learnsCard({ plan, manifest }) {
     h("p", { class: "muted small" }, "All participants also learn sizes, columns and timing. What is opened can be studied for what it was made of.", manifest.job.score && " Results tell of the model: with enough of them it can be copied, and every attempt may open them again."));
 }
 
-function protectionCard({ guarantee, plan, manifest }) {
+function protectionCard({ line, guarantee, plan, manifest }) {
   const [name, ...rest] = guarantee.split(": ");
   const parts = rest.join(": ").split("; ");
   return card("What protects it",
+    line.without && h("p", { class: "reason" }, `Since ${line.without} was lost, passive security only, as said above. This held until then:`),
     h("p", {}, "Rows leave their owner only as random shares, which no participant can read alone. What the protocol ", h("strong", {}, name), " promises, and what not:"),
     h("ul", {}, parts.map((part) => h("li", {}, part))),
-    facts(["Withstands", plan.withstands], ["If a participant is lost", plan.on_loss?.replace(/^if a party is lost: /, "")], ["Checkpoints", plan.escrow]),
+    facts(["Withstands", plan.withstands], ["If a participant is lost", consequence(plan)], ["Checkpoints", plan.escrow]),
     manifest.job.accept && h("p", { class: "reason" }, "Accepted by whoever approves: ", manifest.job.accept));
 }
 
@@ -185,11 +222,11 @@ function render(data, ctx) {
     h("header", { class: "head" }, h("div", {}, h("p", { class: "small" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { class: "muted" }, ` / ${line.project}`)), h("h1", { tabindex: "-1" }, line.name, " ", state(line.state))),
       ctx.may("admin") && !isOver(line) && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
     ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
-    decision(details, ctx),
+    notices(data), decision(details, ctx),
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],
         ["Attempts", `${line.attempt} of at most ${manifest.attempts}`], ["Protocol", manifest.job.protocol], ["Digest", digest(line.digest, 16)])),
-    progressCard(data), resultCard(details), participantsCard(details), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), changesCard(details), columnsCard(details), priceCard(details),
+    line.ours && changesCard(details), progressCard(data), resultCard(details), participantsCard(data), timeline(line.digest, ctx), learnsCard(details), protectionCard(details), !line.ours && changesCard(details), columnsCard(details), priceCard(details),
     h("details", { class: "card", "data-key": "manifest" }, h("summary", {}, h("h2", {}, "The manifest as it is signed")), h("pre", { tabindex: "0" }, JSON.stringify(manifest, null, 2))),
     h("p", {}, h("a", { href: `#/audit/${line.digest}` }, "Entries of the audit log about this job")));
 }

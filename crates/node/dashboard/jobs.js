@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { announce, empty, h, table } from "./dom.js";
 import { ago, bytes, digest, duration, state } from "./format.js";
 import { follow, share, sparkline } from "./chart.js";
+import { spoken, without } from "./loss.js";
 
 const FILTERS = [
   ["all", "All", () => true],
@@ -16,6 +17,7 @@ let chosen = "all";
 const followed = new Map();
 const prices = new Map();
 const states = new Map();
+const lost = new Map();
 
 const path = (line) => `jobs/${encodeURIComponent(line.digest)}`;
 
@@ -34,11 +36,15 @@ async function price(line) {
 
 async function load(_, ctx, poll) {
   const lines = await get("jobs", poll);
+  const said = [];
   for (const line of lines) {
     const before = states.get(line.digest);
-    if (before && before !== line.state) announce(`Job ${line.name} is ${line.state}`);
+    if (before && before !== line.state) said.push(`Job ${line.name} is ${line.state}${without(line)}`);
+    if (before && line.state === "running" && line.without && line.without !== lost.get(line.digest)) said.push(`Job ${line.name}: ${spoken(line.without)}`);
     states.set(line.digest, line.state);
+    lost.set(line.digest, line.without);
   }
+  if (said.length) announce(`${said.join(". ")}.`);
   await Promise.all(lines.filter((line) => line.state === "running").slice(0, 8).map(async (line) => {
     const known = followed.get(line.digest);
     followed.set(line.digest, follow(known, await get(`${path(line)}/events?after=${known?.last ?? 0}`, true)));
@@ -49,12 +55,12 @@ async function load(_, ctx, poll) {
 }
 
 function progress(line) {
-  if (line.state !== "running") return h("span", { class: ["aborted", "denied", "expired", "paused"].includes(line.state) ? "reason clip" : "muted", title: line.reason }, { done: "complete", pending: "waits for decisions" }[line.state] ?? (line.reason || "–"));
+  if (line.state !== "running") return h("span", { class: ["aborted", "denied", "expired", "paused"].includes(line.state) ? "reason clip" : "muted", title: line.reason }, { done: `complete${without(line)}`, pending: "waits for decisions" }[line.state] ?? (line.reason || "–"));
   const known = followed.get(line.digest);
   const part = share(known, line.epochs);
   return h("div", { class: "progress-cell" },
     h("progress", { value: part.toFixed(3), max: "1", "aria-label": `Progress of ${line.name}` }),
-    h("span", { class: "small muted" }, line.epochs ? `${Math.floor(part * 100)} %, pass ${Math.min(line.epochs, (known?.epoch ?? 0) + 1)} of ${line.epochs}` : "computes"),
+    h("span", { class: "small muted" }, line.epochs ? `${Math.floor(part * 100)} %, pass ${Math.min(line.epochs, (known?.epoch ?? 0) + 1)} of ${line.epochs}` : "computes", line.without && h("span", { class: "reason" }, `, without ${line.without}`)),
     known?.losses.length > 1 && sparkline(known.losses, line.epochs));
 }
 

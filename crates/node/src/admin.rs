@@ -173,6 +173,9 @@ pub struct Line {
     /// Passes over the rows; 0 where nothing is trained.
     #[serde(default)]
     pub epochs: u64,
+    /// Whom the others go on without, or went on without to its end: it is lost.
+    #[serde(default)]
+    pub without: Option<String>,
 }
 
 /// Everything about a job.
@@ -472,8 +475,9 @@ async fn withdraw(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Re
     Ok(Json(()))
 }
 
-fn line(stored: &Stored, decided: bool) -> Line {
+fn line(node: &Node, stored: &Stored, decided: bool) -> Line {
     Line {
+        without: node.without(stored),
         ours: stored.state == JobState::Pending && !decided,
         epochs: match &stored.manifest.body.job {
             JobFile { score: Some(_), .. } => 0,
@@ -508,7 +512,7 @@ async fn jobs(State(node): State<Arc<Node>>, Query(newest): Query<Newest>) -> Re
     let jobs = node.store.newest(newest.limit.unwrap_or(u32::MAX)).await?;
     let decided = node.store.decided(node.organisation()).await?;
     let decided = |stored: &Stored| stored.state != JobState::Pending || decided.contains(&stored.digest);
-    Ok(Json(jobs.iter().map(|stored| line(stored, decided(stored))).collect()))
+    Ok(Json(jobs.iter().map(|stored| line(&node, stored, decided(stored))).collect()))
 }
 
 /// Submit a job to all participants; its digest.
@@ -583,7 +587,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     let guarantee = job.protocol().guarantee().to_owned();
     let planned = node.price(&stored.digest, job).await;
     let report = serde_json::from_str(&stored.report).unwrap_or_default();
-    let line = line(&stored, decided(node.organisation()));
+    let line = line(&node, &stored, decided(node.organisation()));
     // A policy that denies it, or a time that is over, wants nobody.
     let wanted = if line.ours { node.approvers(&stored).await.unwrap_or(0) } else { 0 };
     let (code, voters, previous) = (stored.code, node.voters(&stored.digest).await?, previous(&node, &stored).await?);

@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 const CHECKPOINTS: &str = "checkpoints";
 /// How an end reads where nothing went wrong.
 pub(crate) const DONE: &str = "done";
+/// And where the others went on without one: its name follows.
+pub(crate) const DONE_WITHOUT: &str = "done, without ";
 /// What an attempt has as many of as its participants have free, by its name among the parameters.
 pub(crate) const LANES: &str = "lanes";
 
@@ -518,6 +520,15 @@ impl Node {
     /// What an attempt that runs here went on without.
     pub(crate) fn went_on_without(&self, digest: &str) -> Option<Without> {
         self.running().get(digest)?.without.clone()
+    }
+
+    /// Whom a job goes on without, or went on without to its end.
+    pub(crate) fn without(&self, stored: &Stored) -> Option<String> {
+        match stored.state {
+            State::Running => self.went_on_without(&stored.digest).map(|without| without.lost),
+            State::Done => stored.reason.strip_prefix(DONE_WITHOUT).map(str::to_owned),
+            _ => None,
+        }
     }
 
     /// Whatever of a job runs here stops.

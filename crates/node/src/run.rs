@@ -1,6 +1,6 @@
 //! This node's part of an attempt: the engine in a thread of its own, and what becomes of its end.
 
-use crate::attempt::DONE;
+use crate::attempt::{DONE, DONE_WITHOUT};
 use crate::hearsay::missing;
 use crate::job::State;
 use crate::message::End;
@@ -186,7 +186,7 @@ async fn finish(
     let ours = match &outcome {
         Ok(_) => {
             let without = node.went_on_without(&digest);
-            let how = without.map_or_else(|| DONE.to_owned(), |without| format!("{DONE}, without {}", without.lost));
+            let how = without.map_or_else(|| DONE.to_owned(), |without| format!("{DONE_WITHOUT}{}", without.lost));
             End { done: true, again: false, ..End::again(&digest, number, exit::OK, &how) }
         }
         Err(error) => {

@@ -2,100 +2,20 @@
 // PRIVITY is the program, SITE the directory of `privity up --local 4`, CHROMIUM the browser, SHOTS where pictures go.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { spawn } from "node:child_process";
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { both, close, free, go, heading, home, journey, key, open, page, PASSWORD, privity, PRIVITY, shot, signIn, SITE, start, vote } from "./hands.mjs";
+import { organisations } from "./organisations.mjs";
 import { provider } from "./provider.mjs";
 
-const { PRIVITY, SITE, CHROMIUM, SHOTS } = process.env;
 const NAMES = ["hospital-a", "hospital-b", "hospital-c", "helper"];
-const PASSWORD = "seven green bicycles";
-const WAIT = 60_000;
-
-const home = (name) => join(SITE, name);
-const key = (name, which) => new RegExp(`^${which} = "(.*)"$`, "m").exec(readFileSync(join(home(name), "node.toml"), "utf8"))[1];
-const page = (name) => `http://${key(name, "admin")}`;
-const privity = (name, args, input) => execFileSync(PRIVITY, args, { env: { ...process.env, PRIVITY_HOME: home(name) }, input, encoding: "utf8" });
-
-const free = () => new Promise((resolve) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const { port } = server.address();
-    server.close(() => resolve(`127.0.0.1:${port}`));
-  });
-});
 
 function submit(file) {
   const tables = NAMES.slice(0, 3).flatMap((name) => ["--table", `${name}=tumours`]);
   return privity("hospital-a", ["job", "submit", file, "--project", "tumours", "--purpose", "A joint model for the tumour board", "--person", "ann", ...tables]).trim();
 }
 
-// It asks nothing of the internet by itself.
-const QUIET = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: [...QUIET, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])] });
-const problems = [];
-
-async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  const tab = await context.newPage();
-  tab.setDefaultTimeout(WAIT);
-  tab.on("pageerror", (error) => problems.push(`error: ${error.message}`));
-  // Refused requests are part of what is tried here.
-  tab.on("console", (message) => message.type() === "error" && !message.text().startsWith("Failed to load resource") && problems.push(`console: ${message.text()}`));
-  tab.on("request", (request) => /^http:\/\/127\.0\.0\.1:/.test(request.url()) || problems.push(`foreign request: ${request.url()}`));
-  return tab;
-}
-
-async function signIn(tab, name, person, password = PASSWORD) {
-  await tab.goto(page(name));
-  await tab.getByLabel("Name").fill(person);
-  await tab.getByLabel("Password").fill(password);
-  await tab.getByRole("button", { name: "Sign in" }).click();
-}
-
-const heading = (tab, name) => tab.getByRole("heading", { level: 1, name }).waitFor();
-
-async function go(tab, name) {
-  await tab.getByRole("navigation").getByRole("link", { name }).click();
-  await heading(tab, name);
-}
-
-async function shot(tab, name) {
-  const wide = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  if (wide > 0) problems.push(`${name} is ${wide} pixels wider than its window`);
-  await tab.evaluate(() => scrollTo(0, 0));
-  await tab.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
-}
-
-async function journey(name, steps) {
-  const started = Date.now();
-  await steps();
-  console.log(`${name}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
-}
-
-/** A picture in light and one in dark. */
-async function both(tab, name) {
-  await shot(tab, name);
-  await tab.emulateMedia({ colorScheme: "dark" });
-  await shot(tab, `${name}-dark`);
-  await tab.emulateMedia({ colorScheme: "light" });
-}
-
-async function vote(name, person, digest, decision, reason) {
-  const tab = await open();
-  await signIn(tab, name, person);
-  await heading(tab, "Jobs");
-  await tab.goto(`${page(name)}/#/jobs/${digest}`);
-  await tab.getByRole("button", { name: decision, exact: true }).click();
-  const dialog = tab.getByRole("dialog");
-  await dialog.getByLabel("Reason").fill(reason);
-  await dialog.getByRole("button", { name: decision, exact: true }).click();
-  await dialog.waitFor({ state: "detached" });
-  return tab;
-}
-
-mkdirSync(SHOTS, { recursive: true });
 privity("hospital-a", ["user", "add", "ann", "--role", "admin"], PASSWORD);
 for (const name of NAMES) for (const person of ["bea", "cal"]) privity(name, ["user", "add", person, "--role", "approver"], PASSWORD);
 privity("hospital-b", ["user", "add", "vic", "--role", "viewer"], PASSWORD);
@@ -371,11 +291,8 @@ await journey("signing in at an identity provider", async () => {
   privity("clinic-o", ["init", "--org", "clinic-o", "--listen", await free(), "--admin", await free()]);
   appendFileSync(join(home("clinic-o"), "node.toml"),
     `\n[oidc]\nissuer = "${olga.issuer}"\nclient_id = "privity"\nname = "Clinic O"\nroles_claim = "groups"\n[oidc.roles]\nprivity-officers = "approver"\n`);
-  const node = spawn(PRIVITY, ["node"], { env: { ...process.env, PRIVITY_HOME: home("clinic-o") }, stdio: "ignore" });
-  process.on("exit", () => node.kill());
+  const node = await start("clinic-o");
   const tab = await open();
-  const answers = async () => fetch(page("clinic-o")).then((answer) => answer.ok, () => false);
-  for (const until = Date.now() + WAIT; !(await answers()); await new Promise((resolve) => setTimeout(resolve, 100))) assert.ok(Date.now() < until, "clinic-o answers");
   await tab.goto(page("clinic-o"));
   const button = tab.getByRole("button", { name: "Sign in with Clinic O" });
   await button.waitFor();
@@ -396,6 +313,6 @@ await journey("signing in at an identity provider", async () => {
   olga.close();
 });
 
-await browser.close();
-assert.deepEqual(problems, []);
+await organisations();
+await close();
 console.log("every journey ends well");

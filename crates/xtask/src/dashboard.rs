@@ -29,7 +29,7 @@ pub fn journeys(root: &Path, chromium: &Path, program: Option<PathBuf>) -> Resul
         std::fs::remove_dir_all(work.join("site")).map_err(said("removing the last site"))?;
     }
     std::fs::create_dir_all(&work).map_err(said("making a directory"))?;
-    for name in ["package.json", "journeys.mjs", "provider.mjs"] {
+    for name in ["package.json", "hands.mjs", "journeys.mjs", "organisations.mjs", "provider.mjs"] {
         std::fs::copy(root.join("crates/xtask/dashboard").join(name), work.join(name))
             .map_err(said("copying a file"))?;
     }

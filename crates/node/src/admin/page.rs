@@ -15,6 +15,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("format.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/format.js")),
     ("job.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/job.js")),
     ("jobs.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/jobs.js")),
+    ("loss.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/loss.js")),
     ("manifest.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/manifest.js")),
     ("members.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/members.js")),
     ("people.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/people.js")),

@@ -184,7 +184,7 @@ pub enum Record {
         /// Payload bytes sent by class of message.
         classes: BTreeMap<String, u64>,
         /// How many times all participants agreed that what was checked holds; 0 where the protocol checks nothing.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_zero")]
         verdicts: u64,
         /// What protected the job.
         security: String,
@@ -198,6 +198,11 @@ pub enum Record {
         /// Its Merkle root, hexadecimal.
         root: String,
     },
+}
+
+/// Logs from before there was such a number have none, and their lines stay what they are.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Record {
@@ -232,5 +237,18 @@ impl Record {
             | Record::Ended { manifest, .. } => Some(manifest),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_logs_from_before_there_were_verdicts_stay_what_they_are() {
+        let old = r#"{"kind":"ended","manifest":"ab","number":1,"end":"done","code":0,"reason":"done","sent":{"b":1},"classes":{},"security":"rep4"}"#;
+        let record: Record = serde_json::from_str(old).expect("a record");
+        assert_eq!(serde_json::to_string(&record).expect("JSON"), old);
+        let Record::Ended { verdicts: 0, .. } = record else { panic!("{record:?}") };
     }
 }

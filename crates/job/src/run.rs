@@ -354,8 +354,9 @@ fn attempt(
         Some(store) => measure(job, sessions, inputs, &mut reporter, store, &mut desk),
         None => measure(job, sessions, inputs, &mut reporter, &mut (), &mut desk),
     };
+    let took = ended(job, me, measured);
     if done.is_err() {
-        (reporter.events)(ended(job, me, measured));
+        (reporter.events)(took.clone());
     }
     let done = match (done, reporter.stopped.take()) {
         (Err(_), Some(JobError::Cancelled { reason, .. })) => {
@@ -370,7 +371,11 @@ fn attempt(
     report.1.protocol = security;
     report.1.files.extend(desk.releases.iter().flat_map(|release| release.files.clone()));
     report.1.releases = desk.releases;
-    write_results(job, options, &test, &report.0, &mut report.1)?;
+    if let Err(error) = write_results(job, options, &test, &report.0, &mut report.1) {
+        // There is no report of it, and it was sent all the same.
+        events(took);
+        return Err(error);
+    }
     if let Some(store) = store.filter(|_| !job.file().keep) {
         store.remove();
     }

@@ -610,7 +610,7 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
 
 /// The last job of the same name that this organisation approved before.
 async fn previous(node: &Node, stored: &Stored) -> Result<Option<Previous>, NodeError> {
-    let earlier = node.store.approved_before(node.organisation(), stored).await?;
+    let earlier = node.store.last_approved(node.organisation(), stored).await?;
     Ok(earlier.map(|earlier| Previous { digest: earlier.digest, manifest: earlier.manifest.body }))
 }
 

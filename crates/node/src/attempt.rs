@@ -307,8 +307,8 @@ impl Node {
 
     /// Nothing of a job runs here any more. What others said meanwhile is heeded: that there will be no further attempt.
     pub(crate) async fn left(&self, stored: &Stored) -> Result<(), NodeError> {
+        self.remember(&stored.digest);
         let Some(running) = self.running().remove(&stored.digest) else { return Ok(()) };
-        self.remember(&stored.digest, &running);
         // A denial may have come meanwhile.
         self.forget(&stored.digest, self.store.job(&stored.digest).await?.state);
         let over = running.ends.iter().find(|(name, end)| *name != self.organisation() && (end.done || !end.again));
@@ -353,8 +353,8 @@ impl Node {
         let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
         let survives = stored.manifest.body.job.on_loss == OnLoss::Survive;
         let (ends, lost) = (BTreeMap::new(), BTreeSet::new());
-        let (without, stands, took) = (None, false, Took::default());
-        let attempt = Running { number, since, cancel, ends, lost, without, survives, stands, lanes, took };
+        let (told, without, stands, took) = (BTreeMap::new(), None, false, Took::default());
+        let attempt = Running { number, since, cancel, ends, told, lost, without, survives, stands, lanes, took };
         let cancel = attempt.cancel.clone();
         running.insert(digest.clone(), attempt);
         self.turns.release(digest);

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Attempts that are over of which what was heard is remembered: others may ask a little later.
 const REMEMBERED: usize = 64;
-/// How long one is waited for who is asked.
-const ANSWER: Duration = Duration::from_secs(1);
+/// How long one is waited for who is asked: longer than the first of two relays is.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// What was heard of attempts that are over here, the newest last.
 pub(crate) type Past = VecDeque<(String, u32, BTreeMap<String, End>)>;
@@ -21,7 +21,7 @@ pub(crate) type Past = VecDeque<(String, u32, BTreeMap<String, End>)>;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Known {
-    /// What participants said to it, and what it says itself.
+    /// What participants said to it themselves, and what it says itself.
     pub ends: BTreeMap<String, End>,
     /// Who answers there and has said nothing yet.
     pub awaited: BTreeSet<String>,
@@ -52,8 +52,8 @@ impl Node {
         !running.lost.contains(name) && !self.is_silent(name)
     }
 
-    /// Asks the others what those said whom this node does not hear, and takes it for theirs. Whether somebody is still to say something to one of the others.
-    /// Whoever answers could make words up; it can end an attempt, and name a reason, by words of its own, too.
+    /// Asks the others what those said whom this node does not hear. Whether somebody is still to say something to one of the others. Whoever answers could make
+    /// words up: they are kept apart, count where there is nothing better, and are not passed on.
     pub(crate) async fn ask_ends(self: &Arc<Self>, stored: &Stored, number: u32) -> bool {
         let (missing, asked) = match self.running().get(&stored.digest) {
             Some(running) => {
@@ -82,20 +82,28 @@ impl Node {
                 let said = known.ends.get(name).filter(|end| end.manifest == stored.digest && end.number == number);
                 if let Some(end) = said {
                     let end = End { reason: words(&end.reason), ..end.clone() };
-                    running.ends.entry(name.clone()).or_insert(end);
+                    running.told.entry(name.clone()).or_insert(end);
                 }
-                awaited |= known.awaited.contains(name) && !running.ends.contains_key(name);
+                let known_by_now = running.ends.contains_key(name) || running.told.contains_key(name);
+                awaited |= known.awaited.contains(name) && !known_by_now;
             }
         }
         awaited
     }
 
-    /// Keeps what was heard of an attempt that is over.
-    pub(crate) fn remember(&self, digest: &str, running: &Running) {
-        let mut past = crate::lock(&self.past);
-        past.push_back((digest.to_owned(), running.number, running.ends.clone()));
-        let surplus = past.len().saturating_sub(REMEMBERED);
-        past.drain(..surplus);
+    /// Keeps what was heard of an attempt that is about to be over.
+    pub(crate) fn remember(&self, digest: &str) {
+        let Some((number, ends)) = self.running().get(digest).map(|running| (running.number, running.ends.clone()))
+        else {
+            return;
+        };
+        // Of what never began there is nothing to remember.
+        if !ends.is_empty() {
+            let mut past = crate::lock(&self.past);
+            past.push_back((digest.to_owned(), number, ends));
+            let surplus = past.len().saturating_sub(REMEMBERED);
+            past.drain(..surplus);
+        }
     }
 }
 
@@ -103,7 +111,14 @@ fn names(stored: &Stored) -> impl Iterator<Item = String> {
     stored.manifest.body.job.participants.iter().map(|p| p.name.clone())
 }
 
-/// Participants whose words of the end are not here; without whoever the others went on without.
+/// How an attempt ended at each participant, as it said itself or, where it is not heard, as others say.
+pub(crate) fn merged(running: &Running) -> BTreeMap<String, End> {
+    let mut all = running.told.clone();
+    all.extend(running.ends.clone());
+    all
+}
+
+/// Participants that have not said themselves how it ended; without whoever the others went on without.
 pub(crate) fn missing(stored: &Stored, running: &Running) -> Vec<String> {
     let without = running.without.as_ref().map(|without| without.lost.as_str());
     let missing = names(stored).filter(|name| !running.ends.contains_key(name) && without != Some(name.as_str()));

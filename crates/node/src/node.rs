@@ -93,6 +93,8 @@ pub(crate) struct Running {
     pub cancel: Cancel,
     /// How it ended at each participant, as far as it is known.
     pub ends: BTreeMap<String, End>,
+    /// How it ended at participants that this node does not hear, as others say.
+    pub told: BTreeMap<String, End>,
     /// Participants that do not answer: nobody waits for their words.
     pub lost: BTreeSet<String>,
     /// Whom all others have stated lost, where they went on without it: it stops them no more.

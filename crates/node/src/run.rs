@@ -1,11 +1,11 @@
 //! This node's part of an attempt: the engine in a thread of its own, and what becomes of its end.
 
 use crate::attempt::{DONE, DONE_WITHOUT};
-use crate::hearsay::missing;
+use crate::hearsay::{merged, missing};
 use crate::job::State;
 use crate::message::End;
 use crate::model::Model;
-use crate::node::{Node, now};
+use crate::node::{Node, Running, now};
 use crate::store::{Stored, Table};
 use crate::traces::AttemptTrace;
 use crate::{NodeError, home};
@@ -195,18 +195,21 @@ async fn finish(
     };
     let ours = settle(node, &own, ours);
     tell(node, stored, &ours).await;
+    let manifest = &stored.manifest.body;
+    let names: Vec<String> = manifest.job.participants.iter().map(|p| p.name.clone()).collect();
+    let last = number >= manifest.attempts;
     let verdict = match ours.done {
         true => Verdict { state: State::Done, code: exit::OK, reason: ours.reason.clone() },
         false => {
-            let manifest = &stored.manifest.body;
-            let names: Vec<String> = manifest.job.participants.iter().map(|p| p.name.clone()).collect();
-            verdict(&names, number >= manifest.attempts, &hear(node, stored, number).await)
+            let heard = hear(node, stored, number).await;
+            let said = verdict(&names, last, &heard.said);
+            if said.state == State::Aborted && ours.again {
+                // Whoever was told otherwise, or nothing, learns that there is no further attempt. What others say of others is not passed on.
+                tell(node, stored, &End { again: false, ..End::again(&digest, number, said.code, &said.reason) }).await;
+            }
+            verdict(&names, last, &heard.all)
         }
     };
-    if verdict.state == State::Aborted && ours.again {
-        // Whoever was told otherwise, or nothing, learns that there is no further attempt.
-        tell(node, stored, &End { again: false, ..End::again(&digest, number, verdict.code, &verdict.reason) }).await;
-    }
     if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
         tracing::error!(job = digest, error = %error, "the end of an attempt could not be kept as it was");
         // A pause is written when the log takes it again; until then the attempt counts as one that runs here, and the others wait. What is in the log is
@@ -275,28 +278,39 @@ async fn keep(
 }
 
 /// Waits a little until all participants that are not lost have said how the attempt ended. Of those that are lost here others may have heard.
-async fn hear(node: &Arc<Node>, stored: &Stored, number: u32) -> BTreeMap<String, End> {
+async fn hear(node: &Arc<Node>, stored: &Stored, number: u32) -> Heard {
     let until = tokio::time::Instant::now() + HEARING;
     loop {
-        let (ends, missing, heard) = match node.running().get(&stored.digest) {
+        let (missing, heard) = match node.running().get(&stored.digest) {
             Some(running) => {
                 let missing = missing(stored, running);
                 let heard = missing.iter().any(|name| node.hears(running, name));
-                (running.ends.clone(), missing, heard)
+                (missing, heard)
             }
-            None => return BTreeMap::new(),
+            None => return Heard::default(),
         };
-        if missing.is_empty() || tokio::time::Instant::now() >= until {
-            return ends;
-        }
-        if heard {
+        let late = tokio::time::Instant::now() >= until;
+        if missing.is_empty() {
+            break;
+        } else if heard && !late {
             tokio::time::sleep(Duration::from_millis(50)).await;
-        } else if node.ask_ends(stored, number).await {
+        } else if node.ask_ends(stored, number).await && !late {
             tokio::time::sleep(Duration::from_millis(250)).await;
         } else {
-            return node.running().get(&stored.digest).map(|running| running.ends.clone()).unwrap_or_default();
+            break;
         }
     }
+    let heard = |running: &Running| Heard { said: running.ends.clone(), all: merged(running) };
+    node.running().get(&stored.digest).map(heard).unwrap_or_default()
+}
+
+/// How an attempt ended at participants.
+#[derive(Default)]
+struct Heard {
+    /// As they said themselves.
+    said: BTreeMap<String, End>,
+    /// And as others say of those that this node does not hear.
+    all: BTreeMap<String, End>,
 }
 
 /// How an attempt ended, for all.

@@ -508,7 +508,7 @@ impl Store {
         query.fetch_all(&self.0).await?.iter().map(stored).collect()
     }
     /// The newest job of the same project and name, submitted no later than this one, that an organisation approved.
-    pub async fn approved_before(&self, organisation: &str, job: &Stored) -> Result<Option<Stored>, NodeError> {
+    pub async fn last_approved(&self, organisation: &str, job: &Stored) -> Result<Option<Stored>, NodeError> {
         let body = &job.manifest.body;
         let query = format!(
             "{JOBS} WHERE project = $1 AND digest IN (SELECT manifest FROM approvals WHERE organisation = $2 AND decision = $3) \

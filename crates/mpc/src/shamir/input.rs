@@ -78,6 +78,7 @@ fn open_verified(p: &mut Shamir, x: &Tensor<M61>, to: Recipients) -> Result<Opti
     }
     let opened = if to.contains(me) { verify::consistent(p.threshold, told) } else { Some(Vec::new()) };
     verify::verdict(p, opened.is_some(), "consistency of opened shares")?;
+    p.party.agreed();
     p.debt.iter_mut().for_each(|debt| debt.failed(false));
     Ok(opened.filter(|_| to.contains(me)).map(|opened| tensor(x.shape(), opened)))
 }

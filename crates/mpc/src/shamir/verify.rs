@@ -95,6 +95,7 @@ pub(crate) fn settle(p: &mut Shamir) -> Result<()> {
     let holds = claims.is_empty() && zeros.is_empty() || check(p, &claims, &zeros)?;
     verdict(p, holds, "verification of products")?;
     p.debt = Some(Debt::default());
+    p.party.agreed();
     Ok(())
 }
 
@@ -322,10 +323,7 @@ pub(super) fn verdict(p: &mut Shamir, holds: bool, check: &'static str) -> Resul
         p.party.recv(peer, step, 0, &mut theirs)?;
         all &= theirs == [1];
     }
-    match all {
-        true => Ok(p.party.agreed()),
-        false => Err(Error::Cheating { check }),
-    }
+    if all { Ok(()) } else { Err(Error::Cheating { check }) }
 }
 
 /// What there is no verification of.

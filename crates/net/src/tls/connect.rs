@@ -5,8 +5,8 @@ use super::connection::{Connection, certificate, own_key};
 use super::pin::{Accepted, Pins, known_by};
 use super::switch::{ENGINE, Registration, Switch, name_of};
 use super::{Peer, TlsConfig, relay};
-use crate::NetError;
 use crate::identity::Untrusted;
+use crate::{AbortCause, NetError};
 use privity_prim::fresh_secret;
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -25,10 +25,12 @@ const VERSION: u32 = 1;
 const HELLO: usize = 4 + 4 + 4 + 32 + 32;
 /// Time for a handshake and a hello.
 const GREETING: Duration = Duration::from_secs(10);
-/// Time for it through the first of two relays.
-const SILENT_RELAY: Duration = Duration::from_secs(3);
-/// Connections that are greeted at once, the parties' and strangers'.
-const AT_ONCE: usize = 40;
+/// Time for it through the first of two relays: longer than a switch keeps who comes early, see [`super::Bounds`].
+const SILENT_RELAY: Duration = Duration::from_secs(6);
+/// Connections that are greeted at once, the parties' and strangers'. Each takes a signature, which a token makes one after the other.
+const AT_ONCE: usize = 16;
+/// How often a party that waits for the others' identifiers shows those that have given theirs that it lives.
+const LOOK: Duration = Duration::from_millis(250);
 /// Bytes of kernel buffer asked for per direction.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -90,9 +92,11 @@ fn meet(config: TlsConfig, dialled: &mut Dialled) -> Result<(Vec<Option<Connecti
     for peer in 0..me {
         raw[peer] = Some(join(&config, &configs, &hello, (peer, deadline), dialled)?);
     }
-    let Some(door) = door else { return agree(config, raw, hello) };
+    let Some(door) = door else { return agree(&config, raw, &hello) };
+    let ours = Arc::new((config, configs, hello));
+    let (config, configs, hello) = &*ours;
     let mut newest = vec![0; n];
-    receive(&door, (&config, &configs, &hello), |came| {
+    receive(&door, &ours, |came| {
         match came {
             Some((number, Ok((peer, connection)))) if peer > me => {
                 // Whoever dials again gave the connection before up.
@@ -112,58 +116,61 @@ fn meet(config: TlsConfig, dialled: &mut Dialled) -> Result<(Vec<Option<Connecti
         }
         config.host.cancel.check()?;
         match (me + 1..n).find(|p| raw[*p].is_none()) {
-            Some(missing) if Instant::now() > deadline => Err(configs.missing(&config, missing)),
+            Some(missing) if Instant::now() > deadline => Err(configs.missing(config, missing)),
             missing => Ok(missing.is_none()),
         }
     })?;
     agree(config, raw, hello)
 }
 
+/// What greets at a door.
+pub(super) type Greeter = Arc<(TlsConfig, Configs, Hello)>;
 /// A connection's number in the order of arrival, from 1, and what came of greeting it.
 pub(super) type Came = (usize, Result<Greeted, GreetError>);
 
 /// Greets those that come in at a door, beside each other, so that none that stalls, nor a relay that does, holds up another. `take` gets what came of each, or
-/// none every few milliseconds, and says whether that is enough: then whoever is still being greeted is hung up on.
+/// none every few milliseconds, and says whether that is enough: then whoever is still being greeted is hung up on, and not waited for.
 pub(super) fn receive(
     door: &Door,
-    (config, configs, hello): (&TlsConfig, &Configs, &Hello),
+    ours: &Greeter,
     mut take: impl FnMut(Option<Came>) -> Result<bool, NetError>,
 ) -> Result<(), NetError> {
     let (sender, greeted) = channel();
-    let patience = GREETING.min(config.limits.connect);
-    std::thread::scope(|scope| {
-        let mut at_it: Vec<(usize, TcpStream)> = Vec::new();
-        let mut arrived = 0;
-        let mut step = || -> Result<bool, NetError> {
-            while let Some(stream) = (at_it.len() < AT_ONCE).then(|| door.accept()).transpose()?.flatten() {
-                // Without a handle to hang up by it would be waited for.
-                let Ok(handle) = stream.try_clone() else { continue };
-                arrived += 1;
-                at_it.push((arrived, handle));
-                let (number, sender) = (arrived, sender.clone());
-                scope.spawn(move || {
-                    let came = match configs.answer(config) {
-                        Ok(security) => greet(stream, (security, None), patience, config, hello),
-                        Err(e) => Err(GreetError::Known(e)),
-                    };
-                    // Nobody waits for it any more, perhaps.
-                    let _ = sender.send((number, came));
-                });
+    let mut at_it: Vec<(usize, TcpStream)> = Vec::new();
+    let mut arrived = 0;
+    let mut step = || -> Result<bool, NetError> {
+        while let Some(stream) = (at_it.len() < AT_ONCE).then(|| door.accept()).transpose()?.flatten() {
+            arrived += 1;
+            // Without a handle to hang up by, or a thread, it has come in vain, and comes again.
+            let Ok(handle) = stream.try_clone() else { continue };
+            let (number, sender, ours) = (arrived, sender.clone(), ours.clone());
+            let greeting = std::thread::Builder::new().name("privity-greeting".into()).spawn(move || {
+                let (config, configs, hello) = &*ours;
+                let patience = GREETING.min(config.limits.connect);
+                let came = match configs.answer(config) {
+                    Ok(security) => greet(stream, (security, None), patience, config, hello),
+                    Err(e) => Err(GreetError::Known(e)),
+                };
+                // Nobody waits for it any more, perhaps.
+                let _ = sender.send((number, came));
+            });
+            if greeting.is_ok() {
+                at_it.push((number, handle));
             }
-            let came = greeted.recv_timeout(Duration::from_millis(5)).ok();
-            at_it.retain(|(number, _)| came.as_ref().is_none_or(|came| came.0 != *number));
-            take(came)
-        };
-        let received = loop {
-            match step() {
-                Ok(false) => {}
-                Ok(true) => break Ok(()),
-                Err(e) => break Err(e),
-            }
-        };
-        at_it.iter().for_each(|(_, stream)| drop(stream.shutdown(Shutdown::Both)));
-        received
-    })
+        }
+        let came = greeted.recv_timeout(Duration::from_millis(5)).ok();
+        at_it.retain(|(number, _)| came.as_ref().is_none_or(|came| came.0 != *number));
+        take(came)
+    };
+    let received = loop {
+        match step() {
+            Ok(false) => {}
+            Ok(true) => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
+    at_it.iter().for_each(|(_, stream)| drop(stream.shutdown(Shutdown::Both)));
+    received
 }
 
 /// Where connections for a party come in.
@@ -212,7 +219,7 @@ fn join(
     let Peer { address, fingerprint } = &config.peers[peer];
     let relays = relay::relays(address).len();
     let routes = &config.host.routes;
-    let (mut first, mut refused, mut turn) = (routes.first(fingerprint), false, 0);
+    let (mut first, mut refused, mut turn) = (routes.first(fingerprint), [false; 2], 0);
     loop {
         let (stream, used) = dial(config, peer, (deadline, first))?;
         let security = configs.dial(config, peer).map_err(|e| certificate(peer, &e))?;
@@ -228,20 +235,22 @@ fn join(
             }
             Err(error) => error,
         };
-        // Whoever says at once that the peer is not there may well be right.
-        let not_there = matches!(&error, GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_));
-        let again = not_there
-            || relays > 1
-                && match &error {
-                    GreetError::Known(NetError::Mismatch { .. } | NetError::Io { .. }) => false,
-                    // Nothing comes through this relay: the other may be alive.
-                    GreetError::Known(NetError::Timeout { .. } | NetError::Closed { .. }) => true,
-                    // Or it answers in the other's place; if what both bring is no good, it is the other.
-                    _ => !std::mem::replace(&mut refused, true),
-                };
+        let (again, relays_fault) = match &error {
+            // Whoever says at once that the peer is not there may well be right.
+            GreetError::Known(NetError::NoSession { .. }) | GreetError::Broken(_) => (true, false),
+            GreetError::Known(NetError::Mismatch { .. } | NetError::Io { .. }) => (false, false),
+            // Nothing comes through this relay: the other may be alive.
+            GreetError::Known(NetError::Timeout { .. } | NetError::Closed { .. }) => (relays > 1, true),
+            // Or it answers in the other's place; if what both bring is no good, it is the other.
+            _ if relays > 1 => {
+                refused[used] = true;
+                (refused != [true; 2], true)
+            }
+            _ => (false, false),
+        };
         if relays > 1 {
             first = 1 - used;
-            if !not_there {
+            if relays_fault {
                 routes.note(fingerprint, used, false);
             }
         }
@@ -370,9 +379,9 @@ fn handshake_error(peer: usize, error: &std::io::Error, waited: Duration) -> Net
 
 /// All parties end with the same session identifier, or none does.
 fn agree(
-    config: TlsConfig,
-    raw: Vec<Option<(TcpStream, Channel, [u8; 32])>>,
-    hello: Hello,
+    config: &TlsConfig,
+    mut raw: Vec<Option<Raw>>,
+    hello: &Hello,
 ) -> Result<(Vec<Option<Connection>>, [u8; 32]), NetError> {
     let mut hasher = blake3::Hasher::new_derive_key("privity session identifier v1");
     hasher.update(&config.job);
@@ -381,35 +390,64 @@ fn agree(
         hasher.update(&nonce).update(config.peers[peer].fingerprint.as_bytes());
     }
     let session = *hasher.finalize().as_bytes();
-    let mut raw = raw;
     let patience = GREETING.min(config.limits.connect);
     for (peer, slot) in raw.iter_mut().enumerate() {
         if let Some((stream, channel, _)) = slot {
-            stream.set_read_timeout(Some(patience)).map_err(io("configuring a socket"))?;
             stream.set_write_timeout(Some(patience)).map_err(io("configuring a socket"))?;
             write_all(channel, stream, &session).map_err(|e| handshake_error(peer, &e, patience))?;
+            stream.set_read_timeout(Some(LOOK)).map_err(io("configuring a socket"))?;
         }
     }
-    let mut connections = Vec::with_capacity(raw.len());
     let tag = u64::from_le_bytes(session[..8].try_into().expect("eight bytes"));
-    for (peer, slot) in raw.into_iter().enumerate() {
-        connections.push(match slot {
-            None => None,
-            Some((stream, mut channel, _)) => {
-                let mut theirs = [0; 32];
-                let until = Instant::now() + config.limits.connect;
-                let heard = read_exact(&mut channel, &stream, &mut theirs, until);
-                heard.map_err(|e| handshake_error(peer, &e, patience))?;
-                if theirs != session {
-                    let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
-                    let (ours, theirs) = (hex(&session), hex(&theirs));
-                    return Err(NetError::Mismatch { peer, field: "the session identifier", ours, theirs });
-                }
-                Some(Connection::new(peer, tag, stream, channel)?)
-            }
+    let (mut connections, until): (Vec<Option<Connection>>, _) =
+        (Vec::with_capacity(raw.len()), Instant::now() + patience);
+    let mut raw = raw.into_iter().enumerate();
+    let trouble = loop {
+        let Some((peer, slot)) = raw.next() else { return Ok((connections, session)) };
+        let Some((stream, mut channel, _)) = slot else {
+            connections.push(None);
+            continue;
+        };
+        let heard = hear_session(&mut channel, &stream, until, || {
+            // Those that have heard all count who is silent as frozen.
+            connections.iter_mut().flatten().for_each(|c| drop(c.look_after(patience, false)));
         });
+        match heard {
+            Ok(theirs) if theirs == session => connections.push(Some(Connection::new(peer, tag, stream, channel)?)),
+            Ok(theirs) => {
+                let hex = |s: &[u8]| s[..8].iter().map(|b| format!("{b:02x}")).collect();
+                let (ours, theirs) = (hex(&session), hex(&theirs));
+                break NetError::Mismatch { peer, field: "the session identifier", ours, theirs };
+            }
+            Err(e) => break handshake_error(peer, &e, patience),
+        }
+    };
+    // Who has begun learns about whom this is, and does not take this party for the one that is gone.
+    let cause = AbortCause { about: trouble.about().unwrap_or(config.me), reason: trouble.to_string() };
+    let rest = raw
+        .filter_map(|(peer, slot)| slot.map(|(stream, channel, _)| Connection::new(peer, tag, stream, channel).ok()));
+    connections.into_iter().chain(rest).flatten().for_each(|mut c| drop(c.say_abort(&cause)));
+    Err(trouble)
+}
+
+/// A peer's identifier of the session; what is to be done meanwhile is done a few times a second.
+fn hear_session(
+    channel: &mut Channel,
+    stream: &TcpStream,
+    until: Instant,
+    mut meanwhile: impl FnMut(),
+) -> std::io::Result<[u8; 32]> {
+    let (mut theirs, mut filled) = ([0; 32], 0);
+    while filled < theirs.len() {
+        before(until)?;
+        match channel.read(stream, &mut theirs[filled..], || ()) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => filled += n,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => meanwhile(),
+            Err(e) => return Err(e),
+        }
     }
-    Ok((connections, session))
+    Ok(theirs)
 }
 
 /// Of each peer what to dial it with, and what to answer all with.
@@ -535,6 +573,7 @@ fn prepare(stream: TcpStream, patience: Duration) -> Result<TcpStream, NetError>
 }
 
 /// What each party says first.
+#[derive(Clone, Copy)]
 pub(super) struct Hello {
     party: usize,
     n: usize,

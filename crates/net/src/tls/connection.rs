@@ -209,7 +209,9 @@ impl Connection {
         let by_itself = match &self.ended {
             Some(NetError::Closed { .. } | NetError::Frozen { .. }) => true,
             Some(NetError::Reported { about, .. }) => *about == me || *about == self.peer,
-            _ => self.last_heard.elapsed() > 2 * HEARTBEAT,
+            Some(_) => false,
+            // Behind data that waits nothing can be read.
+            None => self.data.is_none() && self.last_heard.elapsed() > 2 * HEARTBEAT,
         };
         !self.goodbye && by_itself
     }

@@ -1,12 +1,14 @@
 //! A meeting of whoever can be reached, after a session has failed: who answers, and one short message with each.
 
 use super::channel::Channel;
-use super::connect::{Door, GreetError, Greeted, Hello, dial_once, greet, read_exact, receive, tls_configs, write_all};
+use super::connect::{
+    Door, GreetError, Greeted, Greeter, Hello, dial_once, greet, read_exact, receive, tls_configs, write_all,
+};
 use super::{TlsConfig, lock};
 use crate::NetError;
 use crate::identity::Identity;
 use std::net::TcpStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longest message.
@@ -43,7 +45,10 @@ pub fn council(
     let (me, n) = (config.me, config.peers.len());
     // Whoever accepts a connection and says nothing is not waited for beyond this.
     config.limits.connect = window.min(Duration::from_secs(2));
-    let mut met = gather(&config, window)?;
+    let (hello, configs, door) = (Hello::new(&config)?, tls_configs(&config)?, Door::open(&config)?);
+    let ours = Arc::new((config, configs, hello));
+    let config = &ours.0;
+    let mut met = gather(&ours, door.as_ref(), window)?;
     let absent: Vec<usize> = (0..n).filter(|peer| *peer != me && met[*peer].is_none()).collect();
     let word = say(&config.identity, &absent)?;
     if word.len() > MAX_WORD {
@@ -84,19 +89,17 @@ fn hear(stream: &TcpStream, channel: &mut Channel, until: Instant) -> std::io::R
 }
 
 /// Dials and accepts in turns until all are here or the window is over.
-fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetError> {
+fn gather(ours: &Greeter, door: Option<&Door>, window: Duration) -> Result<Vec<Option<Met>>, NetError> {
+    let (config, configs, hello) = &**ours;
     let (me, n) = (config.me, config.peers.len());
     let deadline = Instant::now() + window;
-    let hello = Hello::new(config)?;
-    let configs = tls_configs(config)?;
-    let door = Door::open(config)?;
     let met: Mutex<Vec<Option<Met>>> = Mutex::new((0..n).map(|_| None).collect());
     let over = || Instant::now() > deadline || config.host.cancel.reason().is_some();
     let missing = |peer: usize| peer != me && lock(&met)[peer].is_none();
     let accepted: Result<(), NetError> = std::thread::scope(|scope| {
         // Whoever answers and says nothing holds up nobody else.
         for peer in 0..me {
-            let (configs, hello, met) = (&configs, &hello, &met);
+            let met = &met;
             scope.spawn(move || {
                 let mut first = config.host.routes.first(&config.peers[peer].fingerprint);
                 while missing(peer) && !over() {
@@ -112,14 +115,14 @@ fn gather(config: &TlsConfig, window: Duration) -> Result<Vec<Option<Met>>, NetE
             });
         }
         let enough = || !(0..n).any(missing) || over();
-        let Some(door) = &door else {
+        let Some(door) = door else {
             while !enough() {
                 std::thread::sleep(Duration::from_millis(10));
             }
             return Ok(());
         };
         let mut newest = vec![0; n];
-        receive(door, (config, &configs, &hello), |came| {
+        receive(door, ours, |came| {
             if let Some((number, greeted)) = came {
                 // Whoever dials again gave the connection before up.
                 let peer = greeted.as_ref().map_or(me, |(peer, _)| *peer);

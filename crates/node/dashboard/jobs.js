@@ -39,8 +39,8 @@ async function load(_, ctx, poll) {
   const said = [];
   for (const line of lines) {
     const before = states.get(line.digest);
-    if (before && before !== line.state) said.push(`Job ${line.name} is ${line.state}${without(line)}`);
     if (before && line.state === "running" && line.without && line.without !== lost.get(line.digest)) said.push(`Job ${line.name}: ${spoken(line.without)}`);
+    else if (before && before !== line.state) said.push(`Job ${line.name} is ${line.state}${without(line)}`);
     states.set(line.digest, line.state);
     lost.set(line.digest, line.without);
   }

@@ -174,7 +174,7 @@ export async function organisations() {
     await both(ann, "fraud-lost");
     for (const [name, said] of heard) assert.ok((await said()).some((text) => text.includes(`${LOST} is lost; the others go on without it, with passive security only`)), `${name} says so aloud: ${await said()}`);
     await go(tabs.get("bank-b"), "Jobs");
-    await tabs.get("bank-b").getByText(`, without ${LOST}`).waitFor();
+    await tabs.get("bank-b").getByText(`, without ${LOST}`, { exact: true }).waitFor();
     await both(tabs.get("bank-b"), "fraud-jobs-lost");
     await tabs.get("bank-b").goto(`${page("bank-b")}/#/jobs/${digest}`);
   });

@@ -20,9 +20,9 @@ const isOver = (line) => ["done", "aborted", "denied", "expired"].includes(line.
 
 async function load([name], ctx, poll) {
   const path = `jobs/${encodeURIComponent(name)}`;
-  // Plans are made anew for each answer: only a change is worth one.
+  // Only a change is worth another answer, or a price that was not there.
   const line = poll && known?.name === name ? (await get("jobs", true)).find((line) => line.digest === known.details.line.digest) : null;
-  const same = line && line.updated === known.details.line.updated && line.without === known.details.line.without && line.state === known.details.line.state && line.state !== "pending";
+  const same = line && line.updated === known.details.line.updated && line.without === known.details.line.without && known.details.plan.parties && line.state === known.details.line.state && line.state !== "pending";
   const details = same ? known.details : await get(path, poll);
   if (known?.name !== name) known = null;
   const progress = await newest(path, known?.progress, poll);
@@ -191,7 +191,7 @@ function protectionCard({ line, guarantee, plan, manifest }) {
 }
 
 function priceCard({ plan, report, line }) {
-  if (!plan.parties) return null;
+  if (!plan.parties) return card("Price", h("p", { class: "muted" }, `There is no price: ${plan.problem}.`));
   const sum = (bytes_) => bytes_?.reduce((a, b) => a + b, 0);
   const own = plan.parties.findIndex((p) => p.name === report?.party);
   const actual = (name, planned, measured, show) => [name, h("span", {}, measured === undefined ? `${show(planned)} planned` : `${show(measured)}, ${show(planned)} planned`)];
@@ -221,7 +221,7 @@ function render(data, ctx) {
   return h("div", {},
     h("header", { class: "head" }, h("div", {}, h("p", { class: "small" }, h("a", { href: "#/jobs" }, "Jobs"), h("span", { class: "muted" }, ` / ${line.project}`)), h("h1", { tabindex: "-1" }, line.name, " ", state(line.state))),
       ctx.may("admin") && !isOver(line) && manifest.submitter === ctx.session.organisation && h("button", { class: "button", type: "button", onclick: () => giveUp(details, ctx) }, "Give up")),
-    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants")),
+    ["aborted", "denied", "paused", "expired"].includes(line.state) && h("div", { "data-key": "why", class: `notice ${line.state === "paused" ? "warn" : "bad"}` }, h("p", {}, h("strong", {}, `Why it is ${line.state}: `), line.reason || "no reason is known"), details.code > 0 && h("p", { class: "small muted" }, "Exit code ", h("code", {}, details.code), ", the same at all participants that stopped")),
     notices(data), decision(details, ctx),
     card("What runs", h("p", { class: "lead" }, summary(manifest)), h("blockquote", {}, manifest.purpose),
       facts(["Submitted by", `${manifest.person} of ${manifest.submitter}`], ["Submitted", time(manifest.created, true)], ["Must start before", time(manifest.expires, true)],

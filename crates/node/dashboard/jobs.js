@@ -21,10 +21,10 @@ const lost = new Map();
 
 const path = (line) => `jobs/${encodeURIComponent(line.digest)}`;
 
-// Plan and result of the newest jobs; asked for once in each state.
+// Plan and result of the newest jobs; asked for once in each state, if the plan has a price by then.
 async function price(line) {
   const known = prices.get(line.digest);
-  if (known?.state === line.state) return;
+  if (known?.state === line.state && known.total !== undefined) return;
   const details = await get(path(line), true);
   const own = details.plan.parties?.findIndex((p) => p.name === details.report?.party) ?? -1;
   const sum = (list) => list?.reduce((a, b) => a + b, 0);
@@ -39,8 +39,8 @@ async function load(_, ctx, poll) {
   const said = [];
   for (const line of lines) {
     const before = states.get(line.digest);
-    if (before && before !== line.state) said.push(`Job ${line.name} is ${line.state}${without(line)}`);
     if (before && line.state === "running" && line.without && line.without !== lost.get(line.digest)) said.push(`Job ${line.name}: ${spoken(line.without)}`);
+    else if (before && before !== line.state) said.push(`Job ${line.name} is ${line.state}${without(line)}`);
     states.set(line.digest, line.state);
     lost.set(line.digest, line.without);
   }

@@ -40,7 +40,9 @@ export function notices({ details, progress, status }) {
   const { line } = details;
   const away = silent(details, status);
   const waits = away.filter(([name]) => name !== line.without);
+  const left = line.state === "paused" && details.manifest.job.on_loss === "continue";
   return [
+    left && h("div", { class: "notice", "data-key": "left" }, "The manifest lets three go on where one is lost. If the others went on without this node, it learns so when they are done, and gets no results; else all four go on together."),
     line.without && goesOn(details, progress, waits.length < away.length),
     waits.length > 0 && h("div", { class: "notice warn", "data-key": "silent" },
       waits.map(([name, seconds]) => h("p", {}, h("strong", {}, `${name} does not answer this node`), Number.isFinite(seconds) ? `, for ${duration(seconds)} now.` : " since this node was started.")),

@@ -1,7 +1,7 @@
 //! What jobs cost, for people who decide. It takes a machine a while to say, so it is said once, of one job at a time, and never in the way of anything else.
 
 use crate::node::Node;
-use privity_job::{Job, Rows, plan};
+use privity_job::{Job, Rows, choice, plan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,11 +44,26 @@ fn steps(job: &Job) -> usize {
     training.epochs.saturating_mul(rows.div_ceil(training.batch.max(1)))
 }
 
+/// What of a plan needs no price, under its names there: what is opened, what is withstood, what follows if a party is lost.
+fn at_once(job: &Job) -> Value {
+    let file = job.file();
+    json!({
+        "openings": plan::openings(job),
+        "withstands": choice::row(job.protocol()).withstands,
+        "on_loss": file.on_loss.meaning(),
+        "escrow": file.checkpoint.as_ref().map(|checkpoint| checkpoint.escrow.meaning()),
+    })
+}
+
 impl Node {
-    /// What a job opens, and, if that is known within a moment, what it costs.
+    /// What a job opens and what follows if a party is lost, and, if that is known within a moment, what it costs.
     pub(crate) async fn price(self: &Arc<Self>, digest: &str, job: Job) -> Value {
-        let openings = plan::openings(&job);
-        let without = move |problem: &str| json!({ "problem": problem, "openings": openings });
+        let known = at_once(&job);
+        let without = |problem: &str| {
+            let mut known = known.clone();
+            known["problem"] = problem.into();
+            known
+        };
         if steps(&job) > STEPS {
             return without("it has too many steps to be priced here");
         }
@@ -69,7 +84,11 @@ impl Node {
                 let _turn = node.prices.one.acquire().await;
                 let planned = tokio::task::spawn_blocking(move || match plan::plan(&job) {
                     Ok(plan) => serde_json::to_value(plan).unwrap_or_default(),
-                    Err(e) => json!({ "problem": e.to_string(), "openings": plan::openings(&job) }),
+                    Err(e) => {
+                        let mut known = at_once(&job);
+                        known["problem"] = e.to_string().into();
+                        known
+                    }
                 });
                 if let Ok(planned) = planned.await {
                     node.prices.known().insert(digest, Some(planned));

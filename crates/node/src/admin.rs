@@ -694,7 +694,5 @@ async fn examine(
 /// Declare the node's certificates void and make a new one.
 #[utoipa::path(post, path = "/api/v1/revocations", tag = "nodes", request_body = String, responses((status = 200)))]
 async fn revoke(State(node): State<Arc<Node>>, Json(reason): Json<String>) -> Result_<()> {
-    node.revoke(&reason).await?;
-    node.renew(true)?;
-    Ok(Json(()))
+    Ok(Json(node.revoke(&reason).await?))
 }

@@ -11,7 +11,10 @@ pub(crate) struct Asked {
     approvals: Limits,
     projects: Limits,
     heads: Limits,
+    /// By the root whose holder signed it.
     revocations: Limits,
+    /// Anybody's, each of which is looked up.
+    invitations: Limits,
     /// Each reads much of the log.
     timelines: Limits,
     /// Everything else.
@@ -26,6 +29,7 @@ impl Default for Asked {
             projects: Limits::new(70, 1.0 / 60.0),
             heads: Limits::new(20, 0.2),
             revocations: Limits::new(5, 1.0 / 60.0),
+            invitations: Limits::new(30, 6.0),
             timelines: Limits::new(10, 0.2),
             others: Limits::new(3000, 50.0),
         }
@@ -42,6 +46,7 @@ impl Asked {
             "project" => &self.projects,
             "head" => &self.heads,
             "revocation" => &self.revocations,
+            "knock" | "reveal" => &self.invitations,
             "timeline" => &self.timelines,
             _ => &self.others,
         };
@@ -55,6 +60,7 @@ impl Asked {
             &self.projects,
             &self.heads,
             &self.revocations,
+            &self.invitations,
             &self.timelines,
             &self.others,
         ] {

@@ -7,6 +7,7 @@ use crate::node::{Engine, Node, now};
 use crate::peer::{Peers, Shown};
 use crate::store::Store;
 use crate::{NodeError, admin, home, join, serve, waiting, watch};
+use privity_api::{Record, Time};
 use privity_audit::{Log, Witness};
 use privity_job::exit;
 use privity_keys::Root;
@@ -29,18 +30,35 @@ pub fn init(home: &Path, config: &Config) -> Result<String, NodeError> {
     home::create(home, config)?;
     let root =
         privity_keys::create(&config.keys, home, &config.organisation).map_err(|e| NodeError::Keys(e.to_string()))?;
-    let identity = certify(&*root, config, None)?;
+    let identity = certify(&*root, config, now(), None)?;
     identity.save(&home::identity(home)).map_err(|e| NodeError::Keys(e.to_string()))?;
     Ok(root.fingerprint())
 }
 
 /// A fresh certificate for the node, which keeps what it derives keys of files from.
-pub(crate) fn certify(root: &dyn Root, config: &Config, before: Option<&Identity>) -> Result<Identity, NodeError> {
-    let (from, to) = (now(), now() + 3600 * i64::from(config.certificate_hours));
+fn certify(root: &dyn Root, config: &Config, from: Time, before: Option<&Identity>) -> Result<Identity, NodeError> {
+    let to = from + 3600 * i64::from(config.certificate_hours);
     let mut identity = root.issue(&config.organisation, from, to).map_err(|e| NodeError::Keys(e.to_string()))?;
     if let Some(before) = before {
         identity.succeed(before);
     }
+    Ok(identity)
+}
+
+/// A fresh certificate in place of another, in the log before it is used; `void`: from before which moment certificates were revoked, if that is why.
+pub(crate) fn replace(
+    (home, config): (&Path, &Config),
+    (root, log): (&dyn Root, &Log),
+    before: &Identity,
+    void: Option<Time>,
+) -> Result<Identity, NodeError> {
+    // A clock that was put back since does not make one that is void again.
+    let identity = certify(root, config, now().max(void.unwrap_or_default()), Some(before))?;
+    let event = if void.is_some() { "made in place of one that was revoked" } else { "renewed" };
+    let (purpose, fingerprint) = ("node".into(), crate::revoked::fingerprint(&identity)?);
+    log.append(now(), &Record::Key { purpose, event: event.into(), fingerprint })
+        .map_err(|e| NodeError::Audit(e.to_string()))?;
+    identity.save(&home::identity(home)).map_err(|e| NodeError::Keys(e.to_string()))?;
     Ok(identity)
 }
 
@@ -57,22 +75,27 @@ pub(crate) struct Opened {
 pub(crate) async fn open(home: &Path, config: &Config, lease: Option<&Lease>) -> Result<Opened, NodeError> {
     let root = privity_keys::open(&config.keys, home).map_err(|e| NodeError::Keys(e.to_string()))?;
     let (log, witness) = log(home, config, root.clone(), lease)?;
-    let identity = load(home, config, &*root)?;
     let store = match lease {
         Some(lease) => Store::under(lease).await?,
         None => Store::open(home).await?,
     };
+    let identity = load((home, config), (&*root, &log), &store).await?;
     Ok(Opened { root, log, witness, identity, store })
 }
 
-/// The node's certificate, a fresh one if it is about to end.
-fn load(home: &Path, config: &Config, root: &dyn Root) -> Result<Identity, NodeError> {
+/// The node's certificate, a fresh one if it is about to end or was revoked.
+async fn load(
+    (home, config): (&Path, &Config),
+    (root, log): (&dyn Root, &Log),
+    store: &Store,
+) -> Result<Identity, NodeError> {
     let keys = |e: &dyn std::fmt::Display| NodeError::Keys(e.to_string());
     let mut identity = root.load(&home::identity(home)).map_err(|e| keys(&e))?;
-    if identity.validity().is_none_or(|(_, until)| until - now() < 600) {
+    let (from, until) = identity.validity().unwrap_or_default();
+    let void = Some(store.void_before(&root.fingerprint()).await?).filter(|before| from < *before);
+    if void.is_some() || until - now() < 600 {
         let before = identity;
-        identity = certify(root, config, Some(&before))?;
-        identity.save(&home::identity(home)).map_err(|e| keys(&e))?;
+        identity = replace((home, config), (root, log), &before, void)?;
         root.retire(&before).map_err(|e| keys(&e))?;
     }
     Ok(identity)

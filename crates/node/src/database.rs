@@ -106,7 +106,7 @@ fn is_here(host: &str) -> bool {
 }
 
 /// What makes the tables of each version from those of the one before, on either database.
-const SQLITE: [&str; 7] = [
+const SQLITE: [&str; 8] = [
     include_str!("../migrations/sqlite/0001_begin.sql"),
     include_str!("../migrations/sqlite/0002_people.sql"),
     include_str!("../migrations/sqlite/0003_queue.sql"),
@@ -114,6 +114,7 @@ const SQLITE: [&str; 7] = [
     include_str!("../migrations/sqlite/0005_votes.sql"),
     include_str!("../migrations/sqlite/0006_forgotten.sql"),
     include_str!("../migrations/sqlite/0007_left.sql"),
+    include_str!("../migrations/sqlite/0008_revoked.sql"),
 ];
 const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0001_begin.sql"),
@@ -123,6 +124,7 @@ const POSTGRES: [&str; SQLITE.len()] = [
     include_str!("../migrations/postgres/0005_votes.sql"),
     include_str!("../migrations/postgres/0006_forgotten.sql"),
     include_str!("../migrations/postgres/0007_left.sql"),
+    include_str!("../migrations/postgres/0008_revoked.sql"),
 ];
 
 fn newer(version: i64) -> Result<usize, NodeError> {

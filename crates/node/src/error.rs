@@ -121,6 +121,14 @@ pub enum NodeError {
         /// Its value there.
         theirs: String,
     },
+    /// A statement of a time that has not come here.
+    #[error(
+        "E2108 {organisation} states a time to come: see whether the clocks of both nodes are right; it is tried again"
+    )]
+    Clock {
+        /// Who.
+        organisation: String,
+    },
     /// Not a member, or not of this project.
     #[error("E2103 {who} is no member of project {project}")]
     Stranger {
@@ -189,9 +197,10 @@ impl NodeError {
             _ => None,
         }
     }
-    /// Whether a message that was refused may be taken later: what it is about is not known there yet, or that node is in trouble.
+    /// Whether a message that was refused may be taken later: what it is about is not known there yet, a clock is wrong, the certificate became void just then, or that node is in trouble.
     pub(crate) fn may_pass(&self) -> bool {
-        let early = |problem: &str| ["E1006", "E2103", "E1010"].iter().any(|code| problem.starts_with(code));
+        let early =
+            |problem: &str| ["E1006", "E1008", "E1010", "E2103", "E2108"].iter().any(|code| problem.starts_with(code));
         matches!(self, NodeError::Refused { problem, status, .. } if *status >= 500 || early(problem))
     }
     /// In words for other organisations: of this node's files, keys and database they learn that something is wrong, not what or where.
@@ -214,7 +223,7 @@ impl NodeError {
         match self {
             NodeError::Missing { .. } => 404,
             NodeError::State(_) | NodeError::Attempt { .. } | NodeError::Differs { .. } | NodeError::Over { .. } => 409,
-            NodeError::Model { .. } => 409,
+            NodeError::Model { .. } | NodeError::Clock { .. } => 409,
             NodeError::Unknown(_) => 401,
             NodeError::Stranger { .. } | NodeError::Forbidden(_) | NodeError::NoRelay { .. } => 403,
             NodeError::TooMany { .. } | NodeError::Busy { .. } => 429,

@@ -37,6 +37,7 @@ mod prices;
 mod queue;
 mod recorded;
 mod relay;
+mod revoked;
 mod run;
 mod serve;
 #[cfg(test)]

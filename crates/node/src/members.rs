@@ -5,13 +5,11 @@ use crate::message::{Answer, Joining, Knock, Reveal, words};
 use crate::node::{Node, now};
 use crate::store::Invitation;
 use crate::{NodeError, home};
-use privity_api::{Member, Project, Record, Revocation, Statement, Time};
+use privity_api::{Member, Project, Statement, Time};
 use serde::{Deserialize, Serialize};
 
 /// How long an invitation lasts.
 const LASTS: Time = 3 * 86_400;
-/// How far clocks may differ.
-const AHEAD: Time = 300;
 /// How often one invitation may be begun.
 const KNOCKS: u32 = 5;
 
@@ -136,18 +134,27 @@ impl Node {
     /// Nobody joins under this name, or other words.
     pub async fn confirm(&self, organisation: &str, words: &str) -> Result<(), NodeError> {
         let all = self.store.invitations().await?;
-        let waiting = |i: &Invitation| i.organisation == organisation && i.state == "joining" && !i.words.is_empty();
-        let mut invitation = all.into_iter().find(waiting).ok_or_else(|| {
-            NodeError::State(format!("{organisation} has not come yet: have it run `privity join` with the code"))
-        })?;
-        let said: Vec<&str> = words.split_whitespace().collect();
-        if said.join(" ").to_lowercase() != invitation.words {
-            invitation.state = "refused".into();
-            self.store.put_invitation(&invitation).await?;
-            return Err(NodeError::State(format!(
-                "these are not the words seen here: somebody else may have used the code; the invitation of {organisation} is void, invite it again"
-            )));
-        }
+        let waits = |i: &Invitation| i.organisation == organisation && i.state == "joining" && !i.words.is_empty();
+        let mut waiting: Vec<Invitation> = all.into_iter().filter(waits).collect();
+        let said = words.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        // It may join several projects at once.
+        let Some(at) = waiting.iter().position(|invitation| invitation.words == said) else {
+            return Err(NodeError::State(match &mut waiting[..] {
+                [] => format!("{organisation} has not come yet: have it run `privity join` with the code"),
+                [invitation] => {
+                    invitation.state = "refused".into();
+                    self.store.put_invitation(invitation).await?;
+                    format!(
+                        "these are not the words seen here: somebody else may have used the code; the invitation of {organisation} is void, invite it again"
+                    )
+                }
+                several => format!(
+                    "these are the words of none of the {} invitations that {organisation} has come with: somebody else may have used a code; have the words read out again",
+                    several.len()
+                ),
+            }));
+        };
+        let mut invitation = waiting.swap_remove(at);
         let joiner: Joiner = serde_json::from_str(&invitation.joiner).map_err(|e| NodeError::Store(e.to_string()))?;
         let member = Member {
             organisation: organisation.into(),
@@ -190,26 +197,5 @@ impl Node {
         let known = self.store.project(name).await?.filter(|(_, known)| known.body.by_root(root).is_some());
         known.ok_or_else(stranger)?;
         self.store.statement(name).await?.map(|(_, statement)| statement).ok_or_else(stranger)
-    }
-
-    /// A member declares its node certificates void.
-    pub(crate) async fn receive_revocation(
-        &self,
-        (organisation, root): (&str, &str),
-        statement: &Statement<Revocation>,
-    ) -> Result<(), NodeError> {
-        let revocation = statement.verify(organisation, root)?;
-        if revocation.organisation != organisation || revocation.before > now() + AHEAD {
-            return Err(NodeError::State(format!("a revocation by {organisation} names another, or a time to come")));
-        }
-        let _alone = self.changing.lock().await;
-        let known =
-            self.store.revocations().await?.into_iter().any(|(of, before)| of == root && before >= revocation.before);
-        if known {
-            return Ok(());
-        }
-        self.record(&Record::Revoked { organisation: organisation.into(), before: revocation.before })?;
-        self.revocations.revoke(root, revocation.before);
-        self.store.put_revocation(root, revocation.before).await
     }
 }

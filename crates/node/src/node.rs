@@ -1,5 +1,6 @@
 //! A node: what it decides, signs and runs. Whoever asks (another node, a person, a tool) is known to the caller; what is asked is checked here.
 
+use crate::NodeError;
 use crate::asked::Asked;
 use crate::attempt::participant_of;
 use crate::checked::Checked;
@@ -16,8 +17,7 @@ use crate::store::{Store, Table};
 use crate::traces::Traces;
 use crate::turns::{Load, Turns};
 use crate::waiting::Reached;
-use crate::{NodeError, home};
-use privity_api::{Manifest, Member, Project, Record, Revocation, Statement, Time, sha256};
+use privity_api::{Manifest, Member, Project, Record, Statement, Time, sha256};
 use privity_audit::{Log, Witness};
 use privity_job::{Event, Job, JobError, Report, RunOptions, exit};
 use privity_keys::Root;
@@ -45,6 +45,8 @@ pub struct Node {
     /// The certificate that it shows.
     pub(crate) shown: Shown,
     pub(crate) revocations: Arc<Revocations>,
+    /// Held while it is renewed.
+    pub(crate) renewing: tokio::sync::Mutex<()>,
     pub(crate) switch: Switch,
     /// Through which of two relays its engines dial first.
     pub(crate) routes: Arc<Routes>,
@@ -187,6 +189,7 @@ impl Node {
             peers,
             shown,
             revocations,
+            renewing: tokio::sync::Mutex::default(),
             switch,
             routes: Arc::default(),
             engine,
@@ -275,26 +278,6 @@ impl Node {
     /// What runs, with the attempt.
     pub(crate) fn numbers_running(&self) -> Vec<(String, u32)> {
         self.running().iter().map(|(digest, running)| (digest.clone(), running.number)).collect()
-    }
-
-    /// A fresh certificate, if the present one ends soon or if it must be. Connections that stand go on.
-    pub(crate) fn renew(&self, at_once: bool) -> Result<(), NodeError> {
-        let before = self.shown.get();
-        let (from, until) = before.validity().unwrap_or_default();
-        // A third of its time before it ends.
-        if !at_once && until - now() > (until - from) / 3 {
-            return Ok(());
-        }
-        let identity = crate::daemon::certify(&*self.root, &self.config, Some(&before))?;
-        let event = if at_once { "made in place of one that was revoked" } else { "renewed" };
-        self.record(&Record::Key {
-            purpose: "node".into(),
-            event: event.into(),
-            fingerprint: self.root.fingerprint(),
-        })?;
-        identity.save(&home::identity(&self.home)).map_err(|e| NodeError::Keys(e.to_string()))?;
-        self.shown.set(identity);
-        self.root.retire(&before).map_err(|e| NodeError::Keys(e.to_string()))
     }
 
     /// The organisation's name.
@@ -428,21 +411,6 @@ impl Node {
         Ok(())
     }
 
-    /// Posts something to all other members of a project.
-    pub(crate) async fn tell_all<T: serde::Serialize>(
-        &self,
-        project: &Project,
-        path: &str,
-        body: &T,
-    ) -> Result<(), NodeError> {
-        let text = serde_json::to_string(body).map_err(|e| NodeError::State(e.to_string()))?;
-        for member in project.members.iter().filter(|m| m.organisation != self.organisation()) {
-            self.store.post(&project.name, &member.organisation, path, text.clone()).await?;
-        }
-        self.peers.wake();
-        Ok(())
-    }
-
     /// Posts something to all other participants of a job.
     pub(crate) async fn tell_participants<T: serde::Serialize>(
         &self,
@@ -456,18 +424,6 @@ impl Node {
         }
         self.peers.wake();
         Ok(())
-    }
-
-    /// Declares this organisation's node certificates void, all that were issued before now, and tells the members of all its projects.
-    pub async fn revoke(&self, reason: &str) -> Result<Revocation, NodeError> {
-        let revocation =
-            Revocation { organisation: self.organisation().into(), before: now(), reason: reason.into(), at: now() };
-        self.record(&Record::Revoked { organisation: revocation.organisation.clone(), before: revocation.before })?;
-        let statement = Statement::new(revocation.clone(), &*self.root)?;
-        for (_, project) in self.store.projects().await? {
-            self.tell_all(&project.body, "revocation", &statement).await?;
-        }
-        Ok(revocation)
     }
 
     // Tables.
@@ -600,9 +556,14 @@ pub(crate) async fn adopt(
         record(Record::Left { project: name(), organisation, root, by: by.to_owned() })?;
     }
     if taken.is_ok() {
-        let others = project.members.iter().map(|m| m.organisation.as_str()).filter(|name| *name != own);
-        let told: Vec<&str> = if project.founder == own { others.collect() } else { Vec::new() };
-        store.put_project_telling(founder_root, statement, &told).await?;
+        let mut letters = Vec::new();
+        if project.founder == own {
+            let text = serde_json::to_string(statement).map_err(|e| NodeError::Store(e.to_string()))?;
+            let others = project.members.iter().map(|m| m.organisation.clone()).filter(|name| *name != own);
+            letters.extend(others.map(|name| (name, "project", text.clone())));
+        }
+        letters.extend(crate::revoked::for_newcomers(store, &own_root, project, before.as_ref()).await?);
+        store.put_project_telling(founder_root, statement, &letters).await?;
     } else if before.is_some() {
         let roots: Vec<&str> = gone.iter().map(|member| member.root.as_str()).collect();
         store.remove_members(&project.name, project.version, &roots).await?;

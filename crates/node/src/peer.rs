@@ -4,7 +4,7 @@ use crate::NodeError;
 use crate::dial::{Place, connect, post};
 use crate::message::{Pong, words};
 use crate::node::{Node, instant};
-use crate::store::Store;
+use crate::store::{Letter, Store};
 use privity_api::Member;
 use privity_net::identity::{Identity, Revocations};
 use privity_net::relay::Routes;
@@ -206,6 +206,11 @@ impl Peers {
         }
     }
 
+    /// Whether a message that was refused for a while is tried again. That certificates are void is told for as long as its recipient is a member.
+    async fn may_wait(&self, letter: &Letter) -> Result<bool, NodeError> {
+        Ok(self.store.early(letter.seq).await? || letter.path == crate::revoked::PATH)
+    }
+
     /// Delivers what waits for an organisation, the oldest first. Whether everything was taken or given up.
     async fn deliver_to(&self, node: &Node, organisation: &str) -> Result<bool, NodeError> {
         let mut all = true;
@@ -222,7 +227,7 @@ impl Peers {
             match self.send(&member, &letter.path, letter.body.clone()).await {
                 Ok(_) => self.store.delivered(letter.seq).await?,
                 // What it is about may come from another organisation, and later.
-                Err(error) if error.may_pass() && self.store.early(letter.seq).await? => all = false,
+                Err(error) if error.may_pass() && self.may_wait(&letter).await? => all = false,
                 Err(NodeError::Refused { problem, .. }) => {
                     tracing::warn!(to = letter.organisation, path = letter.path, problem, "a message was refused");
                     if letter.path == "manifest" {

@@ -6,9 +6,11 @@
 
 mod engine;
 mod faults;
+mod joining;
 mod load;
 mod lost;
 mod random;
+mod revoked;
 mod site;
 mod trouble;
 

@@ -207,12 +207,12 @@ impl Store {
     pub async fn put_project(&self, root: &str, statement: &Statement<Project>) -> Result<(), NodeError> {
         self.put_project_telling(root, statement, &[]).await
     }
-    /// As [`Store::put_project`]; these organisations are told, now or later, if and only if it is kept.
+    /// As [`Store::put_project`]; these letters, to whom, where to and what, are delivered, now or later, if and only if it is kept.
     pub(crate) async fn put_project_telling(
         &self,
         root: &str,
         statement: &Statement<Project>,
-        tell: &[&str],
+        letters: &[(String, &'static str, String)],
     ) -> Result<(), NodeError> {
         let mut transaction = self.begin().await?.ok_or(NodeError::Superseded)?;
         let known = sqlx::query("SELECT statement FROM projects WHERE name = $1").bind(&statement.body.name);
@@ -232,9 +232,9 @@ impl Store {
             .await?;
         let query = sqlx::query("DELETE FROM removed WHERE project = $1").bind(&statement.body.name);
         query.execute(&mut *transaction).await?;
-        for organisation in tell {
-            let query = "INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, 'project', $3)";
-            let query = sqlx::query(query).bind(&statement.body.name).bind(*organisation).bind(text(statement)?);
+        for (organisation, path, body) in letters {
+            let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
+            let query = query.bind(&statement.body.name).bind(organisation).bind(*path).bind(body);
             query.execute(&mut *transaction).await?;
         }
         for member in &statement.body.members {
@@ -272,18 +272,6 @@ impl Store {
         let gone = self.removed().await?;
         let rows = sqlx::query("SELECT root, statement FROM projects ORDER BY name").fetch_all(&self.0).await?;
         rows.iter().map(|row| Ok((row.try_get(0)?, without(json(row.try_get(1)?)?, &gone)))).collect()
-    }
-
-    /// Certificates of a root valid from before this moment are void.
-    pub async fn put_revocation(&self, root: &str, before: Time) -> Result<(), NodeError> {
-        let query = "INSERT INTO revocations (root, before) VALUES ($1, $2) \
-                     ON CONFLICT (root) DO UPDATE SET before = excluded.before WHERE revocations.before < excluded.before";
-        self.write(|| sqlx::query(query).bind(root.to_owned()).bind(before)).await.map(drop)
-    }
-    /// All revocations.
-    pub async fn revocations(&self) -> Result<Vec<(String, Time)>, NodeError> {
-        let rows = sqlx::query("SELECT root, before FROM revocations").fetch_all(&self.0).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Keeps an invitation, new or changed.

@@ -328,10 +328,10 @@ pub(crate) async fn log(node: Arc<Node>, tell: impl Fn(u64)) {
     }
 }
 
-/// Renews the node's certificate in time.
+/// Renews the node's certificate in time, and one that became void.
 pub(crate) async fn renew(node: Arc<Node>) {
     loop {
-        if let Err(e) = node.renew(false) {
+        if let Err(e) = node.renew().await {
             tracing::error!(error = %e, "the node's certificate could not be renewed");
         }
         tokio::time::sleep(Duration::from_secs(60)).await;

@@ -122,7 +122,7 @@ async fn everything(store: &Store) -> Vec<String> {
     names.sort();
     said.push(format!("{names:?}"));
     for before in [10, 5, 20] {
-        say!(store.put_revocation("r", before));
+        say!(store.put_revocation("r", before, "signed", &[("fraud".into(), "bank-b".into())]));
         say!(store.revocations());
     }
     let mut invitation = Invitation {

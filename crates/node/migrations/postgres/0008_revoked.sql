@@ -1,0 +1,1 @@
+ALTER TABLE revocations ADD COLUMN statement TEXT NOT NULL DEFAULT '';

@@ -14,6 +14,8 @@ pub(crate) struct Asked {
     revocations: Limits,
     /// Each reads much of the log.
     timelines: Limits,
+    /// Each reads all tables, and may be long.
+    tables: Limits,
     /// Everything else.
     others: Limits,
 }
@@ -27,6 +29,7 @@ impl Default for Asked {
             heads: Limits::new(20, 0.2),
             revocations: Limits::new(5, 1.0 / 60.0),
             timelines: Limits::new(10, 0.2),
+            tables: Limits::new(20, 0.5),
             others: Limits::new(3000, 50.0),
         }
     }
@@ -43,6 +46,7 @@ impl Asked {
             "head" => &self.heads,
             "revocation" => &self.revocations,
             "timeline" => &self.timelines,
+            "tables" => &self.tables,
             _ => &self.others,
         };
         limits.take(root)
@@ -56,6 +60,7 @@ impl Asked {
             &self.heads,
             &self.revocations,
             &self.timelines,
+            &self.tables,
             &self.others,
         ] {
             limits.forget_all();

@@ -1,5 +1,6 @@
 //! A node among members that lie: what they may not make it do. The others are played here, with roots of their own; the node is a real one.
 
+mod catalogue;
 mod common;
 mod leaving;
 

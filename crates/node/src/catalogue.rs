@@ -146,22 +146,11 @@ impl Node {
         Ok(())
     }
 
-    /// The tables that members of a project are shown, from after a name on.
-    async fn offers(&self, project: &str, after: &str) -> Result<Page, NodeError> {
+    /// The tables that members of a project are shown, in the order of their names, which databases differ in.
+    async fn offers(&self, project: &str) -> Result<Vec<Offer>, NodeError> {
         let mut tables = self.store.tables().await?;
-        // Databases differ in how they order letters.
         tables.sort_by(|a, b| a.name.cmp(&b.name));
-        let (mut page, mut bytes) = (Page::default(), 0);
-        for table in tables.iter().filter(|t| t.name.as_str() > after && t.projects.iter().any(|p| p == project)) {
-            let offer = table.offer()?;
-            bytes += offer.size();
-            if bytes > PAGE && !page.tables.is_empty() {
-                page.more = true;
-                break;
-            }
-            page.tables.push(offer);
-        }
-        Ok(page)
+        tables.iter().filter(|table| table.projects.iter().any(|name| name == project)).map(Table::offer).collect()
     }
 
     /// What a member asks: the tables that it is shown.
@@ -169,11 +158,16 @@ impl Node {
     /// # Errors
     /// Whoever asks, or this organisation, is no member of the project.
     pub(crate) async fn receive_tables(&self, root: &str, ask: &Ask) -> Result<Page, NodeError> {
+        self.among(root, &ask.project).await?;
+        Ok(Page::of(self.offers(&ask.project).await?, &ask.after))
+    }
+
+    /// Whether the organisation with this root, and this one, are members of a project.
+    async fn among(&self, root: &str, project: &str) -> Result<(), NodeError> {
         let own = self.own_projects().await?;
-        let known = own.iter().any(|project| project.name == ask.project && project.by_root(root).is_some());
-        match known {
-            true => self.offers(&ask.project, &ask.after).await,
-            false => Err(NodeError::Stranger { who: root.into(), project: words(&ask.project) }),
+        match own.iter().any(|known| known.name == project && known.by_root(root).is_some()) {
+            true => Ok(()),
+            false => Err(NodeError::Stranger { who: root.into(), project: words(project) }),
         }
     }
 
@@ -183,10 +177,9 @@ impl Node {
     /// There is no such project.
     pub async fn catalogue(self: &Arc<Self>, project: &str) -> Result<Catalogue, NodeError> {
         let members = self.project(project).await?.members;
-        let ask = Ask { project: project.into(), after: String::new() };
-        let own = self.receive_tables(&self.root.fingerprint(), &ask).await?.tables;
+        self.among(&self.root.fingerprint(), project).await?;
         let mut catalogue = Catalogue::default();
-        catalogue.members.insert(self.organisation().into(), own);
+        catalogue.members.insert(self.organisation().into(), self.offers(project).await?);
         let mut asked = Vec::new();
         for member in members.into_iter().filter(|m| m.organisation != self.organisation()) {
             let (node, project) = (self.clone(), project.to_owned());
@@ -250,6 +243,19 @@ impl Node {
 }
 
 impl Page {
+    /// As many of these as fit from after a name on, one at least.
+    fn of(offers: Vec<Offer>, after: &str) -> Page {
+        let (mut page, mut bytes) = (Page::default(), 0);
+        for offer in offers.into_iter().filter(|offer| offer.name.as_str() > after) {
+            bytes += offer.size();
+            page.more = bytes > PAGE && !page.tables.is_empty();
+            if page.more {
+                break;
+            }
+            page.tables.push(offer);
+        }
+        page
+    }
     /// Whether it goes on after a name, and people may be shown it.
     fn is_next(&self, after: &str) -> bool {
         let rises = self.tables.windows(2).all(|pair| pair[0].name < pair[1].name);

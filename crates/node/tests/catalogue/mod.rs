@@ -14,7 +14,7 @@ impl Site {
     fn offers(&self, name: &str, values: &[String], projects: &[&str], shows_rows: bool) -> (u16, Value) {
         let data = self.folder.path().join(format!("{name}.csv"));
         std::fs::write(&data, format!("kind,y\n{0},no\n{0},yes\n", values[0])).expect("rows");
-        let listed = values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", ");
+        let listed = values.iter().map(|value| format!("\"{value}\"")).collect::<Vec<_>>().join(", ");
         let schema = format!(
             "# a remark of the owner\n[[columns]]\nname = \"kind\"\nkind = \"category\"\nvalues = [{listed}]\n\
              [[columns]]\nname = \"y\"\nkind = \"label\"\nvalues = [\"no\", \"yes\"]\n"

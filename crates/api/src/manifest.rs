@@ -186,9 +186,7 @@ impl Manifest {
     pub fn check(&self, now: Time) -> Result<Job, ManifestError> {
         match self.job.distillation {
             None => self.check_with(now, Path::new("/nonexistent")),
-            Some(_) => {
-                Err(field("job", "asks questions of a file", "have its nodes look it up: `Manifest::check_with`"))
-            }
+            Some(_) => Err(field("job", "asks public questions of a file", "give the folder that has it")),
         }
     }
     /// As [`Manifest::check`], with the public questions of a job in a file of this folder. The job names the file, without a path, and its digest.

@@ -77,6 +77,12 @@ pub enum Record {
         schema: String,
         /// Its rows.
         rows: u64,
+        /// Projects whose members are shown its name and contract.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shown: Vec<String>,
+        /// Whether they are shown the number of rows, too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        rows_shown: bool,
     },
     /// A model was registered, changed or withdrawn.
     Model {
@@ -93,6 +99,24 @@ pub enum Record {
         digest: String,
         /// Who changed it.
         by: String,
+    },
+    /// How much the jobs of a project may take together of privacy here, from now on.
+    Budget {
+        /// The project.
+        project: String,
+        /// Thousandths of epsilon within a period; none: there is no limit.
+        epsilon_milli_total: Option<u64>,
+        /// Days after which what a job took counts no longer; 0: it counts for ever.
+        period_days: u32,
+    },
+    /// A job was about to take its share of its project's privacy budget here, once for all its attempts.
+    Spent {
+        /// Digest of the manifest.
+        manifest: String,
+        /// The project.
+        project: String,
+        /// Thousandths of epsilon.
+        epsilon_milli: u64,
     },
     /// A person of the organisation may sign in to its node, may do something else there, or may sign in no more.
     Person {
@@ -230,6 +254,7 @@ impl Record {
         match self {
             Record::Submitted { manifest, .. }
             | Record::Decided { manifest, .. }
+            | Record::Spent { manifest, .. }
             | Record::Attempt { manifest, .. }
             | Record::Session { manifest, .. }
             | Record::Lost { manifest, .. }

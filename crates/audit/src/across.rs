@@ -38,6 +38,7 @@ pub(crate) fn check(books: &[Book], known: &Known) -> Across {
     books.iter().filter(|book| book.whole).for_each(|book| all.witnessed(book));
     all.claims();
     all.signed();
+    crate::budgets::check(&all.logs, known, &mut all.found);
     let (started, approved) = jobs::check(&all.logs, known, &mut all.found);
     Across { findings: all.found, started, approved, cosignatures }
 }

@@ -161,9 +161,11 @@ impl Survey {
         let recent = filter.since.is_none_or(|since| entry.at >= since);
         match &entry.record {
             Record::Begun { .. } | Record::Cut { .. } | Record::Cosigned { .. } | Record::Forgotten { .. } => true,
-            Record::Joined { project, .. } | Record::Left { project, .. } => {
-                filter.project.as_ref().is_none_or(|wanted| wanted == project)
-            }
+            // Budgets are added up from the beginning.
+            Record::Joined { project, .. }
+            | Record::Left { project, .. }
+            | Record::Budget { project, .. }
+            | Record::Spent { project, .. } => filter.project.as_ref().is_none_or(|wanted| wanted == project),
             Record::Table { .. } | Record::Model { .. } => filter.project.is_none() && recent,
             Record::Revoked { .. } | Record::Key { .. } | Record::Policy { .. } | Record::Person { .. } => recent,
             about => about.manifest().is_some_and(|manifest| self.selects(filter, manifest)),

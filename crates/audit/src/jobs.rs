@@ -61,7 +61,8 @@ struct Run<'a> {
 pub(crate) fn check(logs: &Logs, known: &Known, found: &mut Vec<Finding>) -> (usize, usize) {
     let mut events: BTreeMap<&str, BTreeMap<&str, Vec<&Seen>>> = BTreeMap::new();
     for (name, book) in logs {
-        for seen in &book.seen {
+        // What was taken of budgets is looked at by itself, and shown also where a filter hides the job.
+        for seen in book.seen.iter().filter(|seen| !matches!(seen.record, Record::Spent { .. })) {
             if let Some(manifest) = seen.record.manifest() {
                 events.entry(manifest).or_default().entry(name).or_default().push(seen);
             }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod across;
+mod budgets;
 pub mod clock;
 mod entry;
 mod error;

@@ -79,7 +79,7 @@ pub(crate) fn of_books(books: Vec<Book>, known: &Known, which: &str) -> Result<T
     let manifest = books.iter().find_map(|book| book.manifests.get(&digest)).or(known.manifests.get(&digest)).cloned();
     let mut trace = Trace {
         about: manifest.as_ref().map(about).unwrap_or_default(),
-        declared: manifest.as_ref().map(declared).unwrap_or_default(),
+        declared: manifest.as_ref().map(|manifest| declared(manifest, known)).unwrap_or_default(),
         manifest: digest.clone(),
         steps: Vec::new(),
         opened: BTreeMap::new(),
@@ -129,9 +129,13 @@ fn about(manifest: &Manifest) -> BTreeMap<String, String> {
     ])
 }
 
-fn declared(manifest: &Manifest) -> Vec<Declared> {
+fn declared(manifest: &Manifest, known: &Known) -> Vec<Declared> {
     // As it was when it was written: now it may be over.
-    let Ok(job) = manifest.check(manifest.created) else { return Vec::new() };
+    let job = match &known.questions {
+        Some(folder) => manifest.check_with(manifest.created, folder),
+        None => manifest.check(manifest.created),
+    };
+    let Ok(job) = job else { return Vec::new() };
     let of = |opening: privity_job::plan::OpeningPlan| Declared {
         what: opening.what.into(),
         recipients: opening.recipients,
@@ -149,6 +153,9 @@ fn words(record: &Record) -> String {
             let by: Vec<String> = by.iter().map(|who| shown(who)).collect();
             let approval = shown(approval.get(..12).unwrap_or(approval));
             format!("{} {did}, by {}, statement {approval}", shown(organisation), by.join(", "))
+        }
+        Record::Spent { epsilon_milli, .. } => {
+            format!("took {epsilon_milli} thousandths of epsilon of the privacy budget")
         }
         Record::Attempt { number, .. } => format!("attempt {number}: all owners had approved"),
         Record::Session { number, session, .. } => format!("attempt {number}: session {}", shown(session)),
@@ -216,7 +223,7 @@ impl Trace {
     fn learned(&self, lines: &mut Vec<String>) {
         match self.declared.is_empty() {
             true => {
-                lines.push("who learned what is not known: no file has the manifest; give it with --manifest".into())
+                lines.push("who learned what is not known: no file has the manifest, or not its public questions; give them with --manifest, --questions".into())
             }
             false => lines.push("the approved program opens in one attempt, at most:".into()),
         }

@@ -23,6 +23,8 @@ pub struct Known {
     pub roots: BTreeMap<String, String>,
     /// Manifests by their digests, for logs that were exported without them.
     pub manifests: BTreeMap<String, Manifest>,
+    /// Where public questions of jobs are, for what such a job opens.
+    pub questions: Option<PathBuf>,
     /// Every log must reach this moment; what is later in some log is not looked for in others.
     pub until: Option<Time>,
 }

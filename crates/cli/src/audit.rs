@@ -76,6 +76,9 @@ pub struct TraceArgs {
     /// Say what was opened, to whom.
     #[arg(long)]
     who_learned_what: bool,
+    /// Where the public questions are of a job that asks some, so that it can be said what it opens
+    #[arg(long, value_name = "DIR")]
+    questions: Option<PathBuf>,
     #[command(flatten)]
     known: KnownArgs,
 }
@@ -100,7 +103,8 @@ pub fn run(audit: &Audit) -> Result<(), CliError> {
             wrong(report.wrong())
         }
         Audit::Trace(args) => {
-            let traced = trace::trace(&args.files, &args.known.read()?, &args.manifest)?;
+            let known = Known { questions: args.questions.clone(), ..args.known.read()? };
+            let traced = trace::trace(&args.files, &known, &args.manifest)?;
             say(args.known.json, &traced, || traced.text(args.who_learned_what))?;
             wrong(traced.report.wrong())
         }

@@ -6,6 +6,7 @@
 mod output;
 
 mod audit;
+mod catalogue;
 mod checkpoint;
 mod children;
 mod circuit;

@@ -134,6 +134,12 @@ pub enum TableCommand {
         /// The contract of its columns
         #[arg(long)]
         schema: PathBuf,
+        /// Show name and contract to the members of this project; may be given several times. Default: to nobody
+        #[arg(long = "project", value_name = "PROJECT")]
+        projects: Vec<String>,
+        /// Show them how many rows it has, too
+        #[arg(long, requires = "projects")]
+        show_rows: bool,
     },
     /// Withdraw a table
     Remove {
@@ -142,10 +148,16 @@ pub enum TableCommand {
         /// Its name
         name: String,
     },
-    /// List them
+    /// List them, and to whom they are shown; or what the members of a project show each other of theirs
     List {
         #[command(flatten)]
         home: Home,
+        /// Tables that the members of this project show: its catalogue
+        #[arg(long)]
+        project: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -484,24 +496,21 @@ pub fn table(command: &TableCommand) -> Result<(), CliError> {
         std::path::absolute(path).map(|p| p.display().to_string()).map_err(CliError::system("finding a file"))
     };
     match command {
-        TableCommand::Add { home, name, data, test_data, schema } => {
+        TableCommand::Add { home, name, data, test_data, schema, projects, show_rows } => {
             let contract = Schema::load(schema).map_err(|e| CliError::Node(e.to_string()))?;
             let schema = contract.to_toml();
             let test_path = test_data.as_deref().map(absolute).transpose()?.unwrap_or_default();
-            let table =
-                Table { name: name.clone(), path: absolute(data)?, test_path, schema, rows: 0, shows_rows: false };
+            let (name, path, projects) = (name.clone(), absolute(data)?, projects.clone());
+            let table = Table { name, path, test_path, schema, rows: 0, projects, shows_rows: *show_rows };
             let table: Table = Client::new(home)?.post("tables", &table)?;
-            println!("table {}: {} rows", table.name, table.rows);
+            println!("table {}: {} rows; {}", table.name, table.rows, crate::catalogue::shown_to(&table));
         }
         TableCommand::Remove { home, name } => {
             let () = Client::new(home)?.delete(&format!("tables/{name}"))?;
             println!("table {name} is withdrawn");
         }
-        TableCommand::List { home } => {
-            for table in Client::new(home)?.get::<Vec<Table>>("tables")? {
-                println!("{}  {} rows  {}", table.name, table.rows, table.path);
-            }
-        }
+        TableCommand::List { home, project: Some(project), json } => crate::catalogue::show(home, project, *json)?,
+        TableCommand::List { home, project: None, json } => crate::catalogue::own(home, *json)?,
     }
     Ok(())
 }
@@ -575,9 +584,9 @@ pub fn job(command: &JobCommand) -> Result<(), CliError> {
                 (true, _) => println!("{}", crate::commands::json(&details)),
                 (_, true) => {
                     let own: Status = client.get("status")?;
-                    crate::show::differences(&details, &own.organisation)?;
+                    crate::show::differences(&details, &own.organisation, &home::questions(&home.home))?;
                 }
-                _ => show(&details)?,
+                _ => show(&details, &home::questions(&home.home)),
             }
             Ok(())
         }
@@ -645,11 +654,14 @@ fn job_file(path: &Path) -> Result<JobFile, CliError> {
     Ok(file)
 }
 
-fn show(details: &Details) -> Result<(), CliError> {
+fn show(details: &Details, questions: &Path) {
     let (line, manifest) = (&details.line, &details.manifest);
     println!("{} ({})", manifest.job.name, line.digest);
     println!("  {}: {}", line.state.name(), line.reason);
-    println!("  runs       {}", crate::show::what_runs(manifest)?);
+    match crate::show::what_runs(manifest, questions) {
+        Ok(what) => println!("  runs       {what}"),
+        Err(error) => println!("  runs       not known here: {error}"),
+    }
     println!("  for        {}", manifest.purpose);
     println!("  submitted  by {} of {}, project {}", manifest.person, manifest.submitter, manifest.project);
     println!("  protects   {}", details.guarantee);
@@ -685,7 +697,6 @@ fn show(details: &Details) -> Result<(), CliError> {
     if !details.missing.is_empty() {
         println!("  waits for  {}", details.missing.join(", "));
     }
-    Ok(())
 }
 
 /// Prints what a job's engine tells until it ends; fails with its code if it fails.

@@ -30,6 +30,9 @@ pub struct CheckArgs {
     /// Whose rules they are. Default: the manifest's submitter.
     #[arg(long, requires = "manifest")]
     organisation: Option<String>,
+    /// Where the public questions are of a manifest that asks some: the node has them in `questions` of its directory.
+    #[arg(long, value_name = "DIR", requires = "manifest")]
+    questions: Option<PathBuf>,
     /// As if the same work had been approved before.
     #[arg(long, requires = "manifest")]
     seen: bool,
@@ -81,7 +84,11 @@ fn facts(file: &Path, args: &CheckArgs) -> Result<Facts, CliError> {
     let manifest = Manifest::from_json(&read(file)?).map_err(failed)?;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = Time::try_from(seconds).unwrap_or(Time::MAX);
-    let job = manifest.check(now).map_err(failed)?;
+    let job = match &args.questions {
+        Some(folder) => manifest.check_with(now, folder),
+        None => manifest.check(now),
+    };
+    let job = job.map_err(failed)?;
     let own = args.organisation.as_deref().unwrap_or(&manifest.submitter);
     job.index(own)?;
     Ok(Facts::new(&manifest, &job, own, now, !args.seen))

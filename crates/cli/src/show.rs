@@ -19,25 +19,26 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// The facts of a manifest as an organisation sees them. Its times do not matter here.
-fn facts(manifest: &Manifest, own: &str) -> Result<Facts, CliError> {
-    let job = Job::new(manifest.job.clone(), Path::new("/nonexistent"))?;
+/// The facts of a manifest as an organisation sees them, with public questions of this folder. Its times do not matter here.
+fn facts(manifest: &Manifest, own: &str, questions: &Path) -> Result<Facts, CliError> {
+    let job = Job::new(manifest.job.clone(), questions)?;
     Ok(Facts::new(manifest, &job, own, privity_node::now(), false))
 }
 
 /// What a manifest has run, in a sentence.
-pub fn what_runs(manifest: &Manifest) -> Result<String, CliError> {
-    let all = privity_policy::explain(&facts(manifest, &manifest.submitter)?);
+pub fn what_runs(manifest: &Manifest, questions: &Path) -> Result<String, CliError> {
+    let all = privity_policy::explain(&facts(manifest, &manifest.submitter, questions)?);
     Ok(all.into_iter().find(|(label, _)| *label == "what runs").map(|(_, text)| text).unwrap_or_default())
 }
 
 /// In what a job differs from the last of its name that this organisation approved.
-pub fn differences(details: &Details, own: &str) -> Result<(), CliError> {
+pub fn differences(details: &Details, own: &str, questions: &Path) -> Result<(), CliError> {
     let Some(previous) = &details.previous else {
         println!("this organisation has approved no earlier job of this name in this project: read all of it");
         return Ok(());
     };
-    let changes = privity_policy::diff(&facts(&previous.manifest, own)?, &facts(&details.manifest, own)?);
+    let seen = |manifest| facts(manifest, own, questions);
+    let changes = privity_policy::diff(&seen(&previous.manifest)?, &seen(&details.manifest)?);
     println!("since {}:", previous.digest);
     for change in &changes {
         println!("  {}\n    - {}\n    + {}", change.label, change.before, change.after);

@@ -2,12 +2,15 @@
 
 import { get, remove } from "./api.js";
 import { card, dialog, empty, facts, h, toast } from "./dom.js";
-import { number } from "./format.js";
+import { catalogue } from "./catalogue.js";
+import { list, number } from "./format.js";
 
 async function load(_, ctx, poll) {
-  const [tables, models] = await Promise.all([get("tables", poll), get("models", poll)]);
-  return { tables, models };
+  const [tables, models, projects] = await Promise.all([get("tables", poll), get("models", poll), get("projects", poll)]);
+  return { tables, models, projects };
 }
+
+const shown = ({ projects, shows_rows }) => projects.length ? `to members of ${list(projects)}${shows_rows ? ", with the number of rows" : ""}` : "to nobody";
 
 function withdraw(kind, { name }, ctx) {
   dialog({
@@ -24,7 +27,7 @@ function withdraw(kind, { name }, ctx) {
 
 const one = (ctx) => (table) => h("section", { class: "card", "data-key": table.name, "aria-label": `Table ${table.name}` },
   h("div", { class: "spread" }, h("h2", {}, table.name), ctx.may("admin") && h("button", { class: "button", type: "button", onclick: () => withdraw("tables", table, ctx) }, "Withdraw")),
-  facts(["Rows", number(table.rows)], ["File", table.path ? h("code", { class: "wrap" }, table.path) : "shown to admins"], table.test_path && ["Rows to evaluate on", h("code", { class: "wrap" }, table.test_path)]),
+  facts(["Rows", number(table.rows)], ["Shown", shown(table)], ["File", table.path ? h("code", { class: "wrap" }, table.path) : "shown to admins"], table.test_path && ["Rows to evaluate on", h("code", { class: "wrap" }, table.test_path)]),
   h("details", {}, h("summary", {}, "Contract of its columns"), h("pre", { tabindex: "0" }, table.schema)));
 
 const file = ({ path }) => path ? h("code", { class: "wrap" }, path) : "shown to admins";
@@ -35,11 +38,12 @@ const model = (ctx) => (model) => h("section", { class: "card", "data-key": `mod
     ...model.files.map((one, i) => [model.files.length > 1 ? `File of class ${i}` : "File", file(one)]), ["Digest", h("code", { class: "wrap" }, model.digest)]),
   h("details", {}, h("summary", {}, "Contract of the columns that it reads"), h("pre", { tabindex: "0" }, model.schema)));
 
-function render({ tables, models }, ctx) {
+function render({ tables, models, projects }, ctx) {
   return h("div", {},
     h("header", { class: "head" }, h("h1", { tabindex: "-1" }, "Tables")),
-    tables.length ? tables.map(one(ctx)) : card("Catalogue", empty("No tables yet", "Register one on the node's machine: ", h("code", {}, "privity table add NAME --data FILE --schema FILE"), ". Its rows never leave this node; jobs name it, and each job needs this organisation's approval.")),
-    models.map(model(ctx)));
+    tables.length ? tables.map(one(ctx)) : card("Catalogue", empty("No tables yet", "Register one on the node's machine: ", h("code", {}, "privity table add NAME --data FILE --schema FILE [--project PROJECT] [--show-rows]"), ". Its rows never leave this node; jobs name it, and each job needs this organisation's approval.")),
+    models.map(model(ctx)),
+    projects.map((project) => catalogue(project.name, ctx)));
 }
 
 export default { title: "Tables", load, render, every: 10000 };

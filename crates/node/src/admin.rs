@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod catalogue;
 mod limits;
 mod members;
 mod models;
@@ -32,8 +33,9 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use privity_api::manifest::{Dataset, NamedModel, Release, VERSION};
 use privity_api::{Approval, Decision, MAX_TEXT, Manifest, Project, Time};
+use privity_job::JobFile;
 use privity_job::file::Participant;
-use privity_job::{Job, JobFile};
+use privity_job::protocol::ProtocolName;
 use provider::Provider;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -316,6 +318,7 @@ fn routes(access: &Arc<Access>) -> OpenApiRouter<Site> {
         .routes(routes!(projects))
         .routes(routes!(examine))
         .routes(routes!(tables))
+        .routes(routes!(catalogue::catalogue))
         .routes(routes!(models::models))
         .routes(routes!(jobs))
         .routes(routes!(details))
@@ -534,8 +537,15 @@ async fn submit(
     }
     let recipients = recipients(&file);
     // What `auto` chooses, and what was left out, stands in the manifest.
-    let job = Job::new(file, std::path::Path::new("/nonexistent")).map_err(privity_api::ManifestError::Job)?;
-    let file = JobFile { mixed: job.schemes(), ..job.file().clone() };
+    let questions = file.distillation.as_ref().map(|asked| asked.questions.clone());
+    let job = node.job_of(file).await?;
+    let mut file = JobFile { mixed: job.schemes(), ..job.file().clone() };
+    if let (Some(asked), Some(name)) = (&mut file.distillation, questions) {
+        // Where this node has the file is its own affair.
+        asked.questions = name;
+    }
+    // What the job promises is what it takes at least.
+    let promised = job.voting().map_or(0, |voting| (1000.0 * voting.epsilon).ceil() as u64);
     let created = now();
     let manifest = Manifest {
         version: VERSION,
@@ -554,7 +564,7 @@ async fn submit(
             recipients,
             min_cohort: draft.min_cohort,
             until: created.saturating_add(draft.lasts).saturating_add(30 * 86_400),
-            epsilon_milli: draft.epsilon_milli,
+            epsilon_milli: draft.epsilon_milli.max(promised),
         },
         job: file,
     };
@@ -566,6 +576,10 @@ fn recipients(file: &JobFile) -> Vec<String> {
     let named = |of: fn(&Participant) -> bool| file.participants.iter().filter(move |p| of(p)).map(|p| p.name.clone());
     if file.score.is_some() {
         return named(Participant::has_rows).collect();
+    }
+    // Answers are published to all.
+    if file.distillation.is_some() {
+        return named(|_| true).collect();
     }
     let mut recipients = file.outputs.model.clone();
     recipients.extend(file.outputs.metrics.clone().unwrap_or_else(|| named(|_| true).collect()));
@@ -582,10 +596,13 @@ async fn details(State(node): State<Arc<Node>>, Path(name): Path<String>) -> Res
     let approvals: Vec<Approval> = node.store.approvals(&stored.digest).await?.into_iter().map(|a| a.body).collect();
     let decided = |name: &str| approvals.iter().any(|a| a.organisation == name);
     let missing = manifest.job.participants.iter().map(|p| p.name.clone()).filter(|name| !decided(name)).collect();
-    let job = Job::new(manifest.job.clone(), std::path::Path::new("/nonexistent"))
-        .map_err(privity_api::ManifestError::Job)?;
-    let guarantee = job.protocol().guarantee().to_owned();
-    let planned = node.price(&stored.digest, job).await;
+    let protocol = ProtocolName::parse(&manifest.job.protocol).map_err(privity_api::ManifestError::Job)?;
+    let guarantee = protocol.guarantee().to_owned();
+    let planned = match node.job_of(manifest.job.clone()).await {
+        Ok(job) => node.price(&stored.digest, job).await,
+        // Its public questions are not here any more.
+        Err(error) => serde_json::json!({ "problem": error.to_string() }),
+    };
     let report = serde_json::from_str(&stored.report).unwrap_or_default();
     let line = line(&node, &stored, decided(node.organisation()));
     // A policy that denies it, or a time that is over, wants nobody.

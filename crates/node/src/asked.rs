@@ -17,6 +17,8 @@ pub(crate) struct Asked {
     invitations: Limits,
     /// Each reads much of the log.
     timelines: Limits,
+    /// Each reads all tables, and may be long.
+    tables: Limits,
     /// Everything else.
     others: Limits,
 }
@@ -31,6 +33,7 @@ impl Default for Asked {
             revocations: Limits::new(5, 1.0 / 60.0),
             invitations: Limits::new(30, 6.0),
             timelines: Limits::new(10, 0.2),
+            tables: Limits::new(20, 0.5),
             others: Limits::new(3000, 50.0),
         }
     }
@@ -48,6 +51,7 @@ impl Asked {
             "revocation" => &self.revocations,
             "knock" | "reveal" => &self.invitations,
             "timeline" => &self.timelines,
+            "tables" => &self.tables,
             _ => &self.others,
         };
         limits.take(root)
@@ -62,6 +66,7 @@ impl Asked {
             &self.revocations,
             &self.invitations,
             &self.timelines,
+            &self.tables,
             &self.others,
         ] {
             limits.forget_all();

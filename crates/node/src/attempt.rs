@@ -214,7 +214,7 @@ impl Node {
             return Err(attempt_error(&stored, theirs.body.number, problem));
         }
         self.verify_participant(manifest, &manifest.submitter, &theirs)?;
-        let job = manifest.check(now())?;
+        let job = self.check(manifest).await?;
         let (number, lanes) = (theirs.body.number, lanes_of(&stored, &theirs.body)?);
         self.compare(&self.attempt_of(&stored, &job, number, lanes), &theirs.body)?;
         self.sign_attempt(&stored, number, lanes).await
@@ -247,7 +247,7 @@ impl Node {
     async fn sign_attempt(&self, stored: &Stored, number: u32, lanes: usize) -> Result<Statement<Attempt>, NodeError> {
         let manifest = &stored.manifest.body;
         let refuse = |problem: String| attempt_error(stored, number, problem);
-        let job = manifest.check(now())?;
+        let job = self.check(manifest).await?;
         self.may_start(stored, number)?;
         if number > manifest.attempts {
             return Err(refuse(format!("the manifest allows {}", manifest.attempts)));
@@ -287,7 +287,7 @@ impl Node {
         }
         self.may_start(&stored, number)?;
         let lanes = lanes_of(&stored, &ours.body)?;
-        let job = manifest.check(now())?.in_lanes(lanes);
+        let job = self.check(manifest).await?.in_lanes(lanes);
         let table = self.own_table(manifest).await?;
         // From here on a denial finds something that it can stop; what it kept before this, `begin` sees.
         let Some(running) = self.enter(&stored, number, lanes) else {

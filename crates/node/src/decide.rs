@@ -86,7 +86,7 @@ impl Node {
     async fn take(&self, statement: &Statement<Manifest>, priority: u8) -> Result<String, NodeError> {
         let manifest = &statement.body;
         let project = self.of_member(statement).await?;
-        let job = manifest.check(now())?;
+        let job = self.check(manifest).await?;
         check_participants(&job, &project)?;
         if job.index(self.organisation()).is_err() {
             return Err(NodeError::State(format!("{} takes no part in this job", self.organisation())));

@@ -147,7 +147,15 @@ impl Inside {
             Store::open(&home).await?.put_project(&root.fingerprint(), &project).await?;
             let running = daemon::start(&home).await?;
             let (name, path, schema) = ("payments".into(), data.display().to_string(), SCHEMA.into());
-            let table = Table { name, path, test_path: String::new(), schema, rows: 0, shows_rows: false };
+            let table = Table {
+                name,
+                path,
+                test_path: String::new(),
+                schema,
+                rows: 0,
+                projects: vec!["fraud".into()],
+                shows_rows: true,
+            };
             running.node.register(table).await?;
             Ok::<_, NodeError>(running)
         })?;

@@ -5,6 +5,7 @@
 //! root/              the organisation's root, if it is in files: certificate and key
 //! policy.cedar       what it says to manifests; none: people decide
 //! budgets/           privacy budgets, a file for each project: docs/POLICY.md
+//! questions/         public questions that jobs with a distillation ask
 //! identity/          the node's certificate, renewed before it ends, and its key
 //! node.db            what the node remembers
 //! audit/             the audit log
@@ -23,7 +24,15 @@ pub fn identity(home: &Path) -> PathBuf {
 }
 /// The privacy budget of a project. Names of projects are names of files.
 pub fn budget(home: &Path, project: &str) -> PathBuf {
-    home.join("budgets").join(format!("{project}.toml"))
+    budgets(home).join(format!("{project}.toml"))
+}
+/// Where they are.
+pub(crate) fn budgets(home: &Path) -> PathBuf {
+    home.join("budgets")
+}
+/// Files of public questions, which jobs name.
+pub fn questions(home: &Path) -> PathBuf {
+    home.join("questions")
 }
 /// The audit log.
 pub fn audit(home: &Path) -> PathBuf {

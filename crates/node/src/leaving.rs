@@ -200,6 +200,8 @@ impl Node {
                 "jobs of project {name} have not stopped, or came in meanwhile: run this again in a moment"
             )));
         }
+        // Whoever founds another project under this name is shown nothing.
+        self.hide_tables(name).await?;
         let (organisation, root) = (self.organisation().to_owned(), self.root.fingerprint());
         self.record(&Record::Left { project: name.into(), organisation, root, by: person.into() })?;
         let unheard = self.store.letters_in(name).await?;

@@ -54,6 +54,8 @@ pub struct Node {
     pub(crate) build: String,
     /// What it says to manifests.
     pub(crate) policy: RwLock<Arc<Written>>,
+    /// What the log last said of privacy budgets; held while one is looked at.
+    pub(crate) budgets: Mutex<crate::budget::Recorded>,
     /// Held while the policy is changed.
     pub(crate) changing_policy: Mutex<()>,
     /// Held by whoever looks at what is kept in order to change it, so that log and database say the same.
@@ -179,6 +181,7 @@ impl Node {
         let traces = Traces::start(&config)?;
         Ok(Arc::new(Node {
             policy,
+            budgets: Mutex::default(),
             changing_policy: Mutex::default(),
             home,
             config,
@@ -217,6 +220,7 @@ impl Node {
         for (root, before) in self.store.revocations().await? {
             self.revocations.revoke(&root, before);
         }
+        self.recover_spending().await?;
         self.recover_attempts("its node was stopped while the attempt ran").await?;
         self.end_jobs_of_strangers(None).await?;
         self.recover_decisions().await
@@ -442,8 +446,9 @@ impl Node {
         table = tokio::task::spawn_blocking(move || crate::table::read(table))
             .await
             .map_err(|e| NodeError::State(e.to_string()))??;
-        let schema = sha256(table.schema.as_bytes());
-        self.record(&Record::Table { table: table.name.clone(), schema, rows: table.rows })?;
+        let _alone = self.changing.lock().await;
+        self.check_shown(&table).await?;
+        self.record(&crate::catalogue::registered(&table))?;
         self.store.put_table(&table).await?;
         Ok(table)
     }
@@ -456,7 +461,7 @@ impl Node {
         if !self.store.tables().await?.iter().any(|table| table.name == name) {
             return Err(NodeError::missing("table", &crate::message::words(name)));
         }
-        self.record(&Record::Table { table: name.into(), schema: String::new(), rows: 0 })?;
+        self.record(&crate::catalogue::withdrawn(name))?;
         match self.store.remove_table(name).await? {
             true => Ok(()),
             false => Err(NodeError::missing("table", name)),

@@ -93,7 +93,7 @@ impl Node {
 
     async fn outcome(&self, stored: &Stored) -> Result<Outcome, NodeError> {
         let manifest = &stored.manifest.body;
-        let job = manifest.check(now())?;
+        let job = self.check(manifest).await?;
         let work = privity_policy::work(manifest)?;
         let first_time = !self.store.approved_before(self.organisation(), &work, &stored.digest).await?;
         let project = self.project(&manifest.project).await?;

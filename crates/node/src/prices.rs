@@ -41,7 +41,15 @@ fn steps(job: &Job) -> usize {
         return rows(|rows| rows.test).saturating_mul(score.models).saturating_mul(products) / 1000;
     }
     let (rows, training) = (rows(|rows| rows.train), &job.file().training);
-    training.epochs.saturating_mul(rows.div_ceil(training.batch.max(1)))
+    training.epochs.saturating_mul(rows.div_ceil(training.batch.max(1))).saturating_add(votes(job))
+}
+
+/// The same of the models whose votes it publishes, at each release.
+fn votes(job: &Job) -> usize {
+    let (Some(voting), Some((distillation, _))) = (job.voting(), job.distillation()) else { return 0 };
+    let group = job.rows().iter().map(|rows| (rows.train / voting.teachers.max(1)).min(voting.rows)).sum::<usize>();
+    let each = voting.epochs.saturating_mul(group.div_ceil(64)).saturating_add(1);
+    distillation.releases(job.file().training.epochs).saturating_mul(voting.teachers).saturating_mul(each)
 }
 
 /// What of a plan needs no price, under its names there: what is opened, what is withstood, what follows if a party is lost.

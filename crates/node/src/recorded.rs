@@ -3,7 +3,7 @@
 use crate::NodeError;
 use crate::job::State;
 use crate::node::Node;
-use privity_api::Record;
+use privity_api::{Record, Time};
 
 /// So many entries are read at once, and so many at most: the end of an attempt that is not in the database is one of the last.
 const AT_ONCE: u64 = 256;
@@ -29,6 +29,29 @@ impl Node {
             _ => None,
         };
         self.find(digest, signed).map(|found| found == Some(true))
+    }
+
+    /// Whether the log says that a job took its share of the privacy budget.
+    pub(crate) fn recorded_spending(&self, digest: &str) -> Result<bool, NodeError> {
+        let spent = |record: &Record| matches!(record, Record::Spent { .. }).then_some(());
+        self.find(digest, spent).map(|found| found.is_some())
+    }
+
+    /// What the latest records say that jobs took of privacy budgets: when, which, of which project, how much.
+    pub(crate) fn recorded_spendings(&self) -> Result<Vec<(Time, String, String, u64)>, NodeError> {
+        let (size, mut found) = (self.log.size(), Vec::new());
+        let mut from = size.saturating_sub(MOST);
+        while from < size {
+            let entries =
+                self.log.entries(from..size.min(from + AT_ONCE)).map_err(|e| NodeError::Audit(e.to_string()))?;
+            from += entries.len().max(1) as u64;
+            for entry in entries {
+                if let Record::Spent { manifest, project, epsilon_milli } = entry.record {
+                    found.push((entry.at, manifest, project, epsilon_milli));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// What something finds in the records of a job, the latest first, from where it came in.

@@ -231,6 +231,7 @@ async fn answer(
         "members" => {
             return Ok(Json(node.receive_members(&root, &read::<String>(&body)?).await?).into_response());
         }
+        "tables" => return Ok(Json(node.receive_tables(&root, &read(&body)?).await?).into_response()),
         "relay" => return Ok(Json(node.receive_relay(&root).await?).into_response()),
         "seen" => return Ok(Json(node.seen_of(&organisation, &root)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),

@@ -59,7 +59,10 @@ pub struct Table {
     pub schema: String,
     /// Its rows.
     pub rows: u64,
-    /// Whether other members may know how many.
+    /// Projects whose members are shown its name and contract.
+    #[serde(default)]
+    pub projects: Vec<String>,
+    /// Whether they are shown how many rows it has, too.
     #[serde(default)]
     pub shows_rows: bool,
 }

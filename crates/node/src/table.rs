@@ -11,7 +11,7 @@ fn wrong(table: &Table, problem: impl ToString) -> NodeError {
     NodeError::State(format!("table {}: {}", table.name, problem.to_string()))
 }
 
-fn schema(table: &Table) -> Result<Schema, NodeError> {
+pub(crate) fn schema(table: &Table) -> Result<Schema, NodeError> {
     toml::from_str(&table.schema).map_err(|e| wrong(table, e))
 }
 

@@ -43,6 +43,9 @@ fn what(record: &Record) -> Option<String> {
             let decides = if *decision == Decision::Approve { "approves" } else { "denies" };
             format!("{organisation} {decides}, by {}", by.join(", "))
         }
+        Record::Spent { epsilon_milli, .. } => {
+            format!("{epsilon_milli} thousandths of epsilon are taken of the privacy budget")
+        }
         Record::Attempt { number, parameters, .. } => {
             let lanes = parameters.iter().find(|(name, lanes)| name == crate::attempt::LANES && lanes != "1");
             let lanes = lanes.map_or(String::new(), |(_, lanes)| format!(", in {lanes} lanes"));

@@ -26,7 +26,7 @@ const SELDOM: Duration = Duration::from_secs(30);
 
 /// Delivers what waits, and looks at jobs, whenever there is something to do and once a second.
 pub(crate) async fn work(node: Arc<Node>) {
-    let (tries, mut policy) = (Arc::new(Tries::default()), Told::default());
+    let (tries, mut policy, mut budgets) = (Arc::new(Tries::default()), Told::default(), Told::default());
     loop {
         let _ = tokio::time::timeout(Duration::from_secs(1), node.peers.awake.notified()).await;
         if let Err(e) = crate::peer::deliver(&node).await {
@@ -37,6 +37,12 @@ pub(crate) async fn work(node: Arc<Node>) {
             && let Err(e) = reloaded
         {
             tracing::error!(error = %e, "the policy stays what it was");
+        }
+        let noted = node.note_budgets();
+        if budgets.is_news(&noted, || None)
+            && let Err(e) = noted
+        {
+            tracing::error!(error = %e, "a privacy budget is not what it may be: jobs of its project do not begin");
         }
         if let Err(e) = look(&node, &tries).await {
             tracing::error!(error = %e, "jobs could not be looked at");

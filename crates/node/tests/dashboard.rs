@@ -258,6 +258,7 @@ const VIEWING: &[(&str, &str)] = &[
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/projects"),
     ("GET", "/api/v1/projects/{project}/examination"),
+    ("GET", "/api/v1/projects/{project}/tables"),
     ("GET", "/api/v1/tables"),
     ("GET", "/api/v1/models"),
     ("GET", "/api/v1/jobs"),
@@ -367,6 +368,7 @@ fn odd_names_are_not_there() {
             ("GET", format!("/api/v1/jobs/{odd}")),
             ("GET", format!("/api/v1/jobs/{odd}/events")),
             ("GET", format!("/api/v1/jobs/{odd}/timeline")),
+            ("GET", format!("/api/v1/projects/{odd}/tables")),
             ("DELETE", format!("/api/v1/tables/{odd}")),
             ("DELETE", format!("/api/v1/people/{odd}")),
         ] {

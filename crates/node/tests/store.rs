@@ -154,6 +154,7 @@ async fn everything(store: &Store) -> Vec<String> {
             test_path: String::new(),
             schema: "s".into(),
             rows: u64::from(u32::MAX) + 1,
+            projects: Vec::new(),
             shows_rows: false,
         };
         store.put_table(&table).await.expect("a table");
@@ -703,6 +704,7 @@ fn what_was_committed_before_its_answer_was_lost_counts_as_done_once() {
             test_path: String::new(),
             schema: "s".into(),
             rows: 1,
+            projects: Vec::new(),
             shows_rows: false,
         };
         loses!(store.put_table(&table));

@@ -93,6 +93,8 @@ pub(super) struct Access {
     pub strangers: Limits,
     /// Examinations, which cost the links something.
     pub examinations: Limits,
+    /// Questions for the tables of all members of a project.
+    pub catalogues: Limits,
     /// Attempts to sign in, by name.
     pub names: Limits,
     /// The same, of all names: each takes memory and time.
@@ -118,6 +120,7 @@ impl Access {
             tools: Limits::new(3000, 1000.0),
             strangers: Limits::new(100, 5.0),
             examinations: Limits::new(3, 0.2),
+            catalogues: Limits::new(10, 0.5),
             names: Limits::new(5, 1.0 / 60.0),
             logins: Limits::new(30, 1.0),
             leaving: Limits::new(30, 1.0),

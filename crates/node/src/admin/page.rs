@@ -10,6 +10,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("app.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/app.js")),
     ("api.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/api.js")),
     ("audit.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/audit.js")),
+    ("catalogue.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/catalogue.js")),
     ("chart.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/chart.js")),
     ("dom.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/dom.js")),
     ("format.js", "text/javascript; charset=utf-8", include_bytes!("../../dashboard/format.js")),

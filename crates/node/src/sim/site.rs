@@ -137,7 +137,10 @@ pub(super) fn found(
             }
             let (path, test_path) = ("rows.csv".into(), String::new());
             let (name, schema) = ("payments".into(), SCHEMA.into());
-            store.put_table(&Table { name, path, test_path, schema, rows: 40, shows_rows: false }).await.expect("kept");
+            store
+                .put_table(&Table { name, path, test_path, schema, rows: 40, projects: Vec::new(), shows_rows: false })
+                .await
+                .expect("kept");
         }
     });
     let site = |(name, home): (&&str, PathBuf)| {

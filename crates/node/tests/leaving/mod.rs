@@ -16,7 +16,7 @@ impl Site {
         self.tool("POST", &format!("members/{name}/forget"), Some(&json!({ "words": words, "person": "bob" })))
     }
     /// Records of this kind in the log, the newest first.
-    fn records(&self, kind: &str) -> Vec<Value> {
+    pub fn records(&self, kind: &str) -> Vec<Value> {
         let (_, page) = self.tool("GET", "audit/entries?limit=500", None);
         let entries = page["entries"].as_array().expect("entries").iter().map(|entry| entry["record"].clone());
         entries.filter(|record| record["kind"] == kind).collect()

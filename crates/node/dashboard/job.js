@@ -203,7 +203,7 @@ function priceCard({ plan, report, line }) {
       { name: "Participant", cell: (p) => p.name }, { name: "Sends", number: true, cell: (p) => bytes(sum(p.bytes_sent)) },
       { name: "Rounds", number: true, cell: (p) => number(p.rounds) }, { name: "Memory", number: true, cell: (p) => bytes(p.memory) },
     ], plan.parties, (p) => p.name, true),
-    h("p", { class: "muted small" }, `Time is a prediction for ${plan.speeds.rtt_ms.toFixed(1)} ms and ${number(Math.round(plan.speeds.mbit))} Mbit/s; bytes and rounds are counted, not estimated.${line.attempt > 1 ? " Measured figures are those of the last attempt." : ""}`));
+    h("p", { class: "muted small" }, `Time is a prediction for ${plan.speeds.rtt_ms.toFixed(1)} ms and ${number(Math.round(plan.speeds.mbit))} Mbit/s; bytes and rounds are counted, not estimated.${line.without ? ` Planned is the job of all; measured figures are those of the others' session since ${line.without} was lost.` : line.attempt > 1 ? " Measured figures are those of the last attempt." : ""}`));
 }
 
 function changesCard({ previous, manifest }) {

@@ -163,9 +163,20 @@ fn an_instance_that_stands_by_says_so_and_nobody_notices_that_the_database_was_a
     // The server of the database dies and comes back.
     let digest = two.site.submit(epochs(300), &[]);
     two.site.nodes[NAMES[0]].trains(&digest, 3);
+    let killed = Instant::now();
     two.server.kill();
     std::thread::sleep(Duration::from_secs(1));
     two.server.start();
+    let answers = |node: &Node| node.command(&["jobs"]).output().expect("it starts").status.success();
+    until("one serves", || answers(&two.site.nodes[NAMES[0]]) || answers(&two.other));
+    let away = killed.elapsed();
+    if !answers(&two.site.nodes[NAMES[0]]) {
+        // On a machine so busy that the server needs longer than a lease lasts, the second takes over.
+        assert!(away > Duration::from_secs(6), "{away:?}");
+        changes_places(&mut two.site, &mut two.other);
+        two.site.ends(&digest, "done");
+        return two.ends(1);
+    }
     two.site.ends(&digest, "done");
     assert_eq!(two.site.nodes[NAMES[0]].job(&digest)["line"]["attempt"], 1);
     assert!(ready(&two.monitors[0]) && !ready(&two.monitors[1]));

@@ -258,23 +258,11 @@ mod tests {
     #[test]
     fn three_that_miss_the_same_party_agree_and_no_lie_makes_them() {
         let honest = |word: Word, _: &Identity| word;
-        // All are there: one liar cannot have another thrown out, and does not get the honest to disagree with each other.
         let says_c = |mut word: Word, identity: &Identity| {
             let signed = identity.sign(PURPOSE, words("", SESSION, "c", "d").as_bytes()).unwrap();
             (word.lost, word.signature) = (Some("c".into()), signed.signature);
             word
         };
-        let (agreed, verdicts) = std::thread::scope(|s| {
-            let agreed = s.spawn(|| councils(&[0, 1, 3], None, honest));
-            let lied_to = councils(&[0, 1, 2, 3], Some(3), says_c);
-            (agreed.join().unwrap(), lied_to)
-        });
-        for (party, verdict) in agreed.into_iter().enumerate() {
-            let loss = verdict.unwrap_or_else(|why| panic!("{party}: {why}"));
-            assert_eq!((loss.lost.as_str(), loss.statements.len()), ("c", 3));
-        }
-        assert!(verdicts[..3].iter().all(|v| v.as_ref().is_err_and(|why| why == "all parties answer")), "{verdicts:?}");
-        // One is gone, and another denies it, signs other words, or signs with another key.
         let denies = |mut word: Word, _: &Identity| {
             word.lost = None;
             word
@@ -289,10 +277,21 @@ mod tests {
             word
         };
         let lies: [&(dyn Fn(Word, &Identity) -> Word + Sync); 3] = [&denies, &forges, &twists];
-        let (lied_to, two) = std::thread::scope(|s| {
+        // Each waits for who does not come: all at a time.
+        let (three, four, lied_to, two) = std::thread::scope(|s| {
+            let three = s.spawn(|| councils(&[0, 1, 3], None, honest));
+            let four = s.spawn(|| councils(&[0, 1, 2, 3], Some(3), says_c));
             let lied_to = lies.map(|lie| s.spawn(move || councils(&[0, 1, 3], Some(1), lie)));
-            (lied_to.map(|council| council.join().unwrap()), councils(&[1, 2], None, honest))
+            let two = councils(&[1, 2], None, honest);
+            (three.join().unwrap(), four.join().unwrap(), lied_to.map(|council| council.join().unwrap()), two)
         });
+        for (party, verdict) in three.into_iter().enumerate() {
+            let loss = verdict.unwrap_or_else(|why| panic!("{party}: {why}"));
+            assert_eq!((loss.lost.as_str(), loss.statements.len()), ("c", 3));
+        }
+        // All are there: one liar cannot have another thrown out, and does not get the honest to disagree with each other.
+        assert!(four[..3].iter().all(|v| v.as_ref().is_err_and(|why| why == "all parties answer")), "{four:?}");
+        // One is gone, and another denies it, signs other words, or signs with another key.
         for verdicts in lied_to {
             assert!(verdicts[0].is_err() && verdicts[2].is_err(), "{verdicts:?}");
         }

@@ -342,8 +342,12 @@ fn what_is_left_to_look_up_is_refused_before_any_file_is_read() {
         ("a range that is no number", |m| columns(m)[0]["max"] = toml::Value::Float(f64::NAN), "schema"),
         ("no label", |m| drop(columns(m).pop()), "no label"),
         ("a column that steers a terminal", |m| columns(m)[2]["name"] = "d\u{1b}ay".into(), "control characters"),
-        ("questions of a file", |m| m.job.distillation = Some(distillation("questions.csv")), "asks questions"),
-        ("questions of an absolute file", |m| m.job.distillation = Some(distillation("/dev/zero")), "asks questions"),
+        ("questions of a file", |m| m.job.distillation = Some(distillation("questions.csv")), "asks public questions"),
+        (
+            "questions of an absolute file",
+            |m| m.job.distillation = Some(distillation("/dev/zero")),
+            "asks public questions",
+        ),
     ]);
 }
 

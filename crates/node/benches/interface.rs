@@ -131,6 +131,7 @@ async fn ask(
 fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|word| word.parse().ok()).collect();
     let (seconds, rate) = (numbers.first().copied().unwrap_or(60), numbers.get(1).copied().unwrap_or(500) as u32);
+    privity_net::control::provide();
     let folder = tempfile::tempdir().expect("a directory");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -545,15 +545,7 @@ fn a_privacy_budget_is_kept() {
         site.takes(liar, "end", &End::again(&first.1, 2, 4, "a fault that passes"));
     }
     site.until(&first.1, "paused");
-    // The log has the budget once, and each job that took something once.
-    let budgets = site.records("budget");
-    assert_eq!(
-        budgets,
-        [json!({ "kind": "budget", "project": "fraud", "epsilon_milli_total": 1000, "period_days": 0 })]
-    );
-    let spent: Vec<_> =
-        site.records("spent").iter().map(|r| (r["manifest"].clone(), r["epsilon_milli"].clone())).collect();
-    assert_eq!(spent, [(json!(fourth.1), json!(400)), (json!(first.1), json!(600))], "the newest first");
+    catalogue::budget_is_on_record(&site, &[(&fourth.1, 400), (&first.1, 600)]);
 }
 
 #[test]

@@ -118,3 +118,13 @@ fn what_is_shown_has_bounds_and_steers_nothing() {
     assert!(answers.iter().any(|(status, text)| *status == 429 && text.starts_with("E1010")));
     site.takes(&site.c, "ping", &json!({}));
 }
+
+/// The log has the budget of 1000 once, and each job that took something of it once, the newest first.
+pub fn budget_is_on_record(site: &Site, taken: &[(&String, u64)]) {
+    let budget = json!({ "kind": "budget", "project": "fraud", "epsilon_milli_total": 1000, "period_days": 0 });
+    assert_eq!(site.records("budget"), [budget]);
+    let spent: Vec<_> =
+        site.records("spent").iter().map(|r| (r["manifest"].clone(), r["epsilon_milli"].clone())).collect();
+    let taken: Vec<_> = taken.iter().map(|(digest, epsilon_milli)| (json!(digest), json!(epsilon_milli))).collect();
+    assert_eq!(spent, taken);
+}

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, openSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -74,11 +75,23 @@ export async function go(tab, name) {
   await heading(tab, name);
 }
 
+// Where a page fails those who see it otherwise, by the rules of WCAG 2.2 A and AA that a program can check.
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+async function accessible(tab, name) {
+  // The page's policy lets no script be added: a debugger may evaluate one.
+  await tab.evaluate(readFileSync(AXE, "utf8"));
+  const { violations } = await tab.evaluate((values) => globalThis.axe.run(document, { runOnly: { type: "tag", values } }), RULES);
+  for (const { id, help, nodes } of violations) problems.push(`${name}: ${id}: ${help}: ${nodes.slice(0, 3).map((node) => node.target.join(" ")).join("; ")}`);
+}
+
 export async function shot(tab, name) {
   const wide = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   if (wide > 0) problems.push(`${name} is ${wide} pixels wider than its window`);
   await tab.evaluate(() => scrollTo(0, 0));
   await tab.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+  await accessible(tab, name);
 }
 
 export async function journey(name, steps) {

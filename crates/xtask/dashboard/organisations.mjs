@@ -121,9 +121,12 @@ export async function organisations() {
     await ann.getByRole("region", { name: `Members of ${PROJECT}` }).getByText("helper, no data").waitFor();
     privity("bank-b", ["user", "add", "ann", "--role", "admin"], PASSWORD);
     for (const name of NAMES) for (const person of ["bea", "cal"]) privity(name, ["user", "add", person, "--role", "approver"], PASSWORD);
-    for (const name of BANKS) privity(name, ["table", "add", "payments", "--data", join(made, name, "data.csv"), "--schema", join(made, "schema.toml")]);
+    for (const name of BANKS) privity(name, ["table", "add", "payments", "--data", join(made, name, "data.csv"), "--schema", join(made, "schema.toml"), "--project", PROJECT, ...(name === "bank-b" ? ["--show-rows"] : [])]);
     await go(ann, "Tables");
     await ann.getByText("payments").first().waitFor();
+    await ann.getByText(`Catalogue of ${PROJECT}`).click();
+    const catalogue = ann.locator("details", { hasText: `Catalogue of ${PROJECT}` });
+    for (const name of BANKS.slice(1)) await catalogue.getByText(name).first().waitFor();
     await both(ann, "fraud-tables");
   });
 

@@ -33,11 +33,12 @@ enum Fault {
     DiskFull(usize),
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::Unplugged(2),
     Fault::Unplugged(0),
     Fault::Mute(2),
     Fault::MuteTo(2, 1),
+    Fault::MuteTo(0, 1),
     Fault::Killed(2),
     Fault::Killed(0),
     Fault::Frozen(3),
@@ -64,7 +65,11 @@ impl Fault {
     }
     /// Whether the node at fault cannot reach others, though it can be asked.
     fn cuts_off(self) -> bool {
-        matches!(self, Fault::Unplugged(_) | Fault::Mute(_) | Fault::MuteTo(..))
+        matches!(self, Fault::Unplugged(_) | Fault::Mute(_))
+    }
+    /// Whether it still reaches most of the others, and so is to say what all say.
+    fn reaches_most(self) -> bool {
+        matches!(self, Fault::MuteTo(..))
     }
     fn begin(self, site: &mut Site) -> Result<(), String> {
         match self {
@@ -192,7 +197,8 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
     let (at, mut problems) = (fault.at(), Vec::new());
     let mut slowest = Duration::ZERO;
     let mut words: Vec<String> = Vec::new();
-    for (member, report) in others(at).map(|member| (NAMES[member], &reports[member])) {
+    let all = others(at).chain(fault.reaches_most().then_some(at));
+    for (member, report) in all.map(|member| (NAMES[member], &reports[member])) {
         let Some(Report { after, words: said }) = report else {
             problems.push(format!("{member} reports nothing within {} s", WATCHED.as_secs()));
             continue;
@@ -205,7 +211,7 @@ fn judge(fault: Fault, reports: &[Option<Report>], ends: &[Standing]) -> Vec<Str
     }
     words.dedup();
     if words.len() > 1 {
-        problems.push(format!("the others do not say the same: {}", words.join(" / ")));
+        problems.push(format!("they do not say the same: {}", words.join(" / ")));
     }
     if fault.cuts_off() {
         match &reports[at] {

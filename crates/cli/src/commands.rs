@@ -151,7 +151,7 @@ pub fn keys(keys: &Keys) -> Result<(), CliError> {
         Keys::Passphrase { to, home } => {
             privity_node::home::change_passphrase(home, to)?;
             println!(
-                "the root key is encrypted as you said; write into {}:\nkeys = {to:?}",
+                "the root key is kept so from now on; write into {}:\nkeys = {to:?}",
                 home.join("node.toml").display()
             );
             return Ok(());

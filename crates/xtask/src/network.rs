@@ -165,7 +165,7 @@ fn play(site: &mut Site, fault: Fault, epochs: i64) -> Result<Vec<String>, Strin
 
 /// The first report of each member that can be asked.
 fn watch(site: &Site, fault: Fault, attempt: (&str, u64), started: SystemTime) -> Vec<Option<Report>> {
-    let asked = |member: usize| member != fault.at() || fault.cuts_off();
+    let asked = |member: usize| member != fault.at() || fault.cuts_off() || fault.reaches_most();
     std::thread::scope(|scope| {
         let watching: Vec<_> = (0..NAMES.len())
             .map(|member| asked(member).then(|| scope.spawn(move || first_report(site, member, attempt, started))))

@@ -755,7 +755,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), CliError> {
         table.set_header(["member", "address", "round trip", "bandwidth", "clock", "program", "sees"]);
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         for (name, finding) in &found {
-            let sees = finding.sees.iter().map(|(other, ms)| format!("{other} {ms} ms")).collect::<Vec<_>>().join(", ");
+            let rate =
+                |other: &String| finding.rates.get(other).map_or(String::new(), |rate| format!(", {rate:.0} Mbit/s"));
+            let sees = finding.sees.iter().map(|(other, ms)| format!("{other} {ms} ms{}", rate(other)));
+            let sees = sees.collect::<Vec<_>>().join("; ");
             table.add_row([
                 name.clone(),
                 match &finding.relay {

@@ -107,10 +107,20 @@ function linksTable(project, { status }) {
   ], names, (name) => name, true);
 }
 
-function examination(project, ctx) {
+/** What messages reach, from whom to whom. */
+function rates(project, result, own) {
+  const names = project.members.map((m) => m.organisation);
+  const rate = (from, to) => from === own ? result.findings[to]?.megabits : result.findings[from]?.rates[to];
+  const cell = (from, to) => from === to ? h("span", { class: "muted" }, "·") : typeof rate(from, to) === "number" ? `${Math.round(rate(from, to))}` : h("span", { class: "muted" }, "–");
+  return [h("h3", {}, "Megabits a second"), table(`Megabits a second between members of ${project.name}`, [
+    { name: "From \\ to", cell: (from) => from }, ...names.map((to) => ({ name: to, number: true, cell: (from) => cell(from, to) })),
+  ], names, (name) => name, true)];
+}
+
+function examination(project, ctx, own) {
   const result = found.get(project.name);
   const button = h("button", { class: "button", type: "button", disabled: result?.busy, onclick: () => examine(project.name, ctx) }, result?.busy ? "Measuring…" : "Measure links");
-  const note = h("p", { class: "small muted" }, "From this node: fastest of three round trips with handshake, and half a megabyte to each member.");
+  const note = h("p", { class: "small muted" }, "Fastest of three round trips with handshake, and half a megabyte to each member; each of them sends as much to all others.");
   if (!result || result.busy) return h("div", { class: "spread" }, note, button);
   if (result.error) return problem(result.error, () => examine(project.name, ctx));
   const rows = Object.entries(result.findings);
@@ -122,7 +132,7 @@ function examination(project, ctx) {
       { name: "Clock", number: true, cell: ([, f]) => f.clock === null ? "–" : `${f.clock > 0 ? "+" : ""}${f.clock} s` },
       { name: "Program", cell: ([, f]) => f.same_program === null ? "–" : f.same_program ? "the same" : h("span", { class: "reason" }, "another") },
       { name: "Problems", cell: ([, f]) => f.problems.length ? h("ul", { class: "plain reason" }, f.problems.map((p) => h("li", {}, p))) : h("span", { class: "muted" }, "none") },
-    ], rows, ([name]) => name));
+    ], rows, ([name]) => name), rates(project, result, own));
 }
 
 function invitationsCard(data, ctx) {
@@ -146,7 +156,7 @@ function render(data, ctx) {
     card("This node", facts(["Organisation", status.organisation], ["Reached at", h("code", {}, status.address)], ["Root", digest(status.root, 24)], ["Program", digest(status.build, 24)])),
     projects.length ? projects.map((project) => h("section", { class: "card", "data-key": project.name, "aria-label": `Project ${project.name}` },
       h("h2", {}, `Project ${project.name}`), membersTable(project, data),
-      project.members.length > 1 && [h("h3", {}, "Time of answers"), linksTable(project, data), h("h3", {}, "Links of this node"), examination(project, ctx)]))
+      project.members.length > 1 && [h("h3", {}, "Time of answers"), linksTable(project, data), h("h3", {}, "Links of this node"), examination(project, ctx, status.organisation)]))
       : h("section", { class: "card" }, empty("No project yet", "Invite an organisation to found one, or join one with the code of an invitation: ", h("code", {}, "privity join CODE"), ".")),
     invitationsCard(data, ctx));
 }

@@ -163,7 +163,7 @@ impl Node {
     }
 
     /// Whether the organisation with this root, and this one, are members of a project.
-    async fn among(&self, root: &str, project: &str) -> Result<(), NodeError> {
+    pub(crate) async fn among(&self, root: &str, project: &str) -> Result<(), NodeError> {
         let own = self.own_projects().await?;
         match own.iter().any(|known| known.name == project && known.by_root(root).is_some()) {
             true => Ok(()),

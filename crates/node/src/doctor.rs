@@ -13,6 +13,14 @@ use std::time::{Duration, Instant};
 const CLOCK: i64 = 60;
 /// Bytes that bandwidth is measured with.
 pub(crate) const PROBE: usize = 512 << 10;
+/// For so long what was measured is told to whoever asks, and not measured again for another.
+const FRESH: Duration = Duration::from_secs(60);
+/// Longest that one member is waited for while links are measured for another.
+const SLOWEST: Duration = Duration::from_secs(2);
+
+/// What a node measured of its links, and when: of each project one at a time.
+#[derive(Default)]
+pub(crate) struct Links(tokio::sync::Mutex<BTreeMap<String, (Instant, BTreeMap<String, f64>)>>);
 
 /// What is found of one member.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
@@ -32,6 +40,9 @@ pub struct Finding {
     pub same_program: Option<bool>,
     /// What it sees of the others: milliseconds of their answers.
     pub sees: BTreeMap<String, u64>,
+    /// And megabits a second that its messages to them reached, within the last minute.
+    #[serde(default)]
+    pub rates: BTreeMap<String, f64>,
     /// What is wrong, in words.
     pub problems: Vec<String>,
 }
@@ -55,7 +66,51 @@ impl Node {
             let (name, finding) = task.await.map_err(|e| NodeError::State(e.to_string()))?;
             found.insert(name, finding);
         }
+        // One after the other, and not while this node measures: all may share a link.
+        for (name, finding) in found.iter_mut().filter(|(_, finding)| finding.round_trip_ms.is_some()) {
+            let member = self.peers.member(project, name).await?;
+            match self.peers.ask_member::<_, BTreeMap<String, f64>>(&member, "links", &project).await {
+                Ok(rates) => finding.rates = sound(rates),
+                Err(e) => finding.problems.push(format!("it does not say what its links reach: {e}")),
+            }
+        }
         Ok(found)
+    }
+
+    /// A member of a project asks what this node's messages to the others reach.
+    ///
+    /// # Errors
+    /// Whoever asks is no member of it.
+    pub(crate) async fn receive_links(
+        self: &Arc<Self>,
+        root: &str,
+        project: &str,
+    ) -> Result<BTreeMap<String, f64>, NodeError> {
+        self.among(root, project).await?;
+        let mut known = self.links.0.lock().await;
+        known.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if let Some((_, rates)) = known.get(project) {
+            return Ok(rates.clone());
+        }
+        let members = self.project(project).await?.members;
+        let mut rates = BTreeMap::new();
+        for member in
+            members.iter().filter(|m| m.organisation != self.organisation() && !self.is_silent(&m.organisation))
+        {
+            // Whoever asked waits for all of them; who is slow has no figure.
+            if let Ok(Ok(rate)) = tokio::time::timeout(SLOWEST, self.probe(member)).await {
+                rates.insert(member.organisation.clone(), rate);
+            }
+        }
+        known.insert(project.to_owned(), (Instant::now(), rates.clone()));
+        Ok(rates)
+    }
+
+    /// Megabits a second that one message reaches, connection included.
+    async fn probe(&self, member: &Member) -> Result<f64, NodeError> {
+        let started = Instant::now();
+        self.peers.send(member, "sink", "0".repeat(PROBE)).await?;
+        Ok(8e-6 * PROBE as f64 / started.elapsed().as_secs_f64())
     }
 
     async fn examine_one(&self, member: &Member) -> Finding {
@@ -109,13 +164,18 @@ impl Node {
             ));
         }
         finding.sees = pong.seen.into_iter().filter(|(name, _)| privity_api::is_name(name)).take(64).collect();
-        let started = Instant::now();
-        match self.peers.send(member, "sink", "0".repeat(PROBE)).await {
-            Ok(_) => finding.megabits = Some(8e-6 * PROBE as f64 / started.elapsed().as_secs_f64()),
+        match self.probe(member).await {
+            Ok(rate) => finding.megabits = Some(rate),
             Err(e) => finding
                 .problems
                 .push(format!("a message of {PROBE} bytes does not get through: {e}; look at limits of proxies")),
         }
         finding
     }
+}
+
+/// What another says it measured, as it may be shown.
+fn sound(rates: BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let sound = |(name, rate): &(String, f64)| privity_api::is_name(name) && rate.is_finite() && *rate >= 0.0;
+    rates.into_iter().filter(sound).take(64).collect()
 }

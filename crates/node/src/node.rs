@@ -56,6 +56,8 @@ pub struct Node {
     pub(crate) policy: RwLock<Arc<Written>>,
     /// What the log last said of privacy budgets; held while one is looked at.
     pub(crate) budgets: Mutex<crate::budget::Recorded>,
+    /// What its links reach.
+    pub(crate) links: crate::doctor::Links,
     /// Held while the policy is changed.
     pub(crate) changing_policy: Mutex<()>,
     /// Held by whoever looks at what is kept in order to change it, so that log and database say the same.
@@ -182,6 +184,7 @@ impl Node {
         Ok(Arc::new(Node {
             policy,
             budgets: Mutex::default(),
+            links: crate::doctor::Links::default(),
             changing_policy: Mutex::default(),
             home,
             config,

@@ -232,6 +232,7 @@ async fn answer(
             return Ok(Json(node.receive_members(&root, &read::<String>(&body)?).await?).into_response());
         }
         "tables" => return Ok(Json(node.receive_tables(&root, &read(&body)?).await?).into_response()),
+        "links" => return Ok(Json(node.receive_links(&root, &read::<String>(&body)?).await?).into_response()),
         "relay" => return Ok(Json(node.receive_relay(&root).await?).into_response()),
         "seen" => return Ok(Json(node.seen_of(&organisation, &root)).into_response()),
         "head" => return Ok(Json(node.witness(&organisation, &root, &read(&body)?)?).into_response()),

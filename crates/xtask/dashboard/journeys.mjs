@@ -39,6 +39,10 @@ await journey("members, links, an invitation and its words", async () => {
   await go(ann, "Members");
   await ann.getByRole("button", { name: "Measure links" }).click();
   await ann.getByRole("region", { name: "Links of this node in tumours" }).getByText("Mbit/s").first().waitFor();
+  const rates = ann.getByRole("region", { name: "Megabits a second between members of tumours" });
+  await rates.waitFor();
+  assert.ok(!(await rates.textContent()).includes("–"), "each tells what its links reach");
+  await both(ann, "members-measured");
   await ann.getByRole("button", { name: "Invite" }).click();
   assert.equal(await ann.getByRole("dialog").getByLabel("Project").inputValue(), "tumours");
   await ann.keyboard.press("Escape");

@@ -48,6 +48,11 @@ fn members_see_of_tables_what_the_owner_shows_and_nothing_else() {
     assert_eq!(site.takes(&site.c, "tables", &ask("fraud", "")), shown(r#","rows":2"#));
     assert!(site.page(&site.c, "fraud", "cards").tables.is_empty());
 
+    // Nor does anybody else hear what its links reach; here no other member answers.
+    assert_eq!(site.takes(&site.a, "links", &json!("fraud")), "{}");
+    site.refuses(&site.c, "links", &json!("other"), "E2103");
+    site.refuses(&stranger, "links", &json!("fraud"), "E2103");
+
     // Nobody else: of no other project, and nobody who is none of its members.
     for project in ["other", "fraud2", "", "../fraud"] {
         let text = site.refuses(&site.c, "tables", &ask(project, ""), "E2103");

@@ -311,8 +311,9 @@ impl Node {
         let Some(running) = self.running().remove(&stored.digest) else { return Ok(()) };
         // A denial may have come meanwhile.
         self.forget(&stored.digest, self.store.job(&stored.digest).await?.state);
-        let over = running.ends.iter().find(|(name, end)| *name != self.organisation() && (end.done || !end.again));
-        if let Some((name, end)) = over {
+        let said = running.ends.iter().chain(&running.over);
+        let mut over = said.filter(|(name, end)| *name != self.organisation() && (end.done || !end.again));
+        if let Some((name, end)) = over.next() {
             let reason = match end.done {
                 true => has_results(name, end),
                 false => format!("{name}: {}", end.reason),
@@ -353,8 +354,9 @@ impl Node {
         let (since, cancel) = (instant(), privity_net::tls::Cancel::default());
         let survives = stored.manifest.body.job.on_loss == OnLoss::Survive;
         let (ends, lost) = (BTreeMap::new(), BTreeSet::new());
-        let (told, without, stands, took) = (BTreeMap::new(), None, false, Took::default());
-        let attempt = Running { number, since, cancel, ends, told, lost, without, survives, stands, lanes, took };
+        let (over, told) = (BTreeMap::new(), BTreeMap::new());
+        let (without, stands, took) = (None, false, Took::default());
+        let attempt = Running { number, since, cancel, ends, over, told, lost, without, survives, stands, lanes, took };
         let cancel = attempt.cancel.clone();
         running.insert(digest.clone(), attempt);
         self.turns.release(digest);
@@ -457,8 +459,8 @@ impl Node {
         // What somebody says first stays, but that a failed check is never hidden, and no further attempt is no further attempt.
         if end.code == exit::CHEATING && !said.done {
             *said = end;
-        } else if !end.done && !end.again {
-            said.again &= said.done;
+        } else if !end.done && !end.again && said.again {
+            running.over.entry(at.into()).or_insert(end);
         }
         true
     }

@@ -99,6 +99,8 @@ pub(crate) struct Running {
     pub cancel: Cancel,
     /// How it ended at each participant, as far as it is known.
     pub ends: BTreeMap<String, End>,
+    /// Who said later that there is no further attempt: what each said of the end first stays, in the words in which all report it.
+    pub over: BTreeMap<String, End>,
     /// How it ended at participants that this node does not hear, as others say.
     pub told: BTreeMap<String, End>,
     /// Participants that do not answer: nobody waits for their words.

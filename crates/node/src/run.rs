@@ -202,12 +202,12 @@ async fn finish(
         true => Verdict { state: State::Done, code: exit::OK, reason: ours.reason.clone() },
         false => {
             let heard = hear(node, stored, number).await;
-            let said = verdict(&names, last, &heard.said);
+            let said = verdict(&names, (last, heard.over), &heard.said);
             if said.state == State::Aborted && ours.again {
                 // Whoever was told otherwise, or nothing, learns that there is no further attempt. What others say of others is not passed on.
                 tell(node, stored, &End { again: false, ..End::again(&digest, number, said.code, &said.reason) }).await;
             }
-            verdict(&names, last, &heard.all)
+            verdict(&names, (last, heard.over), &heard.all)
         }
     };
     if let Err(error) = keep(node, stored, number, &verdict, outcome.ok().as_ref(), job).await {
@@ -300,7 +300,8 @@ async fn hear(node: &Arc<Node>, stored: &Stored, number: u32) -> Heard {
             break;
         }
     }
-    let heard = |running: &Running| Heard { said: running.ends.clone(), all: merged(running) };
+    let heard =
+        |running: &Running| Heard { said: running.ends.clone(), all: merged(running), over: !running.over.is_empty() };
     node.running().get(&stored.digest).map(heard).unwrap_or_default()
 }
 
@@ -311,6 +312,8 @@ struct Heard {
     said: BTreeMap<String, End>,
     /// And as others say of those that this node does not hear.
     all: BTreeMap<String, End>,
+    /// Whether somebody said afterwards that there is no further attempt.
+    over: bool,
 }
 
 /// How an attempt ended, for all.
@@ -321,8 +324,9 @@ struct Verdict {
     reason: String,
 }
 
-/// What all who heard the same report: a failed check before anything else, then what is no fault of the network, then the first participant's words.
-fn verdict(participants: &[String], last: bool, ends: &BTreeMap<String, End>) -> Verdict {
+/// What all who heard the same report: a failed check before anything else, then what is no fault of the network, then the first participant's words; `last`: there
+/// are no further attempts; `over`: somebody wants none, whatever the words.
+fn verdict(participants: &[String], (last, over): (bool, bool), ends: &BTreeMap<String, End>) -> Verdict {
     let all: Vec<(&String, &End)> = participants.iter().filter_map(|name| ends.get_key_value(name)).collect();
     let failed = || all.iter().filter(|(_, end)| !end.done);
     let ordinary = |code: u8| code == exit::NETWORK || code == exit::STOPPED;
@@ -343,7 +347,7 @@ fn verdict(participants: &[String], last: bool, ends: &BTreeMap<String, End>) ->
         reason += "; no attempts are left";
         again = false;
     }
-    Verdict { state: if again { State::Paused } else { State::Aborted }, code, reason }
+    Verdict { state: if again && !over { State::Paused } else { State::Aborted }, code, reason }
 }
 
 fn record(
@@ -412,7 +416,7 @@ mod tests {
         ];
         for (of, state, code, reason) in cases {
             let expected = Verdict { state, code, reason: reason.into() };
-            assert_eq!(verdict(&names(), false, &ends(of)), expected);
+            assert_eq!(verdict(&names(), (false, false), &ends(of)), expected);
         }
     }
 
@@ -420,11 +424,13 @@ mod tests {
     fn there_is_no_further_attempt_after_the_last_or_where_somebody_is_done() {
         let lost = ("a", false, true, exit::NETWORK, "c is gone");
         let done = ("b", true, false, exit::OK, "done");
-        let last = verdict(&names(), true, &ends(&[lost]));
+        let last = verdict(&names(), (true, false), &ends(&[lost]));
         assert_eq!((last.state, last.reason.as_str()), (State::Aborted, "a: c is gone; no attempts are left"));
-        let some = verdict(&names(), false, &ends(&[lost, done]));
+        let some = verdict(&names(), (false, false), &ends(&[lost, done]));
         assert_eq!(some.state, State::Aborted);
         assert!(some.reason.contains("b has its results already"), "{}", some.reason);
-        assert_eq!(verdict(&names(), false, &BTreeMap::new()).state, State::Paused);
+        assert_eq!(verdict(&names(), (false, false), &BTreeMap::new()).state, State::Paused);
+        let given_up = verdict(&names(), (false, true), &ends(&[lost]));
+        assert_eq!((given_up.state, given_up.reason.as_str()), (State::Aborted, "a: c is gone"), "the words stay");
     }
 }

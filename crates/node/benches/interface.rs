@@ -1,8 +1,7 @@
 //! What people's pages and tools ask of a node that has a thousand jobs: 500 requests a second over 32 connections, from the same process.
 //! Each page is asked for once before: what a job costs is worked out then, and remembered. `cargo bench -p privity-node`; seconds and requests a second may be given: `-- 60 500`.
 
-use privity_api::{Dataset, Manifest, Member, Project, Purpose, Release, Statement, manifest};
-use privity_job::{Job, JobFile};
+use privity_api::{Manifest, Member, Project, Purpose, Statement};
 use privity_keys::Root;
 use privity_node::store::Store;
 use privity_node::{Config, daemon, home, now};
@@ -37,35 +36,8 @@ fn sign<B: Purpose>(root: &dyn Root, body: B) -> Statement<B> {
 
 /// A hundred names, ten jobs of each.
 fn job(project: &Project, number: usize) -> Manifest {
-    let participant = |m: &Member| {
-        let (name, address, root) = (&m.organisation, &m.address, &m.root);
-        format!("[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{root}\"\nrows = 40\n\n")
-    };
-    let participants: String = project.members.iter().map(participant).collect();
-    let schema = common::SCHEMA.replace("[[columns]]", "[[data.schema.columns]]");
-    let text = format!(
-        "name = \"fraud-{}\"\nprotocol = \"rep3\"\n\n{participants}{schema}\n[model]\nkind = \"logistic\"\n\n[training]\nepochs = 2\nbatch = 8\n",
-        number % 100
-    );
-    let file = JobFile::from_toml(&text).expect("a job file");
-    let everybody: Vec<String> = project.members.iter().map(|m| m.organisation.clone()).collect();
-    let table = |organisation: &String| Dataset { organisation: organisation.clone(), table: "payments".into() };
-    Manifest {
-        version: manifest::VERSION,
-        id: format!("{number:032x}"),
-        project: project.name.clone(),
-        submitter: "bank-a".into(),
-        person: "ann".into(),
-        purpose: "a joint model".into(),
-        created: now(),
-        expires: now() + 3600,
-        attempts: 3,
-        build: "5d".repeat(32),
-        datasets: everybody.iter().map(table).collect(),
-        models: Vec::new(),
-        release: Release { recipients: everybody, min_cohort: 10, until: now() + 7200, epsilon_milli: 0 },
-        job: Job::new(file, Path::new("/nonexistent")).expect("a job").file().clone(),
-    }
+    let name = format!("fraud-{}", number % 100);
+    Manifest { id: format!("{number:032x}"), ..common::manifest(&name, &project.members) }
 }
 
 /// A node with its jobs in a directory; the paths that are asked for.

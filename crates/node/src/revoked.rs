@@ -3,7 +3,7 @@
 
 use crate::NodeError;
 use crate::node::{Node, now};
-use crate::store::Store;
+use crate::store::{POST, Store};
 use privity_api::{Project, Record, Revocation, Statement, Time};
 use privity_net::identity::Identity;
 use rustls::pki_types::CertificateDer;
@@ -158,7 +158,7 @@ impl Store {
             return Ok(());
         }
         for (project, organisation) in tell {
-            let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
+            let query = sqlx::query(POST);
             let query = query.bind(project).bind(organisation).bind(PATH).bind(statement);
             query.execute(&mut *transaction).await?;
         }

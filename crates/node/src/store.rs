@@ -168,6 +168,9 @@ fn stored(row: &AnyRow) -> Result<Stored, NodeError> {
     })
 }
 
+/// Has a message of a project to an organisation delivered: path and body.
+pub(crate) const POST: &str = "INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)";
+
 /// Names of states as SQL has them in a list.
 pub(crate) fn names(states: &[State]) -> String {
     states.iter().map(|state| format!("'{}'", state.name())).collect::<Vec<_>>().join(", ")
@@ -236,7 +239,7 @@ impl Store {
         let query = sqlx::query("DELETE FROM removed WHERE project = $1").bind(&statement.body.name);
         query.execute(&mut *transaction).await?;
         for (organisation, path, body) in letters {
-            let query = sqlx::query("INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)");
+            let query = sqlx::query(POST);
             let query = query.bind(&statement.body.name).bind(organisation).bind(*path).bind(body);
             query.execute(&mut *transaction).await?;
         }
@@ -616,9 +619,8 @@ impl Store {
 
     /// Has a message delivered, now or later.
     pub async fn post(&self, project: &str, organisation: &str, path: &str, body: String) -> Result<(), NodeError> {
-        let query = "INSERT INTO outbox (project, organisation, path, body) VALUES ($1, $2, $3, $4)";
         let query = || {
-            let query = sqlx::query(query).bind(project.to_owned()).bind(organisation.to_owned());
+            let query = sqlx::query(POST).bind(project.to_owned()).bind(organisation.to_owned());
             query.bind(path.to_owned()).bind(body.clone())
         };
         self.write(query).await.map(drop)

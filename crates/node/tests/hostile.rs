@@ -6,10 +6,7 @@ mod leaving;
 mod revoking;
 
 use common::{SCHEMA, port};
-use privity_api::{
-    Approval, Attempt, Dataset, Decision, Manifest, Member, Project, Purpose, Release, Statement, sha256,
-};
-use privity_job::{Job, JobFile};
+use privity_api::{Approval, Attempt, Decision, Manifest, Member, Project, Purpose, Statement, sha256};
 use privity_keys::Root;
 use privity_net::control;
 use privity_net::identity::Identity;
@@ -200,43 +197,10 @@ impl Site {
     }
 
     fn manifest(&self) -> Manifest {
-        let participants: String = [self.a.member(), self.own.clone(), self.c.member()]
-            .iter()
-            .map(|m| {
-                let (name, address, root) = (&m.organisation, &m.address, &m.root);
-                format!("[[participants]]\nname = \"{name}\"\naddress = \"{address}\"\nfingerprint = \"{root}\"\nrows = 40\n\n")
-            })
-            .collect();
-        let schema = SCHEMA.replace("[[columns]]", "[[data.schema.columns]]");
-        let text = format!(
-            "name = \"fraud\"\nprotocol = \"rep3\"\n\n{participants}{schema}\n[model]\nkind = \"logistic\"\n\n[training]\nepochs = 2\nbatch = 8\nlanes = 2\n"
-        );
-        let file = JobFile::from_toml(&text).expect("a job file");
-        let job = Job::new(file, Path::new("/nonexistent")).expect("a job").file().clone();
-        let everybody = ["bank-a", "bank-b", "bank-c"];
-        let table = |organisation: &str| Dataset { organisation: organisation.into(), table: "payments".into() };
+        let members = [self.a.member(), self.own.clone(), self.c.member()];
         let program = std::fs::read(std::env::current_exe().expect("this program")).expect("its bytes");
-        Manifest {
-            version: privity_api::manifest::VERSION,
-            id: privity_api::hex(&rand()),
-            project: "fraud".into(),
-            submitter: "bank-a".into(),
-            person: "ann".into(),
-            purpose: "a joint model".into(),
-            created: now(),
-            expires: now() + 3600,
-            attempts: 3,
-            build: sha256(&program),
-            datasets: everybody.iter().map(|name| table(name)).collect(),
-            models: Vec::new(),
-            release: Release {
-                recipients: everybody.map(String::from).to_vec(),
-                min_cohort: 10,
-                until: now() + 7200,
-                epsilon_milli: 0,
-            },
-            job,
-        }
+        let (id, build) = (privity_api::hex(&rand()), sha256(&program));
+        Manifest { id, build, ..common::manifest("fraud", &members) }
     }
     /// A job that all have approved; its digest.
     fn approved(&self) -> (Manifest, String) {

@@ -38,7 +38,9 @@ fn token(folder: &Path) -> (String, Vec<(&'static str, String)>) {
 /// Whether a node takes whoever shows this certificate for its member.
 fn takes(runtime: &tokio::runtime::Runtime, address: &str, identity: &Identity) -> bool {
     let tls = control::client(identity, None, &Default::default()).expect("TLS");
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy().build();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy();
+    // A node that has no place for it now may let it wait.
+    let client = client.timeout(Duration::from_secs(10)).build();
     let request = client.expect("a client").post(format!("https://{address}/peer/v1/ping")).body("{}");
     runtime.block_on(async { request.send().await.is_ok_and(|answer| answer.status().is_success()) })
 }

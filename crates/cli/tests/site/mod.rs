@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub const NAMES: [&str; 4] = ["hospital-a", "hospital-b", "hospital-c", "helper"];
@@ -77,20 +77,20 @@ impl Node {
     }
     /// What a command prints; it must succeed.
     pub fn run(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().expect("the program starts");
+        let output = output(self.command(args));
         let said = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         assert!(output.status.success(), "{args:?}: {}{}", said(&output.stdout), said(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
     /// What a command that must fail says.
     pub fn fails(&self, args: &[&str]) -> String {
-        let output = self.command(args).output().expect("the program starts");
+        let output = output(self.command(args));
         assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stderr).expect("text")
     }
     pub fn start(&mut self) {
         self.spawn();
-        until("the node answers", || self.command(&["status"]).output().expect("the program starts").status.success());
+        until("the node answers", || output(self.command(&["status"])).status.success());
     }
     /// Starts it, whether it serves soon or not.
     pub fn spawn(&mut self) {
@@ -112,7 +112,12 @@ impl Node {
     pub fn stop(&mut self) -> bool {
         let mut process = self.process.take().expect("a node that runs");
         let asked = Command::new("kill").arg(process.id().to_string()).status().expect("kill");
-        asked.success() && process.wait().expect("an end").success()
+        let mut ended = None;
+        until("the node ends", || {
+            ended = process.try_wait().expect("an end");
+            ended.is_some()
+        });
+        asked.success() && ended.is_some_and(|status| status.success())
     }
     pub fn job(&self, digest: &str) -> Value {
         serde_json::from_str(&self.run(&["job", "show", digest, "--json"])).expect("JSON")
@@ -133,9 +138,11 @@ impl Node {
         until("it begins", || !["pending", "ready"].contains(&self.state(digest).as_str()));
         let watching = self.command(&["job", "watch", digest]).stdout(Stdio::piped()).spawn();
         let mut watching = watching.expect("the program starts");
-        let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
+        let lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
         let reached = format!("\"event\":\"epoch\",\"epoch\":{epochs},");
-        assert!(lines.any(|line| line.expect("text").contains(&reached)), "it ended before epoch {epochs}");
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).all(|line| tell.send(line).is_ok()));
+        while !told.recv_timeout(PATIENCE).expect("it trains as far as that").contains(&reached) {}
         let _ = watching.kill();
         let _ = watching.wait();
     }
@@ -155,11 +162,19 @@ impl Node {
     }
 }
 
+/// How long anything may take here: a test that waits for what never comes ends, and says for what it waited.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// What a command prints, and how it ended: killed, if that takes too long.
+fn output(command: Command) -> Output {
+    assert_cmd::Command::from_std(command).timeout(PATIENCE).output().expect("the program starts")
+}
+
 #[track_caller]
 pub fn until(what: &str, mut done: impl FnMut() -> bool) {
     let started = Instant::now();
     while !done() {
-        assert!(started.elapsed() < Duration::from_secs(150), "not within 150 s: {what}");
+        assert!(started.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -176,7 +191,7 @@ pub struct Site {
 fn demonstrate(args: &[&str], keep: &Path) {
     let mut demo = Command::new(cargo_bin("privity"));
     demo.arg("demo").args(args).args(["--adversary", "active", "--json", "--keep"]).arg(keep);
-    let made = demo.output().expect("the program starts");
+    let made = output(demo);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 

@@ -94,7 +94,12 @@ impl Three {
 
 /// What members show each other.
 fn catalogue(three: &Three) {
-    let said = three.node(2).run(&["table", "list", "--project", PROJECT]);
+    // Who joined last is a member for all as soon as the founder's word has reached them.
+    let mut said = String::new();
+    until("members tell each other", || {
+        said = three.node(2).run(&["table", "list", "--project", PROJECT]);
+        !said.contains("did not tell")
+    });
     assert!(said.contains("hospital-a  patients  24 rows\n    x  number from -1 to 1\n"), "{said}");
     assert!(said.contains("hospital-b  patients  rows not shown\n"), "{said}");
     assert!(said.contains("hospital-c shows no table"), "{said}");

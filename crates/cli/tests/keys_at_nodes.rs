@@ -39,7 +39,7 @@ fn token(folder: &Path) -> (String, Vec<(&'static str, String)>) {
 fn takes(runtime: &tokio::runtime::Runtime, address: &str, identity: &Identity) -> bool {
     let tls = control::client(identity, None, &Default::default()).expect("TLS");
     let client = reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().no_proxy();
-    // A node that has no place for it now may let it wait.
+    // Without it a node that says nothing would be waited for without end.
     let client = client.timeout(Duration::from_secs(10)).build();
     let request = client.expect("a client").post(format!("https://{address}/peer/v1/ping")).body("{}");
     runtime.block_on(async { request.send().await.is_ok_and(|answer| answer.status().is_success()) })

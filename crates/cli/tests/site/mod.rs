@@ -110,13 +110,15 @@ impl Node {
     }
     /// Ends as the system asks it to; whether in order.
     pub fn stop(&mut self) -> bool {
-        let mut process = self.process.take().expect("a node that runs");
+        // It stays this node's until it has ended: where it does not, it is killed with the test.
+        let process = self.process.as_mut().expect("a node that runs");
         let asked = Command::new("kill").arg(process.id().to_string()).status().expect("kill");
         let mut ended = None;
         until("the node ends", || {
             ended = process.try_wait().expect("an end");
             ended.is_some()
         });
+        self.process = None;
         asked.success() && ended.is_some_and(|status| status.success())
     }
     pub fn job(&self, digest: &str) -> Value {
@@ -142,7 +144,8 @@ impl Node {
         let reached = format!("\"event\":\"epoch\",\"epoch\":{epochs},");
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).all(|line| tell.send(line).is_ok()));
-        while !told.recv_timeout(PATIENCE).expect("it trains as far as that").contains(&reached) {}
+        let line = || told.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no epoch {epochs}: {e}"));
+        while !line().contains(&reached) {}
         let _ = watching.kill();
         let _ = watching.wait();
     }
